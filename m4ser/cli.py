@@ -1,0 +1,51 @@
+"""Shared behaviour of the commands in :mod:`m4ser.bin`: parsing of common types and error reporting."""
+
+import argparse
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from m4ser.errors import UserError
+
+Main = Callable[[Sequence[str] | None], None]
+
+
+def command(main: Main) -> Main:
+    """Decorate ``main(cmd=None)`` so that expected failures end as one line and exit status 1.
+
+    A :class:`~m4ser.errors.UserError` and a full disk are reported without a traceback; every other exception
+    is a defect of ours and keeps its traceback. With ``M4SER_DEBUG=1`` nothing is caught.
+    """
+
+    @functools.wraps(main)
+    def wrapper(cmd: Sequence[str] | None = None) -> None:
+        if os.environ.get("M4SER_DEBUG") == "1":
+            main(cmd)
+            return
+        try:
+            main(cmd)
+        except UserError as error:
+            sys.exit(f"error: {error}")
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = f" while writing {error.filename}" if error.filename else ""
+            sys.exit(f"error: no space left on the disk{where}; free some space and run the same command again")
+        except KeyboardInterrupt:
+            sys.exit("interrupted; run the same command again to continue")
+
+    return wrapper
+
+
+def boolean(text: str) -> bool:
+    """Argparse type for Kaldi-style booleans: exactly ``true`` or ``false``."""
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"must be true or false, not {text!r}")
+    return text == "true"
+
+
+def words(text: str) -> list[str]:
+    """Argparse type for a list given as one argument: split at blanks or commas."""
+    return text.replace(",", " ").split()

@@ -1,0 +1,8 @@
+"""The one exception that is shown to a user as a single line."""
+
+
+class UserError(Exception):
+    """Something the user can act on: the message names the file, the fault and the remedy.
+
+    Commands print it as one line and exit with status 1 (see :mod:`m4ser.cli`); no traceback.
+    """
