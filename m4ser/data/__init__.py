@@ -1,0 +1,1 @@
+"""Data directories: read, write, validate; folds; audio; feature files; corpus preparation."""

@@ -1,0 +1,163 @@
+"""Reading audio of any common format, rate and channel count, and saying clearly why a file cannot be used."""
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from m4ser.errors import UserError
+
+RATE = 16000
+# A segment may end this many seconds after its recording does: corpora round their times.
+OVERSHOOT = 0.5
+# Some programs count the header itself (44 bytes) as audio; a file that lacks no more than that is whole.
+HEADER_BYTES = 44
+# Programs that write WAV to a pipe cannot go back to fill in the length; they leave 0 or about the largest number.
+UNKNOWN_LENGTH = 0x7FFFF000
+
+
+class AudioError(UserError):
+    """One recording is missing or unusable. `--skip-bad-audio true` leaves such recordings out."""
+
+    def __init__(self, path: str | Path, reason: str, remedy: str) -> None:
+        super().__init__(f"{path}: {reason}; {remedy}, or leave it out with --skip-bad-audio true")
+        self.path, self.reason = Path(path), reason
+
+
+def read_audio(path: str | Path, start: float | None = None, end: float | None = None) -> tuple[np.ndarray, int]:
+    """Read a recording, or its part from `start` to `end` (seconds), as the mean of its channels.
+
+    Returns:
+        Samples in -1..1, shape (samples,) float32, and the sampling rate in Hz.
+
+    Raises:
+        AudioError: the file is missing, empty, truncated, not audio, all zero, or has NaN or infinite samples.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AudioError(path, "no such file", "copy it there or correct wav.scp")
+    if path.stat().st_size == 0:
+        raise AudioError(path, "the file is empty (0 bytes)", "copy it again")
+    _check_complete(path)
+    channels, rate = _decode(path, start, end)
+    if len(channels) == 0:
+        raise AudioError(path, "holds no samples", "copy it again")
+    if not np.isfinite(channels).all():
+        raise AudioError(path, "has samples that are NaN or infinite", "convert it again from its source")
+    peak = float(np.abs(channels).max())
+    if peak > 100:  # integers stored as floats would become a square wave
+        raise AudioError(path, f"has samples up to {peak:.0f} instead of -1..1", "divide them by 32768")
+    samples = channels.mean(axis=1)
+    if not samples.any():
+        raise AudioError(path, "all samples are zero", "copy it again from its source")
+    return samples, rate
+
+
+def resample(samples: np.ndarray, rate: int, target: int = RATE) -> np.ndarray:
+    """Resample (samples,) float32 from `rate` to `target` Hz with soxr's very-high-quality filter (linear phase)."""
+    if rate == target:
+        return samples
+    return soxr.resample(samples, rate, target, quality="VHQ")
+
+
+def load_16k(path: str | Path, start: float | None = None, end: float | None = None) -> np.ndarray:
+    """Read as :func:`read_audio` does and resample to 16 kHz: shape (samples,) float32."""
+    return resample(*read_audio(path, start, end))
+
+
+def write_flac(path: str | Path, samples: np.ndarray, rate: int = RATE) -> None:
+    """Write mono 16-bit FLAC; samples beyond -1..1 are clipped. 16-bit sources survive bit for bit."""
+    whole = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+    if not whole.any():
+        raise AudioError(path, "is so quiet that all samples are zero in 16 bit", "amplify the source")
+    soundfile.write(path, whole, rate, format="FLAC", subtype="PCM_16")
+
+
+def _decode(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
+    """Decode to (frames, channels) float32 and the rate in Hz.
+
+    libsndfile reads wav, flac, ogg, opus, mp3, aiff, au, sphere, caf ... A decoder for what it cannot read (video)
+    takes its place behind it, here.
+    """
+    try:
+        with soundfile.SoundFile(_repaired(path)) as file:
+            first, count = _span(path, file.frames, file.samplerate, start, end)
+            if first:
+                file.seek(first)
+            if count is None:
+                blocks = list(file.blocks(60 * file.samplerate, dtype="float32", always_2d=True))
+                return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), np.float32), file.samplerate
+            channels = file.read(count, dtype="float32", always_2d=True)
+            # Not every sample: the length of an MP3 file may be an estimate.
+            if len(channels) < 0.9 * count:
+                raise _truncated(path, f"{len(channels)} of {count} samples")
+            return channels, file.samplerate
+    except soundfile.LibsndfileError as error:
+        if _is_flac(path) and not error.error_string:  # the decoder ran out of data in the middle
+            raise _truncated(path, "part of its samples") from None
+        reason = error.error_string.rstrip(" .") or f"libsndfile error {error.code}"
+        raise AudioError(path, f"is not audio that can be decoded ({reason})", "copy or convert it again") from None
+
+
+def _span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int | None]:
+    """First frame and number of frames to read; None: up to the end of a stream that does not tell its length."""
+    known = frames < 1 << 40  # FLAC and WAV written to a pipe
+    first = round((start or 0.0) * rate)
+    last = round(end * rate) if end is not None else frames if known else None
+    if known and (first >= frames > 0 or (last or 0) > frames + OVERSHOOT * rate):
+        wanted = f"{start or 0:.2f} to {'its end' if end is None else format(end, '.2f')} s"
+        raise AudioError(path, f"lasts {frames / rate:.2f} s, but segments asks for {wanted}", "correct segments")
+    if last is None:
+        return first, None
+    return first, max(0, min(last, frames) - first)
+
+
+def _truncated(path: Path, held: str) -> AudioError:
+    return AudioError(path, f"is truncated: it holds {held} that its header promises", "copy it again")
+
+
+def _is_flac(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"fLaC"
+
+
+def _wav_data(path: Path) -> tuple[int, int] | None:
+    """Where the samples of a WAV file start, and how many bytes its header promises; None if it is not WAV.
+
+    libsndfile takes a cut file for a shorter one without a word, so this has to be looked at here.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] not in (b"RIFF", b"RIFX", b"RF64") or head[8:12] not in (b"WAVE", b""):
+            return None
+        order = ">I" if head[:4] == b"RIFX" else "<I"
+        while len(chunk := file.read(8)) == 8:
+            (size,) = struct.unpack(order, chunk[4:])
+            if chunk[:4] == b"data":
+                return file.tell(), size
+            file.seek(size + size % 2, 1)
+    raise _truncated(path, "none of the samples")
+
+
+def _check_complete(path: Path) -> None:
+    data = _wav_data(path)
+    if data is None:
+        return
+    start, promised = data
+    held = path.stat().st_size - start
+    if held < promised - HEADER_BYTES and promised < UNKNOWN_LENGTH:
+        raise _truncated(path, f"{held} of {promised} bytes")
+
+
+def _repaired(path: Path) -> Path | io.BytesIO:
+    """The file itself, or if it is a WAV file whose length was never filled in (0), its content with the length."""
+    data = _wav_data(path)
+    if data is None or data[1] != 0:
+        return path
+    content = bytearray(path.read_bytes())
+    content[4:8] = struct.pack("<I", len(content) - 8)
+    content[data[0] - 4 : data[0]] = struct.pack("<I", len(content) - data[0])
+    return io.BytesIO(content)

@@ -1,0 +1,177 @@
+"""Folds: which utterances train, select (dev) and test a model, stored as explicit ids in `folds.json`."""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from m4ser.errors import UserError
+from m4ser.files import read_json, write_json
+
+PARTS = ("train", "dev", "test")
+
+
+@dataclass
+class Fold:
+    """Utterance ids of one fold, each list sorted."""
+
+    train: list[str]
+    dev: list[str]
+    test: list[str]
+
+
+@dataclass
+class Folds:
+    """All folds of a protocol.
+
+    `speaker_disjoint` is false only for published splits that share speakers between train and test (MELD); their
+    description has to say so, and results carry the protocol's name.
+    """
+
+    protocol: str
+    description: str
+    labels: list[str]
+    folds: dict[str, Fold]
+    sets: list[str] = field(default_factory=lambda: ["all"])
+    speaker_disjoint: bool = True
+
+    @classmethod
+    def read(cls, path: str | Path, utt2spk: Mapping[str, str] | None = None) -> "Folds":
+        """Read `folds.json`; with `utt2spk`, also :meth:`check` it. Training and inference always pass it.
+
+        Raises:
+            UserError: missing or damaged file, or a failed check.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; run stage 0 first, or correct the path")
+        try:
+            stored = read_json(path)
+            stored.pop("made_by", None)
+            stored["folds"] = {name: Fold(**parts) for name, parts in stored["folds"].items()}
+            folds = cls(**stored)
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: damaged ({error}); delete it and run stage 0 again") from None
+        if utt2spk is not None:
+            folds.check(utt2spk, path)
+        return folds
+
+    def write(self, path: str | Path) -> None:
+        """Write `folds.json` atomically."""
+        write_json(path, asdict(self))
+
+    def check(self, utt2spk: Mapping[str, str], path: str | Path = "folds.json") -> None:
+        """Assert that every fold is usable and honest.
+
+        Raises:
+            UserError: an empty part, an id that is unknown, repeated or in two parts, or a speaker in two parts.
+        """
+        if not self.folds:
+            raise UserError(f"{path}: has no folds; run stage 0 again")
+        for name, fold in self.folds.items():
+            where = f"{path}: fold {name}"
+            seen: dict[str, str] = {}
+            for part in PARTS:
+                ids = getattr(fold, part)
+                if not ids:
+                    raise UserError(f"{where}: {part} is empty; check the protocol in local/prepare.py")
+                for utt in ids:
+                    if utt not in utt2spk:
+                        raise UserError(f"{where}: {part} has {utt!r}, which is not in utt2spk; run stage 0 again")
+                    if utt in seen:
+                        raise UserError(f"{where}: {utt!r} is in {seen[utt]} and in {part}; keep it in one of them")
+                    seen[utt] = part
+            if self.speaker_disjoint:
+                check_speaker_disjoint(fold, utt2spk, where)
+
+
+def check_speaker_disjoint(fold: Fold, utt2spk: Mapping[str, str], name: str = "fold") -> None:
+    """Assert that train, dev and test have no speaker in common.
+
+    Raises:
+        UserError: naming the shared speakers.
+    """
+    speakers = {part: {utt2spk[utt] for utt in getattr(fold, part)} for part in PARTS}
+    for one, other in (("train", "test"), ("dev", "test"), ("train", "dev")):
+        if shared := sorted(speakers[one] & speakers[other]):
+            shown = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
+            raise UserError(
+                f"{name}: {one} and {other} share {len(shared)} speaker(s): {shown}; "
+                "use a speaker-disjoint protocol (results would be too good)"
+            )
+
+
+def text_overlap(fold: Fold, text: Mapping[str, str]) -> float:
+    """Share (0..1) of the test utterances with a transcript whose words also occur as a training transcript."""
+    train = {_bare_words(text.get(utt, "")) for utt in fold.train}
+    test = [words for utt in fold.test if (words := _bare_words(text.get(utt, "")))]
+    return sum(words in train for words in test) / len(test) if test else 0.0
+
+
+def speaker_folds(
+    utt2spk: Mapping[str, str],
+    groups: Mapping[str, Collection[str]] | Sequence[Collection[str]],
+    dev_groups: Mapping[str, Collection[str]],
+) -> dict[str, Fold]:
+    """Leave-one-group-out: each group of speakers tests once, `dev_groups[name]` selects, all others train.
+
+    Args:
+        utt2spk: speaker of every utterance to be used.
+        groups: test speakers of each fold, `{fold: speakers}` or a list (folds `"1"`, `"2"`, ...).
+        dev_groups: dev speakers of each fold, e.g. from :func:`choose_dev_speakers`.
+    """
+    groups = _named(groups)
+    folds = {}
+    for name, test in groups.items():
+        part_of = dict.fromkeys(dev_groups[name], "dev") | dict.fromkeys(test, "test")
+        parts: dict[str, list[str]] = {part: [] for part in PARTS}
+        for utt in sorted(utt2spk):
+            parts[part_of.get(utt2spk[utt], "train")].append(utt)
+        folds[name] = Fold(**parts)
+    return folds
+
+
+def choose_dev_speakers(
+    groups: Mapping[str, Collection[str]] | Sequence[Collection[str]],
+    count: int,
+    gender: Mapping[str, str] | None = None,
+) -> dict[str, list[str]]:
+    """Dev speakers of each fold: the first `count` of the groups that follow the fold's own in the circle.
+
+    With `gender` (`{speaker: gender}`) the genders take turns, so that `count=2` gives a woman and a man.
+    """
+    groups = _named(groups)
+    names = list(groups)
+    chosen = {}
+    for index, name in enumerate(names):
+        following = names[index + 1 :] + names[:index]
+        candidates = [s for n in following for s in groups[n] if s not in groups[name]]
+        chosen[name] = sorted(_take_turns(dict.fromkeys(candidates), count, gender or {}))
+        if len(chosen[name]) < count or len(candidates) <= count:
+            raise UserError(
+                f"fold {name}: {len(candidates)} speakers are too few for {count} dev speakers and training"
+            )
+    return chosen
+
+
+def _take_turns(candidates: Iterable[str], count: int, gender: Mapping[str, str]) -> list[str]:
+    queues: dict[str, list[str]] = {}
+    for speaker in candidates:
+        queues.setdefault(gender.get(speaker, ""), []).append(speaker)
+    taken: list[str] = []
+    while len(taken) < count and any(queues.values()):
+        for name in sorted(queues):
+            if queues[name] and len(taken) < count:
+                taken.append(queues[name].pop(0))
+    return taken
+
+
+def _named(groups: Mapping[str, Collection[str]] | Sequence[Collection[str]]) -> dict[str, Collection[str]]:
+    if isinstance(groups, Mapping):
+        return dict(groups)
+    return {str(number): group for number, group in enumerate(groups, 1)}
+
+
+def _bare_words(text: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.casefold()))
