@@ -87,31 +87,26 @@ def _decode(path: Path, start: float | None, end: float | None) -> tuple[np.ndar
             first, count = _span(path, file.frames, file.samplerate, start, end)
             if first:
                 file.seek(first)
-            if count is None:
-                blocks = list(file.blocks(60 * file.samplerate, dtype="float32", always_2d=True))
-                return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), np.float32), file.samplerate
             channels = file.read(count, dtype="float32", always_2d=True)
             # Not every sample: the length of an MP3 file may be an estimate.
             if len(channels) < 0.9 * count:
                 raise _truncated(path, f"{len(channels)} of {count} samples")
             return channels, file.samplerate
-    except soundfile.LibsndfileError as error:
-        if _is_flac(path) and not error.error_string:  # the decoder ran out of data in the middle
-            raise _truncated(path, "part of its samples") from None
-        reason = error.error_string.rstrip(" .") or f"libsndfile error {error.code}"
-        raise AudioError(path, f"is not audio that can be decoded ({reason})", "copy or convert it again") from None
+    except soundfile.LibsndfileError:
+        # libsndfile's own words mislead ("File does not exist" for a damaged MP3).
+        fault = "is a truncated or damaged FLAC file" if _is_flac(path) else "is not audio that can be decoded"
+        raise AudioError(path, fault, "copy or convert it again") from None
 
 
-def _span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int | None]:
-    """First frame and number of frames to read; None: up to the end of a stream that does not tell its length."""
-    known = frames < 1 << 40  # FLAC and WAV written to a pipe
+def _span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
+    """First frame and number of frames to read."""
+    if frames > 1 << 40:
+        raise AudioError(path, "does not tell its length (FLAC written to a pipe)", "convert it again to a file")
     first = round((start or 0.0) * rate)
-    last = round(end * rate) if end is not None else frames if known else None
-    if known and (first >= frames > 0 or (last or 0) > frames + OVERSHOOT * rate):
+    last = frames if end is None else round(end * rate)
+    if first >= frames > 0 or last > frames + OVERSHOOT * rate:
         wanted = f"{start or 0:.2f} to {'its end' if end is None else format(end, '.2f')} s"
         raise AudioError(path, f"lasts {frames / rate:.2f} s, but segments asks for {wanted}", "correct segments")
-    if last is None:
-        return first, None
     return first, max(0, min(last, frames) - first)
 
 

@@ -254,8 +254,8 @@ class DataDir:
             recording, audio = missing[0]
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             raise UserError(
-                f"{self.path / 'wav.scp'}: the audio file of {recording!r} does not exist: {audio}{more}; copy it there "
-                "or correct the path"
+                f"{self.path / 'wav.scp'}: the audio file of {recording!r} does not exist: {audio}{more}; "
+                "copy it there or correct the path"
             )
 
 
