@@ -120,6 +120,20 @@ class DataDir:
             for name, entries in self.maps.items():
                 write_scp(folder / name, entries)
 
+    def save_into(self, path: str | Path) -> None:
+        """Write all lists into a folder that holds other things too (audio, features).
+
+        `wav.scp` comes last: as long as it is missing, the folder is not finished.
+        """
+        self.path = Path(path)
+        (self.path / "wav.scp").unlink(missing_ok=True)
+        if self.path.is_dir():
+            for file in self.path.iterdir():
+                if _is_list(file.name) and file.name not in self.maps:
+                    file.unlink()
+        for name in sorted(self.maps, key=lambda name: name == "wav.scp"):
+            write_scp(self.path / name, self.maps[name])
+
     def subset(self, utts: Iterable[str], path: str | Path | None = None) -> "DataDir":
         """The same lists for `utts` alone; recordings and speakers that are no longer used are dropped.
 

@@ -31,9 +31,9 @@ class Folds:
 
     protocol: str
     description: str
-    labels: list[str]
-    folds: dict[str, Fold]
     sets: list[str] = field(default_factory=lambda: ["all"])
+    labels: list[str] = field(default_factory=list)
+    folds: dict[str, Fold] = field(default_factory=dict)
     speaker_disjoint: bool = True
 
     @classmethod
