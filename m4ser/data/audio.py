@@ -68,12 +68,19 @@ def load_16k(path: str | Path, start: float | None = None, end: float | None = N
     return resample(*read_audio(path, start, end))
 
 
-def write_flac(path: str | Path, samples: np.ndarray, rate: int = RATE) -> None:
-    """Write mono 16-bit FLAC; samples beyond -1..1 are clipped. 16-bit sources survive bit for bit."""
+def write_flac(path: str | Path, samples: np.ndarray, rate: int = RATE, source: str | Path = "") -> None:
+    """Write mono 16-bit FLAC; samples beyond -1..1 are clipped. 16-bit sources survive bit for bit.
+
+    Raises:
+        AudioError: naming `source`, if nothing is left of it in 16 bit.
+        OSError: the disk is full.
+    """
     whole = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
     if not whole.any():
-        raise AudioError(path, "is so quiet that all samples are zero in 16 bit", "amplify the source")
-    soundfile.write(path, whole, rate, format="FLAC", subtype="PCM_16")
+        raise AudioError(source or path, "is so quiet that all samples are zero in 16 bit", "amplify it")
+    content = io.BytesIO()  # libsndfile would not say that the disk is full
+    soundfile.write(content, whole, rate, format="FLAC", subtype="PCM_16")
+    Path(path).write_bytes(content.getvalue())
 
 
 def _decode(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:

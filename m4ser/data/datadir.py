@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.errors import UserError
 from m4ser.files import atomic_directory
@@ -285,6 +286,21 @@ def class_counts(utt2emo: Mapping[str, str], labels: Iterable[str]) -> dict[str,
     """Number of utterances of each label, in the order of `labels`."""
     counts = Counter(utt2emo.values())
     return {label: counts[label] for label in labels}
+
+
+def find_sets(folder: str | Path) -> list[str]:
+    """Names of the data directories in a folder: those of its `folds.json`, else every one with a `wav.scp`.
+
+    Raises:
+        UserError: there are none.
+    """
+    folder = Path(folder)
+    if (folder / "folds.json").is_file():
+        return Folds.read(folder / "folds.json").sets
+    sets = sorted(file.parent.name for file in folder.glob("*/wav.scp"))
+    if sets := [name for name in sets if not name.startswith(".")]:
+        return sets
+    raise UserError(f"{folder}: no data directories in it; run the stage that writes them first, or correct the path")
 
 
 def _is_list(name: str) -> bool:

@@ -31,8 +31,15 @@ class FeatureWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+
+    def close(self) -> None:
+        """Complete the archive and write its list, unless nothing was written."""
         self._file.close()
-        if kind is None and self.positions:
+        if self.positions:
             write_scp(self.folder / f"{self.name}.scp", self.positions)
 
     def write(self, key: str, matrix: np.ndarray) -> None:

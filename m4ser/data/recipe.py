@@ -94,9 +94,9 @@ def prepare(
     Raises:
         UserError: corpus folder missing or incomplete, or data or folds that do not pass validation.
     """
-    get = f"; get the corpus from {obtain}" if obtain else ""
+    get = f" (to be had from {obtain})" if obtain else ""
     if not corpus_dir.is_dir():
-        raise UserError(f"{corpus_dir}: no such corpus folder; correct --corpus-dir{get}")
+        raise UserError(f"{corpus_dir}: no such corpus folder; correct --corpus-dir or copy the corpus there{get}")
     found = list(track(utterances(corpus_dir), "read corpus", total=protocol.expected.get("utterances")))
     if not found:
         raise UserError(f"{corpus_dir}: no utterances found; give the folder of the official layout{get}")

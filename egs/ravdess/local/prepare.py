@@ -82,9 +82,9 @@ def _utterance(path: Path, match: re.Match[str]) -> Utterance:
 
 def folds(found: list[Utterance]) -> Folds:
     """Six folds by test actors."""
-    groups = [[f"Actor{actor:02d}" for actor in group] for group in TEST_ACTORS]
     utt2spk = {utt.utt_id: utt.speaker for utt in found}
-    gender = {f"Actor{actor:02d}": "male" if actor % 2 else "female" for actor in range(1, 25)}
+    gender = {utt.speaker: utt.extra["utt2gender"] for utt in found}
+    groups = [[s for actor in group if (s := f"Actor{actor:02d}") in gender] for group in TEST_ACTORS]
     description = "RAVDESS speech, 8 classes, six folds by test actors as in EmoBox, dev actors from the training side"
     made = speaker_folds(utt2spk, groups, choose_dev_speakers(groups, 2, gender))
     return Folds("ravdess-emobox-6fold", description, folds=made)
