@@ -1,0 +1,218 @@
+"""Run jobs on this machine, several at a time; the first failure ends them all and its own error is shown.
+
+GPUs are handed out through CUDA_VISIBLE_DEVICES: every running job sees only its own.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from m4ser import cli
+from m4ser.errors import UserError
+from m4ser.launch import common
+
+GRACE = 10.0  # seconds between SIGTERM and SIGKILL
+
+
+@cli.command
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the jobs of the command line; exit status 1 if one fails, 128 + signal if stopped."""
+    args = common.get_parser(__doc__).parse_args(cmd)
+    jobs = common.expand(args.rest)
+    if args.num_nodes > 1:
+        raise UserError("--num-nodes: this launcher has one machine; use --cmd-backend slurm for more")
+    gpus = visible_gpus() if args.gpu else []
+    if len(gpus) < args.gpu:
+        seen = "no GPU is" if not gpus else f"only {len(gpus)} of them {'is' if len(gpus) == 1 else 'are'}"
+        raise UserError(
+            f"--gpu {args.gpu}: {seen} visible here (nvidia-smi, CUDA_VISIBLE_DEVICES); use --ngpu 0 on CPU"
+        )
+    fit = len(gpus) // args.gpu if args.gpu else max(1, cores() // args.num_threads)
+    at_a_time = args.max_jobs_run or fit
+    if args.gpu:
+        at_a_time = min(at_a_time, fit)
+    sys.exit(Runner(jobs, at_a_time, gpus, args.gpu, args.name or jobs[0].log.stem).run())
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def visible_gpus() -> list[str]:
+    """Names for CUDA_VISIBLE_DEVICES of the GPUs of this machine, the one with the least memory in use first."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        allowed = [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1")]
+    query = ["nvidia-smi", "--query-gpu=index,uuid,memory.used", "--format=csv,noheader,nounits"]
+    try:
+        output = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError):
+        return allowed or []
+    used = {}
+    for line in output.splitlines():
+        index, uuid, memory = [part.strip() for part in line.split(",")]
+        used[index] = used[uuid] = int(memory) if memory.isdigit() else 0
+    # A name nvidia-smi does not list (a part of a GPU, an abbreviated id) is left to CUDA.
+    names = [name for name in used if name.isdigit()] if allowed is None else allowed
+    return sorted(names, key=lambda name: used.get(name, 0))
+
+
+class Runner:
+    """Runs jobs in order, at most ``at_a_time`` at once.
+
+    Args:
+        jobs: what to run.
+        at_a_time: jobs at once, at least 1.
+        gpus: names of the GPUs to hand out.
+        gpus_per_job: how many of them each job takes.
+        name: name of the progress display; empty for none.
+        count: number of jobs to state in the logs, where these jobs are part of more.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[common.Job],
+        at_a_time: int,
+        gpus: Sequence[str] = (),
+        gpus_per_job: int = 0,
+        name: str = "",
+        count: int | None = None,
+    ):
+        self.waiting = list(jobs)
+        self.count = count or len(self.waiting)
+        self.at_a_time = at_a_time
+        self.free = list(gpus)
+        self.gpus_per_job = gpus_per_job
+        self.running: dict[int, tuple[common.Job, subprocess.Popen | None, float, list[str]]] = {}
+        self.finished = 0
+        self.progress = common.Progress(name, jobs if name else [])
+        self.bound = _death_signal()
+
+    def run(self) -> int:
+        """Run all jobs; return the exit status."""
+        common.stop_on_signals()
+        try:
+            failed = self._loop()
+        except common.StoppedError as stop:
+            common.ignore_signals()
+            self._end_all("the launcher was stopped")
+            print("stopped; run the same command again to continue", file=sys.stderr)
+            return stop.code
+        except BaseException:
+            common.ignore_signals()
+            self._end_all("the launcher failed")
+            raise
+        if failed is None:
+            return 0
+        job, code = failed
+        common.ignore_signals()
+        self._end_all(f"job {job.index} failed")
+        print(common.failure_report(job, self.count, code), file=sys.stderr)
+        return 1
+
+    def _loop(self) -> tuple[common.Job, int] | None:
+        pause = 0.01
+        while self.waiting or self.running:
+            while self.waiting and len(self.running) < self.at_a_time:
+                self._start(self.waiting.pop(0))
+            for index in list(self.running):
+                code = self._poll(index)
+                if code:
+                    return self._forget(index), code
+                if code == 0:
+                    self._forget(index)
+            if self.running:
+                common.check_main_process()
+                self.progress.update(self.finished)
+                time.sleep(pause)
+                pause = min(
+                    pause * 1.5, 0.2
+                )  # quick jobs end quickly, long ones are not asked a hundred times a second
+        self.progress.close(self.finished)
+        return None
+
+    def _start(self, job: common.Job) -> None:
+        given, self.free = self.free[: self.gpus_per_job], self.free[self.gpus_per_job :]
+        env = dict(os.environ)
+        if self.gpus_per_job:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(given)
+        try:
+            job.log.parent.mkdir(parents=True, exist_ok=True)
+            with open(job.log, "w", encoding="utf-8") as log:
+                common.write_header(log, job.command, job.index, self.count)
+                try:
+                    process = subprocess.Popen(
+                        job.command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        env=env,
+                        start_new_session=True,  # a process group of its own: ended as a whole, not by Ctrl-C
+                        preexec_fn=self.bound,
+                    )
+                except OSError as error:
+                    log.write(f"error: {job.command[0]}: cannot be run: {error.strerror}\n")
+                    process = None
+        except OSError as error:
+            raise UserError(f"{job.log}: the log cannot be written: {error.strerror}") from error
+        self.running[job.index] = (job, process, time.monotonic(), given)
+
+    def _poll(self, index: int) -> int | None:
+        job, process, start, _ = self.running[index]
+        code = 127 if process is None else process.poll()
+        if code is not None:
+            common.write_footer(job.log, code, time.monotonic() - start)
+        return code
+
+    def _forget(self, index: int) -> common.Job:
+        job, _, _, given = self.running.pop(index)
+        self.free += given
+        self.finished += 1
+        return job
+
+    def _end_all(self, why: str) -> None:
+        """SIGTERM, then SIGKILL, to the process groups of all running jobs."""
+        self.progress.close(self.finished)
+        alive = [entry for entry in self.running.values() if entry[1] is not None]
+        for _, process, _, _ in alive:
+            _signal_group(process, signal.SIGTERM)
+        limit = time.monotonic() + GRACE
+        while any(process.poll() is None for _, process, _, _ in alive) and time.monotonic() < limit:
+            time.sleep(0.02)
+        for job, process, start, _ in alive:
+            _signal_group(process, signal.SIGKILL)  # also what the job left behind in its group
+            common.write_footer(job.log, process.wait(), time.monotonic() - start, why)
+        self.running.clear()
+
+
+def _signal_group(process: subprocess.Popen, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _death_signal():
+    """Function for the child that makes Linux end it when this launcher dies, even by SIGKILL; else None."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+    parent = os.getpid()
+
+    def bind() -> None:
+        prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return bind
+
+
+if __name__ == "__main__":
+    main()
