@@ -1,0 +1,165 @@
+"""Print one line per capability of the Python environment; exit with status 1 if a required one is missing."""
+
+import contextlib
+import importlib
+import importlib.metadata
+import io
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+REMEDY = "run make -C tools"
+
+
+class Check(NamedTuple):
+    """``probe`` returns what to show (a version, a folder) or raises."""
+
+    name: str
+    probe: Callable[[], str]
+    required: bool = True
+
+
+def module(name: str, distribution: str | None = None) -> Check:
+    """A package that must import; its version is shown."""
+
+    def probe() -> str:
+        importlib.import_module(name)
+        return importlib.metadata.version(distribution or name)
+
+    return Check(distribution or name, probe)
+
+
+def _espnet_task() -> str:
+    importlib.import_module("espnet2.tasks.abs_task")
+    return importlib.metadata.version("espnet")
+
+
+def _espnet_recognition() -> str:
+    importlib.import_module("espnet2.tasks.asr")
+    importlib.import_module("espnet2.tasks.cls")
+    return importlib.metadata.version("espnet")
+
+
+def _resolve(name: str) -> str:
+    from m4ser.pretrained import resolve
+
+    return resolve(name)
+
+
+def _asr() -> str:
+    import faster_whisper
+
+    folder = _resolve("offline:whisper-tiny.en-ct2")
+    faster_whisper.WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1)
+    return f"faster-whisper {importlib.metadata.version('faster-whisper')}, offline:whisper-tiny.en-ct2"
+
+
+def _encoder(name: str) -> Callable[[], str]:
+    def probe() -> str:
+        from transformers import AutoConfig
+
+        folder = Path(_resolve(name))
+        if not (folder / "model.safetensors").is_file():
+            raise FileNotFoundError(f"{folder}: no model.safetensors")
+        config = AutoConfig.from_pretrained(folder)
+        return f"transformers {importlib.metadata.version('transformers')}, {name}, {config.hidden_size}-d"
+
+    return probe
+
+
+def _linters() -> str:
+    # As programs: they are called by name, and neither can be imported usefully.
+    here = os.path.dirname(sys.executable)  # noqa: PTH120  (must not follow the venv's link to the system's Python)
+    path = os.pathsep.join([here, os.environ.get("PATH", "")])
+    versions = []
+    for program in ("ruff", "shellcheck"):
+        found = shutil.which(program, path=path)
+        if found is None:
+            raise ModuleNotFoundError(program)
+        output = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout.split()
+        versions.append(f"{program} {output[1] if program == 'ruff' else output[output.index('version:') + 1]}")
+    return ", ".join(versions)
+
+
+def _gpu() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise RuntimeError("none found: everything runs on the CPU")
+    names = {torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())}
+    return f"{torch.cuda.device_count()} x {', '.join(sorted(names))}, CUDA {torch.version.cuda}"
+
+
+def _slurm() -> str:
+    found = shutil.which("sbatch")
+    if found is None:
+        raise RuntimeError("no sbatch on this machine: jobs run locally")
+    return found
+
+
+CHECKS = (
+    Check("python", platform.python_version),
+    module("torch"),
+    module("torchaudio"),
+    Check("espnet2 training", _espnet_task),
+    module("kaldiio"),
+    module("soundfile"),
+    module("soxr"),
+    module("sentencepiece"),
+    module("sklearn", "scikit-learn"),
+    module("matplotlib"),
+    module("rapidfuzz"),
+    module("jiwer"),
+    module("loralib"),
+    module("m4ser"),
+    Check("offline ASR", _asr),
+    Check("offline speech encoder", _encoder("offline:whisper-tiny.en")),
+    Check("offline text encoder", _encoder("offline:minilm-l6")),
+    module("pytest"),
+    Check("linters", _linters),
+    Check("espnet2 ASR and CLS", _espnet_recognition, required=False),
+    Check("GPU", _gpu, required=False),
+    Check("Slurm", _slurm, required=False),
+)
+
+
+def line(check: Check) -> tuple[bool, str]:
+    """Run ``check``; return whether it works and the line to print."""
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            return True, f"[x] {check.name:24} {check.probe()}"
+    except (ModuleNotFoundError, importlib.metadata.PackageNotFoundError) as error:
+        reason = f"not installed ({error.name or error}): {REMEDY}"
+    except Exception as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first if not check.required else f"does not work ({first}): {REMEDY}"
+    return False, f"[ ] {check.name:24} {reason}"
+
+
+def report(checks: Sequence[Check]) -> bool:
+    """Print all lines; return whether every required capability is there."""
+    complete = True
+    for check in checks:
+        works, text = line(check)
+        print(text, flush=True)
+        complete = complete and (works or not check.required)
+    return complete
+
+
+def main() -> None:
+    """Check this interpreter's environment."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if not report(CHECKS):
+        sys.exit("error: something required is missing, see the lines with [ ]")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Lint and test everything: ruff, shellcheck, pytest. Arguments go to pytest.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+. tools/activate_python.sh
+# Small tensors get slower when threads share them, and the tests already run in two processes.
+export OMP_NUM_THREADS=1
+
+# Every kept file of ours, with or without git.
+scripts() {
+    if git ls-files -z --error-unmatch tools/run_tests.sh > /dev/null 2>&1; then
+        git ls-files -z -- '*.sh' .ci/run
+    else
+        find . -name '*.sh' -not -path './tools/venv/*' -print0
+    fi
+}
+
+ruff check .
+ruff format --check .
+scripts | xargs -0 shellcheck
+echo "shellcheck: all clean"
+python -m pytest -n 2 --dist loadfile "$@"
