@@ -19,7 +19,7 @@ def _temporary(path: Path) -> Path:
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Open a temporary neighbour of ``path`` and rename it to ``path`` when the block ends without an exception.
 
-    Text is written as UTF-8 with ``\\n`` line ends. On an exception the temporary file is removed and ``path`` is
+    Text is written as UTF-8 with Unix line ends. On an exception the temporary file is removed and ``path`` is
     untouched. Parent folders are made.
     """
     path = Path(path)

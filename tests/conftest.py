@@ -1,6 +1,133 @@
-"""One thread per process: tiny tensors run up to fifty times slower when two cores share them."""
+"""Shared fixtures: a tiny BERT in a folder, and the dumps of a toy corpus as stages 0 to 3 leave them."""
 
+import json
 import os
+import types
 
+# One thread per process: tiny tensors run up to fifty times slower when two cores share them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import numpy as np
+import pytest
+
+WORDS = (
+    "i we you am are so very really happy glad angry mad sad down today now here the a it is not was bad good".split()
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """Folder with a random two-layer BERT of size 32 and a WordPiece vocabulary."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny_bert")
+    vocabulary = ["[PAD]", *(f"[unused{i}]" for i in range(20)), "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    vocabulary += ["##" + letter for letter in "abcdefghijklmnopqrstuvwxyz"] + list("abcdefghijklmnopqrstuvwxyz")
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def toy_dumps(tmp_path):
+    """``data`` and ``dump`` of 48 utterances, 6 speakers, 2 emotions that features and words both tell.
+
+    Returns the folder; features are (frames, 2 layers x 8), every fourth hypothesis has lost or changed a word.
+    """
+    from m4ser.asr.alignment import align
+    from m4ser.data.features import FeatureWriter
+    from m4ser.data.folds import Fold, Folds
+    from m4ser.data.scp import write_scp
+    from m4ser.files import write_json
+
+    rng = np.random.default_rng(1)
+    speakers = [f"s{i}" for i in range(6)]
+    emotion, speaker, text, edits = {}, {}, {}, {}
+    for s in speakers:
+        for k in range(8):
+            utt = f"{s}-{k}"
+            emotion[utt], speaker[utt] = ("happy", "sad")[k % 2], s
+            reference = ["i", "am", "so", ("happy", "sad")[k % 2], "today"]
+            hypothesis = reference if k % 4 else ["i", "was", "so", *reference[3:4]]
+            text[utt] = " ".join(reference)
+            found = align(hypothesis, reference)
+            changes = [[slot, " ".join(w) if not isinstance(w, str) else w] for slot, w in found.changes]
+            edits[utt] = json.dumps({"words": hypothesis, "tags": found.tags, "changes": changes})
+    data, feats, source = tmp_path / "data", tmp_path / "dump/feats/toy/all", tmp_path / "dump/text/toy/all"
+    write_scp(data / "all/utt2emo", emotion)
+    write_scp(data / "all/utt2spk", speaker)
+    write_scp(data / "all/text", text)
+    (data / "labels.txt").write_text("happy\nsad\n", encoding="utf-8")
+    part = {s: ("train", "train", "train", "train", "dev", "test")[i] for i, s in enumerate(speakers)}
+    fold = Fold(**{p: [u for u in sorted(speaker) if part[speaker[u]] == p] for p in ("train", "dev", "test")})
+    Folds("toy-6", "toy", ["happy", "sad"], {"1": fold}).write(data / "folds.json")
+    with FeatureWriter(feats) as writer:
+        for utt, label in emotion.items():
+            frames = (
+                rng.normal(size=(int(rng.integers(5, 15)), 16)) + (1.0 if label == "happy" else -1.0) * np.eye(16)[3]
+            )
+            writer.write(utt, frames.astype(np.float32))
+    write_scp(feats / "utt2num_frames", writer.num_frames)
+    info = {"encoder": "toy", "layers": [0, 1], "dim": 8, "frame_rate": 12.5, "pool": 4}
+    write_json(feats / "info.json", info)
+    write_scp(source / "edits", edits)
+    return tmp_path
+
+
+@pytest.fixture
+def scoring_lab(tmp_path):
+    """A made-up corpus (12 speakers, 3 labels, 72 utterances, 3 folds) and a function that makes up a system."""
+    from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+    from m4ser.data.scp import write_scp
+    from m4ser.files import write_json
+    from m4ser.scoring.predictions import Predictions, write_predictions
+
+    labels, data = ["angry", "happy", "sad"], tmp_path / "data"
+    speakers = [f"s{number:02d}" for number in range(12)]
+    utt2spk = {f"{speaker}-{i}": speaker for speaker in speakers for i in range(6)}
+    utt2emo = {utt: labels[int(utt[-1]) % 3] for utt in utt2spk}
+    text = {utt: "one two three four five" for utt in utt2spk}
+    maps = {"utt2spk": utt2spk, "utt2emo": utt2emo, "text": text}
+    maps["utt2domain"] = {utt: "scripted" if int(utt[-1]) < 2 else "improvised" for utt in utt2spk}
+    for name, entries in maps.items():
+        write_scp(data / "all" / name, entries)
+    groups = [speakers[:4], speakers[4:8], speakers[8:]]
+    parts = speaker_folds(utt2spk, groups, choose_dev_speakers(groups, 2))
+    folds = Folds("toy-3fold", "Three folds.", labels=labels, folds=parts)
+    folds.write(data / "folds.json")
+    heard = {utt: "one two three four five" if i % 2 else "one two tree four" for i, utt in enumerate(sorted(utt2spk))}
+    write_scp(tmp_path / "asr" / "all" / "text", heard)
+
+    def system(tag, accuracy, seeds=(1, 2), **run):
+        exp = tmp_path / "exp" / tag
+        write_json(
+            exp / "run.json", {"tag": tag, "protocol": "toy-3fold", "labels": labels, "seeds": list(seeds), **run}
+        )
+        for seed in seeds:
+            rng = np.random.default_rng([seed, *tag.encode()])
+            for name, fold in folds.folds.items():
+                for part in ("dev", "test"):
+                    utts = getattr(fold, part)
+                    ref = np.array([labels.index(utt2emo[utt]) for utt in utts])
+                    wrong = (ref + rng.integers(1, 3, len(utts))) % 3
+                    hyp = np.where(rng.random(len(utts)) < accuracy, ref, wrong)
+                    chances = np.full((len(utts), 3), 0.2)
+                    chances[np.arange(len(utts)), hyp] = 0.6
+                    made = Predictions.from_probabilities(labels, utts, [utt2spk[u] for u in utts], ref, chances)
+                    write_predictions(exp / f"fold{name}" / f"seed{seed}" / f"predictions_{part}.tsv", made)
+        return exp
+
+    return types.SimpleNamespace(root=tmp_path, data=data, asr=tmp_path / "asr", labels=labels, system=system)

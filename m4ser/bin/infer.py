@@ -1,0 +1,74 @@
+"""Stage 5, first half: predictions of trained models on the dev and test part of their fold."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from m4ser.bin.train import data_options, read_folds
+from m4ser.cli import command, words
+from m4ser.data.scp import read_scp
+from m4ser.errors import UserError
+from m4ser.experiment import Run, choose_folds, read_maps, runs
+from m4ser.inference import load_run, predict
+from m4ser.progress import track
+from m4ser.scoring.predictions import Predictions, write_predictions
+
+PARTS = ("dev", "test")
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--data", default="data", help="folder with folds.json (default: data)")
+    parser.add_argument("--exp", required=True, help="experiment folder exp/<tag>")
+    parser.add_argument("--folds", type=words, default=[], help="folds (default: all)")
+    parser.add_argument("--seeds", type=words, default=["1"], help="seeds (default: 1)")
+    parser.add_argument("--ngpu", type=int, default=0, help="0 or 1 (default: 0)")
+    parser.add_argument("--batch-size", type=int, default=32, help="utterances in a batch (default: 32)")
+    parser.add_argument("--job", type=int, required=True, help="number of the run, as in stage 4")
+    return parser
+
+
+def infer(args: argparse.Namespace, run: Run, speakers: dict[str, str]) -> None:
+    """Write ``predictions_dev.tsv`` and ``predictions_test.tsv`` of one run; they are left alone when newer than it."""
+    done = [run.folder / f"predictions_{part}.tsv" for part in PARTS]
+    model_file = run.folder / "model.pth"
+    if model_file.exists() and all(p.exists() and p.stat().st_mtime > model_file.stat().st_mtime for p in done):
+        print(f"{run.folder}: predicted already")
+        return
+    device = "cuda" if args.ngpu else "cpu"
+    model, conf = load_run(run.folder, device)
+    for part, path in zip(PARTS, done, strict=True):
+        folder = run.folder / "data"
+        data = [entry for entry in data_options(folder, part, conf) if entry[1] != "emotion"]
+        references = read_scp(folder / part / "utt2emo")
+        ids = list(references)
+        batches = predict(model, conf, data, ids, device, args.batch_size)
+        probabilities = torch.cat([p for _, p in track(batches, part, -(-len(ids) // args.batch_size))])
+        labels = {label: index for index, label in enumerate(model.labels)}
+        write_predictions(
+            path,
+            Predictions.from_probabilities(
+                model.labels,
+                ids,
+                [speakers[utt] for utt in ids],
+                [labels[references[utt]] for utt in ids],
+                probabilities.numpy(),
+            ),
+        )
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Command line entry."""
+    args = get_parser().parse_args(cmd)
+    folds = read_folds(args.data)
+    todo = runs(args.exp, choose_folds(folds, args.folds), [int(seed) for seed in args.seeds])
+    if not 1 <= args.job <= len(todo):
+        raise UserError(f"--job {args.job}: there are {len(todo)} runs (folds x seeds)")
+    infer(args, todo[args.job - 1], read_maps(Path(args.data), folds.sets, "utt2spk"))
+
+
+if __name__ == "__main__":
+    main()

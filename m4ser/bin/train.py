@@ -1,0 +1,277 @@
+"""Stage 4: train one model per fold and seed through ESPnet's trainer.
+
+``--plan`` first writes ``exp/<tag>/run.json`` and prints the number of jobs; ``--job J`` then trains the J-th of
+them. A finished run is left alone, an interrupted one continues from its last complete epoch.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from m4ser.cli import boolean, command, words
+from m4ser.data.folds import Fold, Folds
+from m4ser.data.scp import write_scp
+from m4ser.errors import UserError
+from m4ser.experiment import NO_TEXT, Run, choose_folds, parse_task, read_maps, runs, write_plan
+from m4ser.files import atomic_directory, atomic_path, read_json, write_json
+
+DONE = "train_info.json"
+PARTS = {"train": "train", "dev": "valid"}
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options shared by the plan and the jobs."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--data", default="data", help="folder with folds.json (default: data)")
+    parser.add_argument("--audio", default="dump/audio", help="stage 1 audio (default: dump/audio)")
+    parser.add_argument("--feats", default="", help="stage 1 features of one encoder, for speech_encoder: precomputed")
+    parser.add_argument("--text", default="", help="stage 3 targets of one text source: dump/text/<source>")
+    parser.add_argument("--asr-dir", default="", help="stage 2 of one recogniser, for its WER in the results")
+    parser.add_argument("--exp", required=True, help="experiment folder exp/<tag>")
+    parser.add_argument("--config", required=True, help="training configuration (YAML)")
+    parser.add_argument("--train-args", default="", help="options that override the configuration, as one argument")
+    parser.add_argument("--folds", type=words, default=[], help="folds to train (default: all)")
+    parser.add_argument("--seeds", type=words, default=["1"], help="random seeds (default: 1)")
+    parser.add_argument("--text-source", default="asr", choices=["asr", "ref", NO_TEXT], help="(default: asr)")
+    parser.add_argument("--text-encoder", default="", help="name or folder, overrides text_encoder_conf: model")
+    parser.add_argument("--speech-encoder", default="", help="name of the encoder that made --feats, for the results")
+    parser.add_argument("--asr-tag", default="", help="name of the recogniser, for the results")
+    parser.add_argument("--pretrained-dir", default="", help="where pretrained folders are looked for first")
+    parser.add_argument("--ngpu", type=int, default=0, help="GPUs for this job (default: 0)")
+    parser.add_argument(
+        "--keep-snapshots", type=boolean, default=False, help="keep all epochs' models (default: false)"
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--plan", action="store_true", help="write run.json and print the number of jobs")
+    action.add_argument("--job", type=int, help="train this run, 1 to the number of jobs")
+    return parser
+
+
+def read_folds(data: str) -> Folds:
+    """Folds whose speakers were checked to be disjoint."""
+    path = Path(data) / "folds.json"
+    folds = Folds.read(path)
+    folds.check(read_maps(data, folds.sets, "utt2spk"), path)
+    return folds
+
+
+def plan(args: argparse.Namespace, folds: Folds) -> int:
+    """Write ``run.json``; return the number of runs asked for."""
+    task = parse_task(args.config, args.train_args)
+    check_inputs(args, task)
+    names = choose_folds(folds, args.folds)
+    seeds = _seeds(args)
+    fields: dict[str, Any] = {
+        "tag": Path(args.exp).name,
+        "protocol": folds.protocol,
+        "labels": folds.labels,
+        "fusion": task.fusion,
+        "objectives": {name: conf or {} for name, conf in task.objectives.items()},
+        "speech_encoder": args.speech_encoder if needs(task, "speech") else NO_TEXT,
+        "text_encoder": _text_model(args, task) if needs(task, "text") else NO_TEXT,
+        "text_source": args.text_source if needs(task, "text") else NO_TEXT,
+        "asr": args.asr_tag if needs(task, "text") and args.text_source == "asr" else NO_TEXT,
+        "config": Path(args.config).name,
+        "train_args": args.train_args,
+        "settings": _settings(task),
+        "folds": names,
+        "seeds": seeds,
+    }
+    write_plan(args.exp, fields)
+    return len(runs(args.exp, names, seeds))
+
+
+def _seeds(args: argparse.Namespace) -> list[int]:
+    if bad := [seed for seed in args.seeds if not seed.isdigit()]:
+        raise UserError(f"--seeds: {bad[0]!r} is not a whole number of 0 or more")
+    return [int(seed) for seed in args.seeds]
+
+
+def _settings(task: argparse.Namespace) -> dict[str, Any]:
+    """What the configuration says, as plain JSON: changed settings under an old tag are noticed by it."""
+    left_out = ("config", "output_dir", "ngpu", "version", "required")
+    return json.loads(json.dumps({k: v for k, v in vars(task).items() if k not in left_out}, default=str))
+
+
+def _text_model(args: argparse.Namespace, task: argparse.Namespace) -> str:
+    from m4ser.task import text_model
+
+    return args.text_encoder or text_model(task)
+
+
+def needs(task: argparse.Namespace, modality: str) -> bool:
+    """Whether the configured fusion uses ``speech`` or ``text``."""
+    from m4ser.task import fusion_choices
+
+    return getattr(fusion_choices.get_class(task.fusion), f"uses_{modality}")
+
+
+def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:
+    """Say which stage makes what is missing.
+
+    Raises:
+        UserError: the configuration needs speech features or text that are not there.
+    """
+    if needs(task, "text") and args.text_source == NO_TEXT:
+        raise UserError(
+            f"{args.config}: fusion {task.fusion} needs text, but --text-source is none; "
+            "choose a configuration with fusion: speech"
+        )
+    if needs(task, "speech") and task.speech_encoder == "precomputed" and not args.feats:
+        raise UserError(f"{args.config}: speech_encoder precomputed needs --feats, the features of stage 1")
+
+
+def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, fold: Fold, folder: Path) -> None:
+    """Write the lists of train and dev: what ESPnet reads, cut from the dumps of all sets."""
+    sets = folds.sets
+    maps = {"utt2emo": read_maps(args.data, sets, "utt2emo")}
+    if needs(task, "speech"):
+        if task.speech_encoder == "precomputed":
+            maps["feats.scp"] = read_maps(args.feats, sets, "feats.scp", stage=1)
+            lengths = read_maps(args.feats, sets, "utt2num_frames", stage=1)
+        else:
+            maps["wav.scp"] = read_maps(args.audio, sets, "wav.scp", stage=1)
+            lengths = read_maps(args.audio, sets, "utt2num_samples", stage=1)
+    if needs(task, "text"):
+        maps["edits"] = read_maps(args.text, sets, "edits", stage=3)
+        if not needs(task, "speech"):
+            lengths = {utt: str(len(json.loads(line)["words"]) + 1) for utt, line in maps["edits"].items()}
+    usable = set.intersection(*(set(entries) for entries in maps.values()))
+    with atomic_directory(folder) as temporary:
+        for part in ("train", "dev", "test"):
+            ids = [utt for utt in getattr(fold, part) if utt in usable]
+            if not ids:
+                raise UserError(
+                    f"{args.data}/folds.json: no usable utterance is left in {part}; run stages 1 to 3 again"
+                )
+            for name, entries in maps.items():
+                write_scp(temporary / part / name, {utt: entries[utt] for utt in ids})
+            write_scp(temporary / part / "lengths", {utt: lengths[utt] for utt in ids})
+            if part == "train":
+                members: dict[str, list[str]] = {}
+                for utt in ids:
+                    members.setdefault(maps["utt2emo"][utt], []).append(utt)
+                write_scp(temporary / part / "category2utt", {k: " ".join(v) for k, v in members.items()})
+
+
+def data_options(folder: Path, part: str, task: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """(path, name, type) of every file of one part, as ESPnet's dataset takes them."""
+    kinds = {
+        "feats.scp": ("speech", "m4ser_feats"),
+        "wav.scp": ("speech", "sound"),
+        "edits": ("text", "text"),
+        "utt2emo": ("emotion", "text"),
+    }
+    return [(str(folder / part / f), *kind) for f, kind in kinds.items() if (folder / part / f).exists()]
+
+
+def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, run: Run) -> list[str]:
+    """Options of :class:`~m4ser.task.SERTask` for one run: the configuration and what follows from the data."""
+    data = run.folder / "data"
+    options = ["--config", args.config, "--output_dir", str(run.folder), "--seed", str(run.seed)]
+    options += ["--ngpu", str(args.ngpu), "--resume", "true", "--labels", *folds.labels]
+    for part, espnet in PARTS.items():
+        for triple in data_options(data, part, task):
+            if any("," in field for field in triple):
+                raise UserError(f"{triple[0]}: ESPnet cannot read paths with a comma; move the recipe")
+            options += [f"--{espnet}_data_path_and_name_and_type", ",".join(triple)]
+        options += [f"--{espnet}_shape_file", str(data / part / "lengths")]
+    if (data / "train" / "feats.scp").exists():
+        info = read_json(Path(args.feats) / folds.sets[0] / "info.json")
+        for option, key in (("input_size", "dim"), ("frame_rate", "frame_rate")):
+            options += ["--speech_encoder_conf", f"{option}={info[key]}"]
+        options += ["--speech_encoder_conf", f"num_layers={len(info['layers'])}"]
+    if args.text_encoder and needs(task, "text"):
+        options += ["--text_encoder_conf", f"model={args.text_encoder}"]
+    if args.pretrained_dir:
+        options += ["--pretrained_dir", args.pretrained_dir]
+    if task.model_conf.get("class_weights") == "balanced":
+        options += ["--model_conf", f"class_weights={_balanced(data, folds.labels)}"]
+    return [*options, *shlex.split(args.train_args)]
+
+
+def _balanced(data: Path, labels: list[str]) -> list[float]:
+    """Inverse class frequency of the training part, mean one over utterances."""
+    from m4ser.data.scp import read_scp
+
+    counts = Counter(read_scp(data / "train" / "utt2emo").values())
+    total = sum(counts.values())
+    if absent := [label for label in labels if not counts[label]]:
+        raise UserError(f"{data / 'train' / 'utt2emo'}: no training utterance is {absent[0]}; class weights need one")
+    return [round(total / (len(labels) * counts[label]), 6) for label in labels]
+
+
+def train(args: argparse.Namespace, folds: Folds, run: Run) -> None:
+    """Train one run to its end and keep the selected model as ``model.pth``."""
+    if (run.folder / DONE).exists():
+        print(f"{run.folder}: trained already")
+        return
+    started = time.monotonic()
+    task = parse_task(args.config, args.train_args)
+    check_inputs(args, task)
+    write_data(args, task, folds, folds.folds[run.fold], run.folder / "data")
+    options = task_command(args, task, folds, run)
+    if args.ngpu > 1:
+        _launch(options, args.ngpu, run)
+    else:
+        from m4ser.task import SERTask
+
+        SERTask.main(cmd=options)
+    finish(run.folder, task, time.monotonic() - started, args.keep_snapshots)
+
+
+def _launch(options: list[str], ngpu: int, run: Run) -> None:
+    """Several processes through ESPnet's launcher."""
+    from espnet2.bin.launch import main as launch
+
+    trainer = [sys.executable, "-m", "m4ser.bin.ser_train", "--multiprocessing_distributed", "true", *options]
+    log = str(run.folder / "train.log")
+    launch(["--cmd", "m4ser-local", "--log", log, "--ngpu", str(ngpu), "--", *trainer])
+
+
+def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshots: bool) -> None:
+    """Copy the selected (averaged) model, drop the snapshots, leave the done-marker with what training cost."""
+    phase, key, _ = task.best_model_criterion[0]
+    chosen = next(
+        (p for p in (folder / f"{phase}.{key}.ave.pth", folder / f"{phase}.{key}.best.pth") if p.exists()), None
+    )
+    if chosen is None:
+        raise UserError(f"{folder}: training left no model chosen by {phase} {key}; see its log")
+    with atomic_path(folder / "model.pth") as temporary:
+        shutil.copyfile(chosen, temporary)
+    stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    epochs = sorted(int(p.name.removesuffix("epoch.pth")) for p in folder.glob("[0-9]*epoch.pth"))
+    info = {"seconds": round(seconds, 1), "last_epoch": epochs[-1] if epochs else 0, **stored.get("parameters", {})}
+    write_json(folder / DONE, info)
+    if not keep_snapshots:
+        for path in folder.glob("*.pth"):
+            if path.name != "model.pth":
+                path.unlink()
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Command line entry."""
+    args = get_parser().parse_args(cmd)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    folds = read_folds(args.data)
+    if args.plan:
+        print(plan(args, folds))
+        return
+    todo = runs(args.exp, choose_folds(folds, args.folds), _seeds(args))
+    if not 1 <= args.job <= len(todo):
+        raise UserError(f"--job {args.job}: there are {len(todo)} runs (folds x seeds)")
+    train(args, folds, todo[args.job - 1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Speech and text encoders behind ESPnet's ``AbsEncoder``: (B, T, ...), lengths -> (B, T', D), lengths', None."""

@@ -1,0 +1,70 @@
+"""From a trained run folder to predictions."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+import yaml
+from espnet2.torch_utils.device_funcs import to_device
+from espnet2.train.dataset import ESPnetDataset
+from torch.utils.data import DataLoader
+
+from m4ser.errors import UserError
+from m4ser.model import SERModel
+from m4ser.task import TOKENIZER_DIR, SERTask
+
+MODEL = "model.pth"
+
+
+def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[SERModel, argparse.Namespace]:
+    """Build the model of a trained run from its ``config.yaml`` and ``model.pth`` alone, in evaluation mode.
+
+    Objectives are not built: they are not part of the inference graph.
+
+    Raises:
+        UserError: the folder is not a trained run, or its weights do not fit its configuration.
+    """
+    run_dir = Path(run_dir)
+    for name in ("config.yaml", MODEL):
+        if not (run_dir / name).exists():
+            raise UserError(f"{run_dir / name}: no such file; run stage 4 first")
+    stored = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    args = argparse.Namespace(**stored)
+    args.objectives = {}
+    args.output_dir = None
+    if (run_dir / TOKENIZER_DIR).is_dir():
+        args.tokenizer = str(run_dir / TOKENIZER_DIR)
+    model = SERTask.build_model(args)
+    weights = torch.load(run_dir / MODEL, map_location="cpu", weights_only=True)
+    kept = {name: value for name, value in weights.items() if not name.startswith("objectives.")}
+    try:
+        model.load_state_dict(kept)
+    except RuntimeError as error:
+        raise UserError(f"{run_dir / MODEL}: does not fit config.yaml beside it ({error})".replace("\n", " ")) from None
+    return model.to(device).eval(), args
+
+
+@torch.no_grad()
+def predict(
+    model: SERModel,
+    args: argparse.Namespace,
+    data: list[tuple[str, str, str]],
+    utterances: Iterable[str],
+    device: str = "cpu",
+    batch_size: int = 32,
+) -> Iterator[tuple[list[str], torch.Tensor]]:
+    """Yield (utterances, probabilities (B, E)) batch by batch, in the order given.
+
+    ``data`` are (path, name, type) as for ESPnet's dataset; names: speech, text.
+    """
+    dataset = ESPnetDataset(data, preprocess=SERTask.build_preprocess_fn(args, train=False))
+    ids = list(utterances)
+    batches = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
+    for keys, batch in DataLoader(
+        dataset, batch_sampler=batches, collate_fn=SERTask.build_collate_fn(args, train=False)
+    ):
+        batch = to_device(batch, device)
+        names = ("speech", "speech_lengths", "text", "text_lengths")
+        reps = model.represent(**{name: batch[name] for name in names if name in batch})
+        yield keys, torch.softmax(model.logits(reps).float(), dim=-1).cpu()
