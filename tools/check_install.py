@@ -132,7 +132,8 @@ CHECKS = (
 def line(check: Check) -> tuple[bool, str]:
     """Run ``check``; return whether it works and the line to print."""
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        chatter = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
             warnings.simplefilter("ignore")
             return True, f"[x] {check.name:24} {check.probe()}"
     except (ModuleNotFoundError, importlib.metadata.PackageNotFoundError) as error:

@@ -66,7 +66,7 @@ open_environment() {
 }
 
 pip_install() {
-    local quiet=(--quiet)
+    local quiet=(-qq) # without a terminal only errors are of use
     [ ! -t 1 ] || quiet=()
     "$python" -m pip install --disable-pip-version-check ${quiet[@]+"${quiet[@]}"} ${again[@]+"${again[@]}"} "$@"
 }
