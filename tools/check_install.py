@@ -62,11 +62,11 @@ def _asr() -> str:
 
 def _encoder(name: str) -> Callable[[], str]:
     def probe() -> str:
-        from transformers import AutoConfig
-
         folder = Path(_resolve(name))
         if not (folder / "model.safetensors").is_file():
             raise FileNotFoundError(f"{folder}: no model.safetensors")
+        from transformers import AutoConfig
+
         config = AutoConfig.from_pretrained(folder)
         return f"transformers {importlib.metadata.version('transformers')}, {name}, {config.hidden_size}-d"
 
