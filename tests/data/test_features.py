@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from m4ser.data.features import FeatureWriter, load_features, read_feats_scp
+from m4ser.errors import UserError
+
+
+def matrices():
+    random = np.random.default_rng(0)
+    return {key: random.standard_normal((frames, 6)).astype(np.float32) for key, frames in (("b-ü", 1), ("a", 5))}
+
+
+def test_round_trip(tmp_path):
+    with FeatureWriter(tmp_path / "mit Leerzeichen") as writer:
+        for key, matrix in matrices().items():
+            writer.write(key, matrix)
+    positions = read_feats_scp(tmp_path / "mit Leerzeichen" / "feats.scp")
+    assert list(positions) == ["a", "b-ü"]
+    assert writer.num_frames == {"b-ü": 1, "a": 5}
+    for key, matrix in matrices().items():
+        loaded = load_features(positions[key])
+        assert loaded.dtype == np.float32
+        np.testing.assert_array_equal(loaded, matrix)
+
+
+def test_archive_may_be_moved_to_its_final_place(tmp_path):
+    with FeatureWriter(tmp_path / "part", "feats.1of2", final=tmp_path / "final") as writer:
+        writer.write("a", matrices()["a"])
+    (tmp_path / "part").rename(tmp_path / "final")
+    positions = read_feats_scp(tmp_path / "final" / "feats.1of2.scp")
+    np.testing.assert_array_equal(load_features(positions["a"]), matrices()["a"])
+
+
+def test_failed_writer_leaves_no_list(tmp_path):
+    with pytest.raises(ZeroDivisionError), FeatureWriter(tmp_path) as writer:
+        writer.write("a", matrices()["a"])
+        raise ZeroDivisionError
+    assert not (tmp_path / "feats.scp").exists()
+
+
+def test_missing_or_damaged_archive(tmp_path):
+    with pytest.raises(UserError, match=r"feats.ark: no such archive; run stage 1 again"):
+        load_features(f"{tmp_path}/feats.ark:2")
+    with FeatureWriter(tmp_path) as writer:
+        writer.write("a", matrices()["a"])
+    content = (tmp_path / "feats.ark").read_bytes()
+    (tmp_path / "feats.ark").write_bytes(content[:40])
+    with pytest.raises(UserError, match=r"damaged feature archive"):
+        load_features(writer.positions["a"])
