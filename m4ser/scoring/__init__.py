@@ -1,0 +1,1 @@
+"""From prediction files to result tables: metrics, confidence intervals, significance, reports, figures."""

@@ -1,0 +1,251 @@
+"""Everything that scoring knows of one `exp/<tag>`: its prediction files, checked against the corpus and the folds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from m4ser.data.folds import Folds
+from m4ser.data.scp import read_scp
+from m4ser.errors import UserError
+from m4ser.files import read_json
+from m4ser.scoring.bootstrap import cluster_confusions, clusters
+from m4ser.scoring.metrics import confusion
+from m4ser.scoring.predictions import Predictions, read_predictions
+
+NOT_PREDICTED = -1
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The references: folds and the per-utterance maps of all sets, read from a data directory."""
+
+    path: Path
+    folds: Folds
+    emotion: dict[str, str]
+    speaker: dict[str, str]
+    text: dict[str, str]
+    domain: dict[str, str]
+    skipped: frozenset[str]  # recordings that stage 1 left out as unusable
+
+    @classmethod
+    def read(cls, data: str | Path, audio: str | Path | None = None) -> "Corpus":
+        """Read `data/folds.json` and the maps of its sets; `audio` (`dump/audio`) may list skipped recordings."""
+        data = Path(data)
+        folds = Folds.read(data / "folds.json")
+        maps: dict[str, dict[str, str]] = {"utt2emo": {}, "utt2spk": {}, "text": {}, "utt2domain": {}}
+        skipped: set[str] = set()
+        for name in folds.sets:
+            for kind, entries in maps.items():
+                path = data / name / kind
+                if path.exists() or kind in ("utt2emo", "utt2spk"):
+                    entries.update(read_scp(path, allow_empty=kind == "text"))
+            listed = Path(audio) / name / "skipped.tsv" if audio else None
+            if listed and listed.exists():
+                skipped |= {line.split("\t")[0] for line in listed.read_text(encoding="utf-8").split("\n")}
+        emotion, speaker, text, domain = maps.values()
+        folds.check(speaker, data / "folds.json")
+        return cls(data, folds, emotion, speaker, text, domain, frozenset(skipped & set(emotion)))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The answers of all folds and seeds on one partition, side by side.
+
+    An item is an utterance in a fold (dev utterances may occur in several folds, test utterances may not).
+    Shape: items, fold, ref (N,); hyp (seeds, N) with -1 where a run is missing; probabilities (seeds, N, C).
+    """
+
+    path: Path
+    run: dict[str, Any]
+    partition: str
+    labels: list[str]
+    seeds: list[str]
+    folds: list[str]
+    missing: list[tuple[str, str]]  # (seed, fold)
+    items: list[str]
+    fold: np.ndarray
+    speakers: np.ndarray
+    ref: np.ndarray
+    hyp: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def tag(self) -> str:
+        """Name of the experiment."""
+        return str(self.run.get("tag") or self.path.name)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a run is missing."""
+        return bool(self.missing)
+
+    def everything(self) -> np.ndarray:
+        """The mask that keeps all items."""
+        return np.ones(len(self.items), dtype=bool)
+
+    def confusions(self, keep: np.ndarray | None = None) -> np.ndarray:
+        """One matrix for each seed that predicted some of the items `keep` (default: all). Shape: (<= seeds, C, C)."""
+        keep = self.everything() if keep is None else keep
+        masks = [keep & (hyp != NOT_PREDICTED) for hyp in self.hyp]
+        pairs = [(hyp, mask) for hyp, mask in zip(self.hyp, masks, strict=True) if mask.any()]
+        return np.stack([confusion(self.ref[mask], hyp[mask], len(self.labels)) for hyp, mask in pairs])
+
+    def cluster_confusions(self, keep: np.ndarray | None = None) -> tuple[np.ndarray, str]:
+        """The same split into clusters, (<= seeds, clusters, C, C), and what a cluster is: speaker or utterance."""
+        keep = self.everything() if keep is None else keep
+        index, unit = clusters(self.speakers[keep])
+        hyp = self.hyp[:, keep]
+        hyp = hyp[(hyp != NOT_PREDICTED).any(-1)]
+        return cluster_confusions(index, self.ref[keep], hyp, len(self.labels)), unit
+
+
+def _runs(path: Path, partition: str) -> dict[tuple[str, str], Path]:
+    """Prediction files as `{(seed, fold): path}`."""
+    found = {}
+    for file in path.glob(f"fold*/seed*/predictions_{partition}.tsv"):
+        found[file.parent.name.removeprefix("seed"), file.parent.parent.name.removeprefix("fold")] = file
+    return found
+
+
+def _number(name: str) -> tuple:
+    return (0, int(name), "") if name.isdigit() else (1, 0, name)
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    """What the training stage says of itself; nothing in it is obligatory."""
+    try:
+        return read_json(path) if path.exists() else {}
+    except ValueError:
+        raise UserError(f"{path}: is damaged; run stage 4 again") from None
+
+
+def _check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:
+    """An experiment belongs to one protocol and label set; numbers of two must never meet."""
+    for key, ours in (("protocol", corpus.folds.protocol), ("labels", corpus.folds.labels)):
+        theirs = run.get(key, ours)
+        if theirs != ours:
+            shown = [" ".join(value) if isinstance(value, list) else value for value in (theirs, ours)]
+            raise UserError(
+                f"{path / 'run.json'}: made with {key} '{shown[0]}', but {corpus.path / 'folds.json'} has "
+                f"'{shown[1]}'; results of different protocols are not comparable: score it with its own --data"
+            )
+
+
+def _check_references(path: Path, predictions: Predictions, corpus: Corpus) -> None:
+    for utt, speaker, ref in zip(predictions.utts, predictions.speakers, predictions.ref, strict=True):
+        if corpus.emotion.get(utt) != predictions.labels[ref]:
+            raise UserError(
+                f"{path}: {utt} has the reference '{predictions.labels[ref]}', but utt2emo of {corpus.path} says "
+                f"'{corpus.emotion.get(utt)}'; the labels were changed after inference: run stage 5 again"
+            )
+        if corpus.speaker.get(utt) != speaker:
+            raise UserError(
+                f"{path}: {utt} has the speaker '{speaker}', but utt2spk of {corpus.path} says "
+                f"'{corpus.speaker.get(utt)}'; run stage 5 again"
+            )
+
+
+def collect(
+    path: str | Path,
+    corpus: Corpus,
+    partition: str = "test",
+    seeds: Sequence[str] | None = None,
+    folds: Sequence[str] | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Experiment:
+    """Read all prediction files of `exp/<tag>`.
+
+    Seeds default to those of `run.json`, else those found; folds to all of the protocol. A missing run is recorded
+    and passed to `note`, a wrong one raises.
+
+    Raises:
+        UserError: no prediction file at all, a damaged one, other references than the corpus, another protocol, or a
+            test utterance that occurs in two folds.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; run stage 4 first, or correct --exp")
+    run = _read_run(path / "run.json")
+    _check_run(path, run, corpus)
+    found = _runs(path, partition)
+    if not found:
+        raise UserError(f"{path}: has no fold*/seed*/predictions_{partition}.tsv; run the inference of stage 5 first")
+    wanted = [str(fold) for fold in folds or corpus.folds.folds]
+    if unknown := [fold for fold in wanted if fold not in corpus.folds.folds]:
+        raise UserError(f"{corpus.path / 'folds.json'}: has no fold {unknown[0]}; correct --folds")
+    found_seeds = {seed for seed, _ in found}
+    used = sorted({str(seed) for seed in seeds or run.get("seeds") or found_seeds}, key=_number)
+    missing = [(seed, fold) for seed in used for fold in wanted if (seed, fold) not in found]
+    for seed, fold in missing:
+        note(f"{path}/fold{fold}/seed{seed}: no predictions_{partition}.tsv; run stages 4 and 5 for it")
+    for seed in sorted(found_seeds - set(used), key=_number):
+        note(f"{path}: seed {seed} is there but not asked for and not used")
+    if len(missing) == len(used) * len(wanted):
+        raise UserError(f"{path}: no predictions for the seeds and folds asked for; run stages 4 and 5 for them")
+    if len(wanted) < len(corpus.folds.folds):
+        missing += [(seed, fold) for seed in used for fold in corpus.folds.folds if fold not in wanted]
+
+    items: list[str] = []
+    fold_of: list[str] = []
+    rows: dict[tuple[str, str], int] = {}
+    for name in wanted:
+        for utt in getattr(corpus.folds.folds[name], partition):
+            if utt in corpus.skipped:
+                continue
+            key = (utt, "" if partition == "test" else name)
+            if key in rows:
+                other = fold_of[rows[key]]
+                raise UserError(
+                    f"{corpus.path / 'folds.json'}: {utt} is tested in folds {other} and {name}, pooled results would "
+                    "count it twice; correct the folds in local/prepare.py"
+                )
+            rows[key] = len(items)
+            items.append(utt)
+            fold_of.append(name)
+    folds_array = np.array(fold_of)
+    labels = corpus.folds.labels
+    hyp = np.full((len(used), len(items)), NOT_PREDICTED)
+    probabilities = np.full((len(used), len(items), len(labels)), np.nan)
+    for s, seed in enumerate(used):
+        for name in wanted:
+            if (seed, name) not in found:
+                continue
+            file = found[seed, name]
+            where = np.flatnonzero(folds_array == name)
+            predictions = read_predictions(file, labels, [items[i] for i in where])
+            _check_references(file, predictions, corpus)
+            order = {utt: i for i, utt in enumerate(predictions.utts)}
+            source = [order[items[i]] for i in where]
+            hyp[s, where] = predictions.hyp[source]
+            probabilities[s, where] = predictions.probabilities[source]
+    # a fold that no seed has predicted, and a seed that has predicted no fold, is missing and not zero
+    some, active = (hyp != NOT_PREDICTED).any(0), (hyp != NOT_PREDICTED).any(1)
+    kept = [items[i] for i in np.flatnonzero(some)]
+    return Experiment(
+        path=path,
+        run=run,
+        partition=partition,
+        labels=list(labels),
+        seeds=[used[i] for i in np.flatnonzero(active)],
+        folds=[name for name in wanted if name in folds_array[some]],
+        missing=missing,
+        items=kept,
+        fold=folds_array[some],
+        speakers=np.array([corpus.speaker[utt] for utt in kept]),
+        ref=np.array([labels.index(corpus.emotion[utt]) for utt in kept]),
+        hyp=hyp[np.ix_(active, some)],
+        probabilities=probabilities[np.ix_(active, some)],
+    )
+
+
+def majority(experiment: Experiment, corpus: Corpus) -> np.ndarray:
+    """Answers of a system that always says the most frequent class of its fold's training part. Shape: (1, N)."""
+    answers = np.full(len(experiment.items), NOT_PREDICTED)
+    for name in experiment.folds:
+        train = [corpus.emotion[utt] for utt in corpus.folds.folds[name].train if utt in corpus.emotion]
+        counts = [train.count(label) for label in experiment.labels]
+        answers[experiment.fold == name] = int(np.argmax(counts))
+    return answers[None]

@@ -1,0 +1,97 @@
+"""The metrics of speech emotion recognition, each from a confusion matrix, so that none can be mistaken for another.
+
+WA (weighted accuracy) is the overall accuracy; UA (unweighted average recall) is the mean of the class recalls.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}
+DEFINITIONS = (
+    "WA (weighted accuracy) = overall accuracy. UA (unweighted accuracy) = mean of the class recalls. macro-F1 = mean "
+    "of the class F1 scores. weighted F1 = the same, weighted by class frequency. Means run over the classes that "
+    "occur in the references."
+)
+
+
+def confusion(ref: Sequence[int], hyp: Sequence[int], classes: int) -> np.ndarray:
+    """Counts of class index ``ref`` (rows) recognised as ``hyp`` (columns). Shape: (utterances,) twice -> (C, C)."""
+    if len(ref) == 0:
+        return np.zeros((classes, classes), dtype=np.int64)
+    return confusion_matrix(ref, hyp, labels=np.arange(classes))
+
+
+def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Quotient, zero where nothing was counted."""
+    return np.divide(numerator, denominator, out=np.zeros(np.shape(numerator)), where=denominator > 0)
+
+
+def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Recall, precision, F1 and number of references of each class. Shape: (..., C, C) -> four times (..., C)."""
+    matrix = np.asarray(matrix, dtype=float)
+    right = np.diagonal(matrix, axis1=-2, axis2=-1)
+    references, predicted = matrix.sum(-1), matrix.sum(-2)
+    return {
+        "recall": _divide(right, references),
+        "precision": _divide(right, predicted),
+        "f1": _divide(2 * right, references + predicted),
+        "references": references,
+    }
+
+
+def from_confusion(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """All scores in ``NAMES`` of one or many confusion matrices. Shape: (..., C, C) -> dict of (...)."""
+    classes = per_class(matrix)
+    references = classes["references"]
+    total, present = references.sum(-1), references > 0
+    return {
+        "wa": _divide((classes["recall"] * references).sum(-1), total),
+        "ua": _divide((classes["recall"] * present).sum(-1), present.sum(-1)),
+        "macro_f1": _divide((classes["f1"] * present).sum(-1), present.sum(-1)),
+        "weighted_f1": _divide((classes["f1"] * references).sum(-1), total),
+    }
+
+
+def scores(ref: Sequence[int], hyp: Sequence[int]) -> dict[str, float]:
+    """All scores in ``NAMES`` for class indices ``ref`` and ``hyp``.
+
+    >>> {name: round(value, 3) for name, value in scores([0, 0, 0, 1], [0, 0, 1, 1]).items()}
+    {'wa': 0.75, 'ua': 0.833, 'macro_f1': 0.733, 'weighted_f1': 0.767}
+    """
+    ref, hyp = np.asarray(ref, dtype=int), np.asarray(hyp, dtype=int)
+    classes = int(max(ref.max(initial=0), hyp.max(initial=0))) + 1
+    return {name: float(value) for name, value in from_confusion(confusion(ref, hyp, classes)).items()}
+
+
+def wa(ref: Sequence[int], hyp: Sequence[int]) -> float:
+    """Weighted accuracy: the share of utterances recognised correctly."""
+    return scores(ref, hyp)["wa"]
+
+
+def ua(ref: Sequence[int], hyp: Sequence[int]) -> float:
+    """Unweighted accuracy: the mean recall of the classes that occur in ``ref``."""
+    return scores(ref, hyp)["ua"]
+
+
+def macro_f1(ref: Sequence[int], hyp: Sequence[int]) -> float:
+    """Mean F1 of the classes that occur in ``ref``."""
+    return scores(ref, hyp)["macro_f1"]
+
+
+def weighted_f1(ref: Sequence[int], hyp: Sequence[int]) -> float:
+    """Mean F1 of the classes, weighted by how often each occurs in ``ref``."""
+    return scores(ref, hyp)["weighted_f1"]
+
+
+def expected_calibration_error(ref: Sequence[int], probabilities: np.ndarray, bins: int = 15) -> float:
+    """Mean distance between confidence and accuracy over equally wide bins of confidence (Guo et al. 2017).
+
+    Shape: ref (utterances,), probabilities (utterances, C). Confidence is the probability of the chosen class.
+    """
+    probabilities = np.asarray(probabilities, dtype=float)
+    confidence, right = probabilities.max(-1), probabilities.argmax(-1) == np.asarray(ref)
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = np.bincount(index, weights=confidence - right, minlength=bins)  # = bin size * (confidence - accuracy)
+    return float(np.abs(gap).sum() / len(confidence))

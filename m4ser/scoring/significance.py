@@ -1,0 +1,90 @@
+"""Is one system better than another on the same utterances? Paired tests that respect speakers.
+
+Null hypothesis of the permutation test: for each speaker it does not matter which system gave which answers. So the
+answers of a speaker are swapped between the systems, for all speakers or a random half, and the p value is the share of
+swaps with a difference at least as large as the one seen. Training seeds are averaged before: the test speaks about
+other speakers, the spread over seeds is reported beside it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy.stats import binomtest
+
+from m4ser.scoring.bootstrap import RESAMPLES, distribution, percentiles
+from m4ser.scoring.metrics import from_confusion
+
+PERMUTATIONS = 10000
+
+
+def _swaps(count: int, permutations: int, seed: int, chunk: int = 500) -> Iterator[np.ndarray]:
+    """Which clusters to swap, rows of 0 and 1: each subset once if these are few enough, else random ones."""
+    if 2**count <= permutations:
+        yield ((np.arange(2**count)[:, None] >> np.arange(count)) & 1).astype(float)
+        return
+    rng = np.random.default_rng(seed)
+    for start in range(0, permutations, chunk):
+        yield rng.integers(2, size=(min(chunk, permutations - start), count)).astype(float)
+
+
+def permutation_test(a: np.ndarray, b: np.ndarray, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, float]:
+    """Two-sided p value of each score's difference. Shape: two (clusters, C, C), averaged over seeds."""
+    count, classes, _ = a.shape
+    move = (b - a).reshape(count, -1)
+    seen = _difference(a.sum(0), b.sum(0))
+    reached, rows = dict.fromkeys(seen, 0), 0
+    for swaps in _swaps(count, permutations, seed):
+        moved = (swaps @ move).reshape(-1, classes, classes)
+        rows += len(swaps)
+        for name, value in _difference(a.sum(0) + moved, b.sum(0) - moved).items():
+            # the tolerance keeps swaps that restore the same difference by other roundings
+            reached[name] += int((np.abs(value) >= np.abs(seen[name]) - 1e-9).sum())
+    extra = 0 if 2**count <= permutations else 1  # the order seen is itself one of the random permutations
+    return {name: (hits + extra) / (rows + extra) for name, hits in reached.items()}
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    scores_a, scores_b = from_confusion(a), from_confusion(b)
+    return {name: scores_a[name] - scores_b[name] for name in scores_a}
+
+
+def smallest_p(count: int, permutations: int = PERMUTATIONS) -> float:
+    """The smallest p value that :func:`permutation_test` can give for ``count`` clusters."""
+    return 2 / 2**count if 2**count <= permutations else 1 / (permutations + 1)
+
+
+def paired(
+    a: np.ndarray, b: np.ndarray, permutations: int = PERMUTATIONS, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, dict]:
+    """Difference a - b of each score with paired bootstrap 95 % interval and permutation p value.
+
+    Shape: (seeds, clusters, C, C) each; the same clusters in the same order, the number of seeds may differ.
+    """
+    p = permutation_test(a.mean(0), b.mean(0), permutations, seed)
+    values_a, values_b = distribution(a, resamples, seed), distribution(b, resamples, seed)
+    scores_a, scores_b = from_confusion(a.sum(1)), from_confusion(b.sum(1))
+    return {
+        name: {
+            "difference": float(scores_a[name].mean() - scores_b[name].mean()),
+            "ci": percentiles(values_a[name] - values_b[name]),
+            "p": p[name],
+        }
+        for name in p
+    }
+
+
+def mcnemar(ref: np.ndarray, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    """Exact McNemar test of two single runs. Shape: three (N,) of class indices. It takes utterances as independent."""
+    right_a, right_b = a == ref, b == ref
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    p = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    return {"only_first_right": only_a, "only_second_right": only_b, "p": float(p)}
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """P values corrected for ``len(p)`` tests (Holm 1979), in the same order."""
+    order = np.argsort(p, kind="stable")
+    factors = len(p) - np.arange(len(p))
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(1, np.maximum.accumulate(factors * np.asarray(p, dtype=float)[order]))
+    return corrected.tolist()

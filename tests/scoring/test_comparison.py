@@ -1,0 +1,99 @@
+"""Several systems in one table."""
+
+import csv
+import io
+
+import pytest
+
+from m4ser.errors import UserError
+from m4ser.files import write_json
+from m4ser.scoring import comparison
+from m4ser.scoring.experiment import Corpus, collect
+
+
+@pytest.fixture
+def corpus(scoring_lab):
+    return Corpus.read(scoring_lab.data)
+
+
+def made(scoring_lab, corpus, **accuracy):
+    return [collect(scoring_lab.system(tag, value), corpus) for tag, value in accuracy.items()]
+
+
+def test_pair(scoring_lab, corpus):
+    good, bad = made(scoring_lab, corpus, good=0.9, bad=0.4)
+    found = comparison.pair(good, bad, resamples=200, permutations=500)
+    assert found["utterances"] == 72 and found["resampled"] == "speaker" and found["clusters"] == 12
+    assert found["scores"]["ua"]["difference"] > 0.3 and found["scores"]["ua"]["p"] < 0.01
+    assert "mcnemar" not in found  # several seeds are not one experiment
+
+
+def test_pair_of_single_seeds_has_mcnemar(scoring_lab, corpus):
+    good, bad = (collect(scoring_lab.system(tag, a, seeds=(1,)), corpus) for tag, a in (("good", 0.9), ("bad", 0.4)))
+    found = comparison.pair(good, bad, resamples=50, permutations=500)
+    right = [(experiment.hyp[0] == experiment.ref) for experiment in (good, bad)]
+    assert found["mcnemar"]["only_first_right"] == int((right[0] & ~right[1]).sum())
+
+
+def test_partial_runs_are_compared_on_what_both_have(scoring_lab, corpus):
+    whole, part = scoring_lab.system("whole", 0.9), scoring_lab.system("part", 0.9)
+    (part / "fold2" / "seed1" / "predictions_test.tsv").unlink()
+    a, b = collect(whole, corpus), collect(part, corpus)
+    assert comparison.pair(a, b, 50, 50)["utterances"] == comparison.pair(b, a, 50, 50)["utterances"] == 48
+    for fold in "13":
+        (part / f"fold{fold}" / "seed2" / "predictions_test.tsv").unlink()
+    with pytest.raises(UserError, match="no utterance is predicted both here and in"):
+        comparison.pair(a, collect(part, corpus), 50, 50)
+
+
+def test_table(scoring_lab, corpus):
+    experiments = made(scoring_lab, corpus, concat=0.6, good=0.95, same=0.6)
+    result = comparison.compare(experiments, corpus, resamples=200, permutations=500)
+    good, same = (row["difference"]["scores"]["ua"] for row in result["systems"][1:])
+    assert good["p_holm"] == pytest.approx(2 * good["p"], abs=1e-6) and same["p_holm"] >= same["p"]
+    assert result["systems"][0]["difference"] is None and result["reference"] == "concat"
+    text = comparison.markdown(result)
+    lines = text.splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:5]] == ["| concat", "| good", "| same"]
+    assert "p (Holm)" in lines[0] and "parameters" not in lines[0]
+    assert "corrected for 2 comparisons (Holm)" in text and "Protocol `toy-3fold`" in text and "Seeds 1 2." in text
+    assert text == comparison.markdown(comparison.compare(experiments, corpus, resamples=200, permutations=500))
+
+
+def test_two_rows_need_no_correction(scoring_lab, corpus):
+    result = comparison.compare(made(scoring_lab, corpus, a=0.6, b=0.7), corpus, 1, ["A", "B"], 100, 100)
+    assert "Holm" not in comparison.markdown(result)
+    assert result["reference"] == "B" and result["systems"][1]["difference"] is None
+    assert "Δ weighted F1" in comparison.markdown(result, ["weighted_f1"])
+
+
+def test_cost(scoring_lab, corpus):
+    a, b = scoring_lab.system("a", 0.6, parameters=2_000_000), scoring_lab.system("b", 0.6)
+    for i, run in enumerate(sorted(b.glob("fold*/seed*"))):
+        write_json(run / "train_info.json", {"parameters": 3_000_000, "trained_parameters": 500_000, "seconds": i})
+    result = comparison.compare([collect(a, corpus), collect(b, corpus)], corpus, resamples=50, permutations=50)
+    text = comparison.markdown(result)
+    assert "| parameters | trained | training s |" in text.splitlines()[0]
+    assert text.splitlines()[2].endswith("| 2.00 M | – | – |")
+    assert text.splitlines()[3].endswith("| 3.00 M | 0.50 M | 2 |")  # mean of 0..5 seconds, rounded
+
+
+def test_csv(scoring_lab, corpus):
+    result = comparison.compare(made(scoring_lab, corpus, a=0.6, b=0.7), corpus, resamples=50, permutations=50)
+    a, b = csv.DictReader(io.StringIO(comparison.comma_separated(result)))
+    assert float(b["ua"]) == result["systems"][1]["pooled"]["ua"]["mean"]
+    assert float(b["d_ua_p"]) == result["systems"][1]["difference"]["scores"]["ua"]["p"] and a["d_ua_p"] == ""
+    assert a["seeds"] == "1 2" and a["protocol"] == "toy-3fold" and a["parameters"] == "" and a["partial"] == "false"
+
+
+def test_same_setup_is_said_once(scoring_lab, corpus):
+    runs = [scoring_lab.system(tag, 0.6, speech_encoder="tiny", fusion=tag) for tag in ("a", "b")]
+    result = comparison.compare([collect(run, corpus) for run in runs], corpus, resamples=50, permutations=50)
+    assert result["setup"] == {"speech_encoder": "tiny"}
+    assert "Same for all: speech encoder tiny." in comparison.markdown(result)
+
+
+def test_two_rows_of_one_name(scoring_lab, corpus):
+    experiment = made(scoring_lab, corpus, a=0.6)[0]
+    with pytest.raises(UserError, match="two rows are named 'a'; use --names"):
+        comparison.compare([experiment, experiment], corpus)
