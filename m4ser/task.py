@@ -17,7 +17,6 @@ from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.dataset import DATA_TYPES
-from espnet2.train.preprocessor import AbsPreprocessor
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 from torch import nn
@@ -76,14 +75,14 @@ DATA_TYPES["m4ser_feats"] = {
 }
 
 
-class SERPreprocessor(AbsPreprocessor):
+class SERPreprocessor:
     """One utterance as read from its files -> arrays for the model.
 
+    Not ESPnet's AbsPreprocessor: importing that one loads phonemizers which try to download data.
     ``speech`` stays; ``text`` (a line of stage 3's ``edits``) becomes piece ids with labels; ``emotion`` its index.
     """
 
-    def __init__(self, train: bool, labels: list[str], text: TextProcessor | None):
-        super().__init__(train)
+    def __init__(self, labels: list[str], text: TextProcessor | None):
         self.index = {label: np.array([i], dtype=np.int64) for i, label in enumerate(labels)}
         self.text = text
 
@@ -211,7 +210,7 @@ class SERTask(AbsTask):
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> SERPreprocessor:
         """See :class:`SERPreprocessor`."""
-        return SERPreprocessor(train, args.labels, cls.build_text_processor(args))
+        return SERPreprocessor(args.labels, cls.build_text_processor(args))
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Collate:
@@ -245,7 +244,10 @@ class SERTask(AbsTask):
         fusion = construct(kind, args.fusion_conf, "fusion_conf", speech_size=speech_size, text_size=text_size)
         size = getattr(fusion, "size", text_size or speech_size)
         sizes = Sizes(size, text_size, fusion.output_size, len(args.labels))
-        objectives, weights = _build_objectives(args, sizes, fusion, text)
+        vocabulary = text_encoder.word_embeddings.shape[0] if text_encoder else 0
+        # Objectives draw their weights aside: the rest starts the same with and without them.
+        with torch.random.fork_rng(devices=[]):
+            objectives, weights = _build_objectives(args, sizes, fusion, text, vocabulary)
         tools = Tools()
         if text is not None:
             tools = Tools(text_encoder.embed, lambda: text_encoder.word_embeddings, text.start, text.end, text.words)
@@ -298,7 +300,9 @@ def _save_tokenizer(text: TextProcessor, output_dir: Path) -> Path:
     return folder
 
 
-def _build_objectives(args: argparse.Namespace, sizes: Sizes, fusion: Fusion, text: TextProcessor | None):
+def _build_objectives(
+    args: argparse.Namespace, sizes: Sizes, fusion: Fusion, text: TextProcessor | None, vocabulary: int
+):
     """Objectives and weights by name, in the order of :data:`OBJECTIVES`."""
     if unknown := sorted(set(args.objectives) - set(OBJECTIVES)):
         raise UserError(f"objectives: unknown objective {unknown[0]!r}; known are {', '.join(OBJECTIVES)}")
@@ -312,6 +316,6 @@ def _build_objectives(args: argparse.Namespace, sizes: Sizes, fusion: Fusion, te
             raise UserError(f"objectives: {name} needs a fusion with text and text_conf: {{dummy_tokens: true}}")
         if name == "adversarial" and not isinstance(fusion, M4serFusion):
             raise UserError("objectives: adversarial needs specific and invariant representations: fusion: m4ser")
-        given = {"vocabulary_size": len(text.tokenizer)} if name == "aec" else {}
+        given = {"vocabulary_size": vocabulary} if name == "aec" else {}
         objectives[name] = construct(kind, conf, f"objectives: {name}", sizes=sizes, **given)
     return objectives, weights

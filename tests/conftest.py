@@ -25,7 +25,7 @@ def tiny_bert(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("tiny_bert")
     vocabulary = ["[PAD]", *(f"[unused{i}]" for i in range(20)), "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    vocabulary += ["##" + letter for letter in "abcdefghijklmnopqrstuvwxyz"] + list("abcdefghijklmnopqrstuvwxyz")
+    vocabulary += ["##" + letter for letter in "abcdefghijklmnopqrstuvwxyz"] + list("bcdefghjklmnopqrstuvwxyz")
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
     torch.manual_seed(0)
@@ -73,7 +73,7 @@ def toy_dumps(tmp_path):
     (data / "labels.txt").write_text("happy\nsad\n", encoding="utf-8")
     part = {s: ("train", "train", "train", "train", "dev", "test")[i] for i, s in enumerate(speakers)}
     fold = Fold(**{p: [u for u in sorted(speaker) if part[speaker[u]] == p] for p in ("train", "dev", "test")})
-    Folds("toy-6", "toy", ["happy", "sad"], {"1": fold}).write(data / "folds.json")
+    Folds("toy-6", "toy", labels=["happy", "sad"], folds={"1": fold}).write(data / "folds.json")
     with FeatureWriter(feats) as writer:
         for utt, label in emotion.items():
             frames = (

@@ -1,0 +1,244 @@
+"""Training runs through ESPnet's trainer at toy size: every kind of configuration, resume, kills, two processes."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+from m4ser.bin import infer, train
+from m4ser.errors import UserError
+from m4ser.experiment import parse_task, read_config, runs
+from m4ser.scoring.predictions import read_predictions
+
+BASE = {
+    "speech_encoder": "precomputed",
+    "speech_encoder_conf": {"output_size": 32},
+    "text_encoder_conf": {"trained_layers": 1},
+    "optim": "adamw",
+    "optim_conf": {"lr": 5.0e-3},
+    "batch_type": "unsorted",
+    "batch_size": 8,
+    "shuffle_within_batch": True,
+    "max_epoch": 3,
+    "num_workers": 0,
+    "best_model_criterion": [["valid", "ua", "max"]],
+    "keep_nbest_models": [2],
+    "use_tensorboard": False,
+    "use_matplotlib": False,
+    "num_att_plot": 0,
+}
+M4SER = {
+    "fusion": "m4ser",
+    "fusion_conf": {"heads": 2},
+    "text_conf": {"dummy_tokens": True},
+    "objectives": {
+        "aed": {"weight": 0.1},
+        "aec": {"weight": 0.1, "heads": 2, "feed_forward": 32},
+        "adversarial": {"weight": 0.01},
+        "contrastive": {"weight": 0.1},
+    },
+}
+
+
+@pytest.fixture
+def recipe(toy_dumps, tiny_bert, monkeypatch):
+    """Call with a configuration and a tag: options of the training command for it."""
+    monkeypatch.chdir(toy_dumps)
+    monkeypatch.setenv("M4SER_DEBUG", "1")
+
+    def options(config, tag="toy", *extra):
+        path = toy_dumps / f"{tag}.yaml"
+        path.write_text(yaml.safe_dump({**BASE, **config}), encoding="utf-8")
+        return [
+            *("--data", "data", "--feats", "dump/feats/toy", "--text", "dump/text/toy", "--exp", f"exp/{tag}"),
+            *("--config", str(path), "--text-encoder", str(tiny_bert), *extra),
+        ]
+
+    options.folder = toy_dumps
+    return options
+
+
+def run(options):
+    train.main([*options, "--plan"])
+    train.main([*options, "--job", "1"])
+
+
+def weights(folder, tag):
+    return torch.load(folder / f"exp/{tag}/fold1/seed1/model.pth", weights_only=True)
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"fusion": "speech"},
+        {"fusion": "text"},
+        {"fusion": "concat"},
+        M4SER,
+        {**M4SER, "accum_grad": 2, "model_conf": {"class_weights": "balanced", "label_smoothing": 0.1}},
+        {"fusion": "concat", "iterator_type": "category", "batch_type": "catbel", "valid_iterator_type": "sequence",
+         "valid_batch_type": "unsorted", "patience": 1, "early_stopping_criterion": ["valid", "ua", "max"]},
+    ],
+    ids=["speech", "text", "concat", "m4ser", "accumulated-weighted", "balanced-batches"],
+)  # fmt: skip
+def test_trains_selects_and_predicts(recipe, config, capsys):
+    options = recipe(config)
+    run(options)
+    folder = recipe.folder / "exp/toy/fold1/seed1"
+    info = json.loads((folder / "train_info.json").read_text())
+    assert info["parameters"] > 0
+    assert sorted(p.name for p in folder.glob("*.pth")) == ["model.pth"]
+    infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
+    found = read_predictions(folder / "predictions_test.tsv", ["happy", "sad"])
+    assert len(found.utts) == 8
+    capsys.readouterr()
+    train.main([*options, "--job", "1"])
+    assert "trained already" in capsys.readouterr().out
+
+
+def test_toy_task_is_learned(recipe):
+    run(recipe({"fusion": "concat", "max_epoch": 8}))
+    infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
+    found = read_predictions(recipe.folder / "exp/toy/fold1/seed1/predictions_test.tsv", ["happy", "sad"])
+    assert (found.ref == found.hyp).mean() >= 0.75
+
+
+def test_model_needs_no_other_folder(recipe, tiny_bert):
+    local = shutil.copytree(tiny_bert, recipe.folder / "bert")
+    options = recipe(M4SER)
+    options[options.index(str(tiny_bert))] = str(local)
+    run(options)
+    infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
+    first = (recipe.folder / "exp/toy/fold1/seed1/predictions_test.tsv").read_bytes()
+    shutil.rmtree(local)
+    for part in ("dev", "test"):
+        (recipe.folder / f"exp/toy/fold1/seed1/predictions_{part}.tsv").unlink()
+    infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
+    assert (recipe.folder / "exp/toy/fold1/seed1/predictions_test.tsv").read_bytes() == first
+
+
+def test_resumed_training_is_bit_identical(recipe):
+    run(recipe({**M4SER, "max_epoch": 4}, "straight"))
+    options = recipe({**M4SER, "max_epoch": 4}, "resumed")
+    # Stop after two epochs as a kill would: ESPnet's own trainer on the shorter configuration, nothing finished off.
+    half = [*options, "--keep-snapshots", "true", "--train-args", "--max_epoch 2"]
+    train.main([*half, "--job", "1"])
+    for name in ("train_info.json", "model.pth"):
+        (recipe.folder / "exp/resumed/fold1/seed1" / name).unlink()
+    train.main([*options, "--job", "1"])
+    assert same(weights(recipe.folder, "straight"), weights(recipe.folder, "resumed"))
+
+
+@pytest.mark.parametrize("damage", ["checkpoint", "model", "links"])
+def test_kill_while_saving_costs_one_epoch_and_changes_nothing(recipe, damage):
+    run(recipe({"fusion": "speech", "max_epoch": 4}, "straight"))
+    options = recipe({"fusion": "speech", "max_epoch": 4}, "killed")
+    train.main([*options, "--keep-snapshots", "true", "--train-args", "--max_epoch 3", "--job", "1"])
+    folder = recipe.folder / "exp/killed/fold1/seed1"
+    (folder / "train_info.json").unlink()
+    (folder / "model.pth").unlink()
+    if damage == "checkpoint":
+        content = (folder / "checkpoint.pth").read_bytes()
+        (folder / "checkpoint.pth").write_bytes(content[: len(content) // 2])
+    elif damage == "model":
+        (folder / "3epoch.pth").write_bytes(b"PK")
+    else:
+        for path in folder.glob("*.pth"):
+            if path.is_symlink():
+                path.unlink()
+    train.main([*options, "--job", "1"])
+    assert same(weights(recipe.folder, "straight"), weights(recipe.folder, "killed"))
+
+
+def test_run_that_had_stopped_early_is_not_trained_further(recipe):
+    config = {"fusion": "speech", "max_epoch": 30, "patience": 1, "early_stopping_criterion": ["valid", "ua", "max"]}
+    options = recipe(config)
+    train.main([*options, "--keep-snapshots", "true", "--job", "1"])
+    folder = recipe.folder / "exp/toy/fold1/seed1"
+    info = json.loads((folder / "train_info.json").read_text())
+    assert info["last_epoch"] < 30
+    first = weights(recipe.folder, "toy")
+    (folder / "train_info.json").unlink()
+    train.main([*options, "--job", "1"])
+    assert json.loads((folder / "train_info.json").read_text())["last_epoch"] == info["last_epoch"]
+    assert same(weights(recipe.folder, "toy"), first)
+
+
+def test_two_processes_train_together(recipe):
+    """Data parallel over gloo: both ranks run, one writes; dev scores pool what both predicted."""
+    options = recipe({**M4SER, "max_epoch": 2, "unused_parameters": True, "dist_backend": "gloo"})
+    args = train.get_parser().parse_args([*options, "--job", "1"])
+    folds, task = train.read_folds("data"), parse_task(args.config)
+    (one,) = runs(args.exp, ["1"], [1])
+    train.write_data(args, task, folds, folds.folds["1"], one.folder / "data")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "m4ser.bin.ser_train", *train.task_command(args, task, folds, one)]
+    processes = []
+    for rank in range(2):
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        environment = {**os.environ, **address, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    errors = [process.communicate(timeout=240)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    assert "wer_aec" in errors[0]  # the epoch metrics of what both ranks predicted
+    train.finish(one.folder, task, 0.0, keep_snapshots=False)
+    assert (one.folder / "model.pth").exists()
+
+
+def test_plan_counts_runs_and_guards_the_tag(recipe, capsys):
+    options = recipe({"fusion": "speech"})
+    train.main([*options, "--plan", "--seeds", "1 2 3"])
+    assert capsys.readouterr().out.strip() == "3"
+    assert json.loads((recipe.folder / "exp/toy/run.json").read_text())["seeds"] == [1, 2, 3]
+    with pytest.raises(UserError, match="give this run a --tag"):
+        train.main([*recipe({"fusion": "concat"}), "--plan"])
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--text-source", "none"], "fusion concat needs text"),
+        (["--folds", "9"], "no fold 9"),
+        (["--seeds", "one"], "not a whole number"),
+    ],
+)
+def test_impossible_plans_are_refused(recipe, extra, message):
+    with pytest.raises(UserError, match=message):
+        train.main([*recipe({"fusion": "concat"}), *extra, "--plan"])
+
+
+def test_missing_stages_are_named(recipe):
+    options = recipe({"fusion": "concat"})
+    shutil.rmtree(recipe.folder / "dump/text")
+    with pytest.raises(UserError, match="run stage 3 first"):
+        train.main([*options, "--job", "1"])
+    shutil.rmtree(recipe.folder / "dump/feats")
+    with pytest.raises(UserError, match="run stage 1 first"):
+        train.main([*options, "--job", "1"])
+
+
+def test_shared_speaker_is_refused(recipe):
+    path = recipe.folder / "data/folds.json"
+    folds = json.loads(path.read_text())
+    moved = folds["folds"]["1"]["train"].pop()
+    folds["folds"]["1"]["test"].append(moved)
+    path.write_text(json.dumps(folds))
+    with pytest.raises(UserError, match="share 1 speaker"):
+        train.main([*recipe({"fusion": "speech"}), "--plan"])
+
+
+def test_numbers_that_yaml_reads_as_text_are_found(tmp_path):
+    (tmp_path / "a.yaml").write_text("optim_conf:\n  lr: 1e-3\n")
+    with pytest.raises(UserError, match=r"write 1\.0e-03"):
+        read_config(tmp_path / "a.yaml")
