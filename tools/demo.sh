@@ -2,7 +2,7 @@
 # Run the recipe egs/mini from audio files to its result table and show the table.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root/egs/mini"
 ./run.sh --stage 0 --stop-stage 5
 

@@ -5,7 +5,7 @@
 # skipped, one that was interrupted is done again.
 set -euo pipefail
 
-tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+tools=$(CDPATH='' cd -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$tools")
 constraints=$tools/constraints.txt
 # Packages of another environment must not count as installed in this one.

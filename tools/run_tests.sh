@@ -2,7 +2,7 @@
 # Lint and test everything: ruff, shellcheck, pytest. Arguments go to pytest.
 set -euo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 . tools/activate_python.sh
 # Small tensors get slower when threads share them, and the tests already run in two processes.
