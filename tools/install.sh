@@ -128,6 +128,7 @@ convert_whisper() {
 write_activation() {
     local file=$tools/activate_python.sh
     {
+        echo "# shellcheck shell=bash"
         echo "# Made by tools/install.sh; read by egs/*/path.sh."
         [ "${VENV:-}" = current ] || printf 'export VIRTUAL_ENV=%q\n' "$prefix"
         # shellcheck disable=SC2016  # $PATH is for the reader of the file
