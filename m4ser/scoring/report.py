@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from m4ser.asr.normalise import normaliser
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
 from m4ser.files import atomic_write
@@ -64,8 +65,6 @@ def word_errors(
     experiment: Experiment, corpus: Corpus, asr_dir: str | Path, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wrong words of each item's ASR text and words of its reference, after normalisation. Shape: twice (N,)."""
-    from m4ser.asr.normalise import normaliser  # only scoring with ASR text pays for its import
-
     asr_dir, normalise = Path(asr_dir), normaliser(name)
     texts: dict[str, str] = {}
     for part in corpus.folds.sets:
