@@ -1,0 +1,1 @@
+"""Speech recognition: decoding, text normalisation, word errors and the edits that repair them."""
