@@ -1,0 +1,106 @@
+"""Recognisers by name.
+
+================ ==========================================================================================
+faster_whisper   Whisper of any size, multilingual or English, by CTranslate2 (default)
+reference        the reference transcript, as it is or with errors at a chosen word error rate
+================ ==========================================================================================
+
+A further recogniser is a module with a subclass of Backend and a line in BACKENDS.
+"""
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from m4ser.asr.backends.base import Backend, Hypothesis
+from m4ser.errors import UserError
+
+__all__ = ["BACKENDS", "Backend", "Hypothesis", "backend_class", "build_backend", "parse_settings"]
+
+# name -> (module, class); modules are imported when they are needed, each brings heavy libraries.
+BACKENDS = {
+    "faster_whisper": ("m4ser.asr.backends.faster_whisper", "FasterWhisper"),
+    "reference": ("m4ser.asr.backends.reference", "Reference"),
+}
+# Arguments of a constructor that are not settings of a user.
+GIVEN = ("self", "model", "pretrained_dir", "references")
+
+
+def backend_class(name: str) -> type[Backend]:
+    """The class of a backend.
+
+    Raises:
+        UserError: there is none of that name, or a package it needs is missing.
+    """
+    if name not in BACKENDS:
+        raise UserError(f"--asr {name}: unknown; choose one of {', '.join(BACKENDS)}")
+    module, attribute = BACKENDS[name]
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise UserError(f"--asr {name}: needs the Python package {error.name}; run `make -C tools`") from error
+
+
+def build_backend(
+    name: str,
+    model: str | None = None,
+    pretrained_dir: str | Path | None = None,
+    references: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Backend:
+    """Build a recogniser.
+
+    Args:
+        name: one of BACKENDS.
+        model: offline:NAME, folder or hub id; None for the backend's own default. Backends without models ignore it.
+        pretrained_dir: where local copies of models are looked for first.
+        references: transcripts by utterance, for backends that want them.
+        settings: keyword arguments of the backend.
+
+    Raises:
+        UserError: the backend, a setting or the model does not exist.
+    """
+    backend = backend_class(name)
+    parameters = inspect.signature(backend.__init__).parameters
+    known = [parameter for parameter in parameters if parameter not in GIVEN]
+    for setting in settings:
+        if setting not in known:
+            raise UserError(f"--asr-conf {setting}: {name} has no such setting; it has {', '.join(known)}")
+    given = {"model": model, "pretrained_dir": pretrained_dir, "references": references}
+    for argument, value in given.items():
+        if argument in parameters and value is not None:
+            settings[argument] = value
+    return backend(**settings)
+
+
+def parse_settings(name: str, words: Sequence[str]) -> dict[str, Any]:
+    """Settings of a backend from words `name=value`, as the types of the constructor's defaults say.
+
+    Raises:
+        UserError: not of that form, no such setting, or a value of the wrong type.
+    """
+    parameters = inspect.signature(backend_class(name).__init__).parameters
+    known = [parameter for parameter in parameters if parameter not in GIVEN]
+    settings: dict[str, Any] = {}
+    for word in words:
+        setting, equals, value = word.partition("=")
+        if not equals or setting not in known:
+            raise UserError(f"--asr-conf {word}: must be NAME=VALUE with a NAME of {name}: {', '.join(known)}")
+        settings[setting] = _parse(word, value, parameters[setting].default)
+    return settings
+
+
+def _parse(word: str, value: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        if value in ("true", "false"):
+            return value == "true"
+        raise UserError(f"--asr-conf {word}: must be true or false")
+    if isinstance(default, int | float):
+        try:
+            return type(default)(value)
+        except ValueError:
+            kind = "a whole number" if isinstance(default, int) else "a number"
+            raise UserError(f"--asr-conf {word}: must be {kind}") from None
+    return value
