@@ -5,6 +5,7 @@ them. A finished run is left alone, an interrupted one continues from its last c
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -265,7 +266,9 @@ def main(cmd: list[str] | None = None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     folds = read_folds(args.data)
     if args.plan:
-        print(plan(args, folds))
+        with contextlib.redirect_stdout(sys.stderr):  # importing ESPnet prints; only the number belongs on stdout
+            count = plan(args, folds)
+        print(count)
         return
     todo = runs(args.exp, choose_folds(folds, args.folds), _seeds(args))
     if not 1 <= args.job <= len(todo):
