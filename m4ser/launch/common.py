@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from m4ser.errors import UserError
 from m4ser.progress import MARK
 
@@ -199,6 +197,8 @@ class Progress:
         done, total = self._sums()
         if self.terminal:
             if self.bar is None:
+                from tqdm import tqdm  # as long to import as all the rest
+
                 columns, rows = shutil.get_terminal_size()  # 80 x 24 where the terminal does not say
                 tqdm.monitor_interval = 0  # no thread: the launcher forks
                 self.bar = tqdm(desc=self.name, total=total or None, ncols=columns, nrows=rows, file=sys.stderr)

@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+# Sourced by ser.sh: the environment that `make -C tools` has installed.
+
+M4SER_ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+if [ ! -f "$M4SER_ROOT/tools/activate_python.sh" ]; then
+    echo "error: $M4SER_ROOT/tools/activate_python.sh is missing; install first: make -C $M4SER_ROOT/tools" >&2
+    exit 1
+fi
+# shellcheck disable=SC1091
+. "$M4SER_ROOT/tools/activate_python.sh"
+
+# The code of this checkout, also where several checkouts share one environment.
+export PYTHONPATH="$M4SER_ROOT${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONIOENCODING=UTF-8
+export PYTHONUNBUFFERED=1
+export LC_ALL=C.UTF-8
+# Small models on few cores run up to fifty times slower when several threads share a core.
+export OMP_NUM_THREADS=1
+export TOKENIZERS_PARALLELISM=false

@@ -1,0 +1,360 @@
+#!/usr/bin/env bash
+# All stages of a speech emotion recognition recipe, from a corpus to a result table. A recipe's run.sh calls it from
+# the recipe's folder with the recipe's own options, then `--` and what the user typed.
+#
+# Shell only orchestrates: each step is a command of m4ser.bin. Before a step, m4ser.bin.stage_marker says whether it
+# has work to do; afterwards it leaves the marker `.done` in the folder that the step writes.
+set -euo pipefail
+
+template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=options.sh
+. "$template/options.sh"
+
+# --- options
+stage=0                           # [int] first stage to run
+stop_stage=5                      # [int] last stage to run
+force=false                       # [bool] run the asked stages again even if they are done
+corpus=                           # [text] name of the corpus: its variable in db.sh; default: the recipe's folder
+corpus_dir=                       # [path] folder of the corpus in its official layout; default: from db.sh
+prepare_args=                     # [text] further options of local/prepare.py, quoted as one word
+data=data                         # [text] folder of the data directories
+dump=dump                         # [text] folder of audio, features, recognised text
+exp=exp                           # [text] folder of the experiments
+nj=                               # [int] jobs at a time; default: one per core, 8 at most
+ngpu=0                            # [int] GPUs of each training
+num_nodes=1                       # [int] machines of each training, with --cmd-backend slurm
+cmd_backend=local                 # [local|slurm] what runs the jobs, see cmd.sh
+pretrained_dir=                   # [path] where local copies of models are looked for first
+skip_bad_audio=false              # [bool] leave unusable recordings out and list them, instead of stopping
+min_duration=                     # [number] leave out shorter utterances, seconds
+max_duration=                     # [number] leave out longer utterances, seconds
+speech_encoder=offline:whisper-tiny.en  # [path] frozen encoder of the features: offline:NAME, folder, hub id or none
+feats_layers=all                  # [text] its hidden layers: all, or numbers such as 0,2,4
+feats_pool=1                      # [int] average this many consecutive frames
+text_source=asr                   # [asr|ref|none] text to train and test with: recognised, reference or none at all
+asr=faster_whisper                # [text] speech recogniser: a backend of m4ser.asr
+asr_model=                        # [path] its model: offline:NAME, folder or hub id; default: the recogniser's own
+asr_conf=                         # [text] its further settings: "name=value name=value"
+asr_tag=                          # [text] name of its results in the dump; default: from recogniser, model, settings
+normaliser=english                # [english|basic|none] text normaliser of WER and training text
+text_encoder=                     # [path] text encoder: offline:NAME, folder or hub id; default: see the configuration
+train_config=conf/train.yaml      # [path] training configuration
+train_args=                       # [text] training options that override the configuration, quoted as one word
+tag=                              # [text] name of the experiment; default: from configuration and other than default options
+folds=                            # [text] folds to train and test, e.g. "1 2"; default: all
+seeds="1"                         # [ints] random seeds, e.g. "1 2 3"
+baseline=                         # [path] experiment to compare with: its tag or folder
+# --- end of options
+
+# shellcheck disable=SC2034  # read by options.sh
+usage_end='
+stages: 0 data directories and folds   1 audio and speech features   2 speech recognition and word error rate
+        3 targets from recognition errors   4 training per fold and seed   5 predictions, scores, figures
+
+A stage that is done is not run again unless its options or inputs have changed (see --force).'
+
+typed_words "$@" # sets `typed`
+M4SER_COMMAND=${M4SER_COMMAND:-"./run.sh${typed[*]:+ $(quote "${typed[@]}")}"}
+M4SER_MAIN_PID=$$ # the launchers end their jobs when this script is gone
+export M4SER_COMMAND M4SER_MAIN_PID
+parse_options "${BASH_SOURCE[0]}" "$@"
+
+[ "$stop_stage" -le 5 ] || option_fail "--stop-stage $stop_stage: the stages are 0 to 5"
+[ "$stage" -le "$stop_stage" ] || option_fail "--stage $stage comes after --stop-stage $stop_stage"
+[ "$num_nodes" -le 1 ] || [ "$cmd_backend" = slurm ] || option_fail "--num-nodes $num_nodes needs --cmd-backend slurm"
+[ "$feats_pool" -ge 1 ] || option_fail "--feats-pool must be 1 or more"
+[ "${nj:-1}" -ge 1 ] || option_fail "--nj must be 1 or more"
+name_shape='^([A-Za-z0-9][A-Za-z0-9._+=-]*)?$'
+[[ $tag =~ $name_shape ]] || option_fail "--tag '$tag': only letters, digits and . _ + = - are allowed"
+[[ $asr_tag =~ $name_shape ]] || option_fail "--asr-tag '$asr_tag': only letters, digits and . _ + = - are allowed"
+seeds=${seeds//,/ } folds=${folds//,/ }
+
+# shellcheck source=path.sh
+. "$template/path.sh"
+# shellcheck source=cmd.sh
+. "$template/cmd.sh"
+# shellcheck source=db.sh
+. "$template/db.sh"
+
+say() { printf '[%(%H:%M:%S)T] %s\n' -1 "$*"; }
+
+# tag_of NAME: a model's name as part of a file name
+tag_of() {
+    local name=${1#offline:}
+    case $name in
+        /* | ./* | ../*) name=$(basename "$name") ;;
+        *) ;;
+    esac
+    printf '%s' "$name" | tr -cs 'A-Za-z0-9._-' '_'
+}
+
+# ---------------------------------------------------------------------------------------------- names
+if [ -z "$nj" ]; then
+    nj=$(python -c 'from m4ser.launch.local import cores; print(min(8, cores()))')
+fi
+
+feats_tag=$(tag_of "$speech_encoder")
+[ "$feats_layers" = all ] || feats_tag+=_layers$(tag_of "$feats_layers")
+[ "$feats_pool" = 1 ] || feats_tag+=_pool$feats_pool
+if [ "$asr$asr_model" = faster_whisper ]; then
+    asr_model=offline:whisper-tiny.en-ct2 # its own
+fi
+given_asr_tag=$asr_tag
+if [ -z "$asr_tag" ]; then
+    asr_tag=$asr
+    [ -z "$asr_model" ] || asr_tag+=_$(tag_of "$asr_model")
+    [ -z "$asr_conf" ] || asr_tag+=_$(tag_of "$asr_conf")
+fi
+case $text_source in
+    asr) text_tag=$asr_tag ;;
+    *) text_tag=$text_source ;;
+esac
+[ "$normaliser" = english ] || text_tag+=_$normaliser
+
+if [ -z "$tag" ]; then
+    tag=$(basename "$train_config" .yaml)
+    [ "$text_source" = asr ] || tag+=_text-$text_source
+    [ "$speech_encoder$feats_layers$feats_pool" = offline:whisper-tiny.enall1 ] || tag+=_$feats_tag
+    if [ "$text_source" = asr ] &&
+        [ "$given_asr_tag$asr$asr_model$asr_conf" != faster_whisperoffline:whisper-tiny.en-ct2 ]; then
+        tag+=_$asr_tag
+    fi
+    [ "$normaliser" = english ] || tag+=_$normaliser
+    [ -z "$text_encoder" ] || tag+=_$(tag_of "$text_encoder")
+    [ -z "$train_args" ] || tag+=_$(tag_of "${train_args//--/}")
+    if [ ${#tag} -gt 120 ]; then # file names end at 255 bytes
+        tag=${tag:0:100}_$(printf '%s' "$tag" | cksum | cut -d ' ' -f 1)
+    fi
+fi
+
+audio_dir=$dump/audio
+feats_dir=$dump/feats/$feats_tag
+asr_dir=$dump/asr/$asr_tag
+text_dir=$dump/text/$text_tag
+exp_dir=$exp/$tag
+if [ -n "$baseline" ] && [ ! -d "$baseline" ]; then
+    [ -d "$exp/$baseline" ] || option_fail "--baseline $baseline: there is no experiment $exp/$baseline"
+    baseline=$exp/$baseline
+fi
+pretrained=()
+[ -z "$pretrained_dir" ] || pretrained=(--pretrained-dir "$pretrained_dir")
+
+# ---------------------------------------------------------------------------------------------- steps
+# begin STAGE WHAT FOLDER MARKER ARGUMENT...: sets todo=run or todo=done; the arguments say what the step depends on
+begin() {
+    local number=$1 what=$2 folder=$3 name=$4
+    shift 4
+    mkdir -p "$folder"
+    exec 9>"$folder/.lock" # held until the end of the step: two runs can share a dump
+    todo=$(python -m m4ser.bin.stage_marker begin "$folder" --name "$name" --stage "$number" --data "$data" \
+        --lock-fd 9 --force "$force" "$@")
+    if [ "$todo" = run ]; then
+        steps_run=$((steps_run + 1))
+        say "stage $number: $what"
+    else
+        exec 9>&-
+    fi
+}
+
+# finish FOLDER MARKER: the step that began is complete
+finish() {
+    python -m m4ser.bin.stage_marker finish "$1" --name "$2"
+    exec 9>&-
+}
+
+# split NAME FOLDER MODULE ARGUMENT...: the parts of a step in parallel, then their join; logs go to FOLDER/log
+split() {
+    local name=$1 folder=$2
+    shift 2
+    "${launcher[@]}" --name "$name" --max-jobs-run "$nj" "JOB=1:$nj" "$folder/log/$name.JOB.log" \
+        python -m "$@" --nj "$nj" --job JOB
+    python -m "$@" --nj "$nj" --merge
+}
+
+# runs NAME COUNT COMMAND...: one job for each fold and seed
+runs() {
+    local name=$1 count=$2
+    local -a resources=()
+    shift 2
+    if [ "$ngpu" -gt 0 ]; then
+        resources=(--gpu "$ngpu")
+    else
+        resources=(--max-jobs-run "$nj")
+    fi
+    [ "$num_nodes" -le 1 ] || [ "$name" != train ] || resources+=(--num-nodes "$num_nodes")
+    "${launcher[@]}" --name "$name" "${resources[@]}" "JOB=1:$count" "$exp_dir/log/$name.JOB.log" "$@"
+}
+
+stage_0() {
+    local found=$corpus_dir variable
+    if [ -z "$found" ]; then
+        variable=${corpus:-$(basename "$PWD")}
+        variable=${variable//[!A-Za-z0-9_]/_}
+        variable=${variable^^}
+        found=${!variable:-}
+    fi
+    if [ -z "$found" ]; then # the data may be there from an earlier run
+        found=$(python -m m4ser.bin.stage_marker option "$data" corpus-dir)
+        [ -n "$found" ] ||
+            option_fail "no corpus folder: give --corpus-dir DIR, or fill in $variable in $template/db.sh"
+    fi
+    [ -d "$found" ] && found=$(cd -- "$found" && pwd)
+    begin 0 "data directories from $found" "$data" "" --option "corpus-dir=$found" \
+        --option "prepare-args=$prepare_args" --input local/prepare.py \
+        --output "$data/folds.json" --output "$data/labels.txt" --output "$data/@set/wav.scp"
+    if [ "$todo" = run ]; then
+        local -a words=()
+        mapfile -d '' -t words < <(python -c 'import shlex, sys
+for word in shlex.split(sys.argv[1]): print(word, end="\0")' "$prepare_args")
+        python local/prepare.py --corpus-dir "$found" --out "$data" "${words[@]}"
+        finish "$data" ""
+    fi
+}
+
+stage_1() {
+    local -a limits=()
+    [ -z "$min_duration" ] || limits+=(--min-duration "$min_duration")
+    [ -z "$max_duration" ] || limits+=(--max-duration "$max_duration")
+    begin 1 "16 kHz audio" "$audio_dir" "" --need "$data/folds.json=0" --clean true \
+        --option "skip-bad-audio=$skip_bad_audio" --option "min-duration=$min_duration" \
+        --option "max-duration=$max_duration" --input "$data/@set" --output "$audio_dir/@set/wav.scp"
+    if [ "$todo" = run ]; then
+        split format_audio "$audio_dir" m4ser.bin.format_audio --data-dir "$data" --out "$audio_dir" \
+            --skip-bad-audio "$skip_bad_audio" "${limits[@]}"
+        finish "$audio_dir" ""
+    fi
+    [ "$speech_encoder" != none ] || return 0
+    begin 1 "features of $speech_encoder" "$feats_dir" "" --need "$data/folds.json=0" --clean true \
+        --after "$audio_dir:=1" --option "speech-encoder=$speech_encoder" --option "feats-layers=$feats_layers" \
+        --option "feats-pool=$feats_pool" --output "$feats_dir/@set/feats.scp"
+    if [ "$todo" = run ]; then
+        split extract_feats "$feats_dir" m4ser.bin.extract_feats --data-dir "$audio_dir" --out "$feats_dir" \
+            --speech-encoder "$speech_encoder" --layers "$feats_layers" --pool "$feats_pool" "${pretrained[@]}"
+        finish "$feats_dir" ""
+    fi
+}
+
+stage_2() {
+    if [ "$text_source" != asr ]; then
+        not_needed="not needed with --text-source $text_source"
+        return 0
+    fi
+    begin 2 "speech recognition with $asr $asr_model" "$asr_dir" "" --need "$data/folds.json=0" --clean true \
+        --after "$audio_dir:=1" --option "asr=$asr" --option "asr-model=$asr_model" --option "asr-conf=$asr_conf" \
+        --output "$asr_dir/@set/text"
+    if [ "$todo" = run ]; then
+        split asr_decode "$asr_dir" m4ser.bin.asr_decode --data-dir "$audio_dir" --out "$asr_dir" \
+            --asr "$asr" --asr-model "$asr_model" --asr-conf "$asr_conf" "${pretrained[@]}"
+        finish "$asr_dir" ""
+    fi
+    begin 2 "word error rate" "$asr_dir" score --need "$data/folds.json=0" --after "$asr_dir:=2" \
+        --option "normaliser=$normaliser" --output "$asr_dir/@set/wer.json"
+    if [ "$todo" = run ]; then
+        python -m m4ser.bin.asr_score --data-dir "$audio_dir" --asr-dir "$asr_dir" --normaliser "$normaliser"
+        finish "$asr_dir" score
+    fi
+}
+
+stage_3() {
+    if [ "$text_source" = none ]; then
+        not_needed="not needed with --text-source none"
+        return 0
+    fi
+    local -a source=(--after "$audio_dir:=1") words=(--source ref)
+    if [ "$text_source" = asr ]; then
+        source+=(--after "$asr_dir:=2")
+        words=(--asr-dir "$asr_dir")
+    fi
+    begin 3 "targets from text source $text_tag" "$text_dir" "" --need "$data/folds.json=0" --clean true \
+        "${source[@]}" --option "normaliser=$normaliser" --output "$text_dir/@set/edits"
+    if [ "$todo" = run ]; then
+        python -m m4ser.bin.make_targets --data-dir "$audio_dir" "${words[@]}" --out "$text_dir" \
+            --normaliser "$normaliser"
+        finish "$text_dir" ""
+    fi
+}
+
+stage_4() {
+    local -a depends=(--after "$audio_dir:=1") options=(--text-source "$text_source") one_job=()
+    if [ "$speech_encoder" != none ]; then
+        depends+=(--after "$feats_dir:=1")
+        options+=(--feats "$feats_dir" --speech-encoder "$speech_encoder")
+    fi
+    if [ "$text_source" != none ]; then
+        depends+=(--after "$text_dir:=3")
+        options+=(--text "$text_dir")
+    fi
+    if [ "$text_source" = asr ]; then
+        options+=(--asr-dir "$asr_dir" --asr-tag "$asr_tag")
+    fi
+    [ -z "$text_encoder" ] || options+=(--text-encoder "$text_encoder")
+    options+=(--data "$data" --audio "$audio_dir" --exp "$exp_dir" --config "$train_config" --seeds "$seeds"
+        --ngpu "$ngpu" "${pretrained[@]}")
+    [ -z "$folds" ] || options+=(--folds "$folds")
+    [ -f "$train_config" ] || option_fail "--train-config $train_config: no such file"
+    begin 4 "training $exp_dir" "$exp_dir" train --need "$data/folds.json=0" --keep-previous true "${depends[@]}" \
+        --option "train-args=$train_args" --option "text-source=$text_source" --option "text-encoder=$text_encoder" \
+        --option "speech-encoder=$speech_encoder" --input "$data/folds.json" --input "$data/labels.txt" \
+        --input "$train_config" --folds "$folds" --seeds "$seeds" --output "$exp_dir/run.json"
+    if [ "$todo" = run ]; then
+        local count arguments=$train_args
+        count=$(python -m m4ser.bin.train --plan "${options[@]}" --train-args "$train_args")
+        if [ "$num_nodes" -gt 1 ]; then
+            # Slurm starts one process on each machine, and ESPnet's trainer one for each GPU; they meet at a file.
+            one_job=(srun --export=ALL)
+            arguments+=" --multiprocessing_distributed true --dist_launcher slurm --dist_init_method "
+            arguments+=$(printf '%q' "file://$(cd "$exp_dir" && pwd)/.dist_init_${RANDOM}_$$_")JOB
+        fi
+        runs train "$count" "${one_job[@]}" python -m m4ser.bin.train --job JOB "${options[@]}" \
+            --train-args "$arguments"
+        finish "$exp_dir" train
+    fi
+}
+
+stage_5() {
+    local -a depends=(--after "$exp_dir:train=4") options=() which=()
+    if [ "$text_source" = asr ]; then
+        depends+=(--after "$asr_dir:score=2")
+        options+=(--asr-dir "$asr_dir" --normaliser "$normaliser")
+    fi
+    [ -z "$folds" ] || which=(--folds "$folds")
+    if [ -n "$baseline" ]; then
+        depends+=(--input "$baseline/metrics.json")
+        options+=(--baseline "$baseline")
+    fi
+    begin 5 "predictions and scores of $exp_dir" "$exp_dir" score --need "$data/folds.json=0" "${depends[@]}" \
+        --option "folds=$folds" --option "seeds=$seeds" --option "baseline=$baseline" \
+        --folds "$folds" --seeds "$seeds" --output "$exp_dir/RESULTS.md" --output "$exp_dir/metrics.json"
+    if [ "$todo" = run ]; then
+        local count
+        count=$(python -m m4ser.bin.stage_marker count --data "$data" --folds "$folds" --seeds "$seeds")
+        runs infer "$count" python -m m4ser.bin.infer --job JOB --data "$data" --exp "$exp_dir" --seeds "$seeds" \
+            "${which[@]}" --ngpu "$((ngpu > 0))"
+        python -m m4ser.bin.score --exp "$exp_dir" --data "$data" --audio-dir "$audio_dir" --seeds "$seeds" \
+            "${which[@]}" "${options[@]}" >"$exp_dir/log/score.log"
+        finish "$exp_dir" score
+    fi
+    result=$exp_dir/log/score.log
+}
+
+# ---------------------------------------------------------------------------------------------- all together
+result=
+for ((current = stage; current <= stop_stage; current++)); do
+    steps_run=0
+    started=$SECONDS
+    not_needed=
+    "stage_$current"
+    if [ -n "$not_needed" ]; then
+        say "stage $current: $not_needed"
+    elif [ "$steps_run" = 0 ]; then
+        say "stage $current: done already"
+    else
+        say "stage $current: finished in $((SECONDS - started)) s"
+    fi
+done
+if [ -n "$result" ]; then
+    echo
+    cat "$result"
+    echo
+fi
+say "finished in $SECONDS s"

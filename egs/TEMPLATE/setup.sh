@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Make the folder of a new recipe: egs/TEMPLATE/setup.sh egs/mycorpus
+set -euo pipefail
+
+template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+case $#$* in
+    1-* | 0* | [!1]*) fail "usage: egs/TEMPLATE/setup.sh egs/NAME" ;;
+    *) ;;
+esac
+name=$(basename -- "$1")
+parent=$(dirname -- "$1")
+[[ $name =~ ^[a-z][a-z0-9_]*$ ]] || fail "$name: the name of a recipe is made of small letters, digits and _"
+[ -d "$parent" ] && parent=$(CDPATH='' cd -- "$parent" && pwd)
+egs=$(dirname -- "$template")
+[ "$parent" = "$egs" ] || fail "$1: recipes lie next to the template; give $egs/$name"
+folder=$egs/$name
+[ ! -e "$folder" ] || fail "$folder: is there already; choose another name or remove it"
+
+variable=${name^^}
+new=$egs/.$name.new$$
+trap 'rm -rf -- "$new"' EXIT
+mkdir -p "$new/local" "$new/conf"
+for file in run.sh README.md local/prepare.py; do
+    sed -e "s/mycorpus/$name/g" -e "s/MYCORPUS/$variable/g" "$template/recipe/$file" >"$new/$file"
+done
+for file in "$template"/conf/train*.yaml; do
+    [ ! -f "$file" ] || cp -- "$file" "$new/conf/"
+done
+chmod +x "$new/run.sh" "$new/local/prepare.py"
+mv -- "$new" "$folder"
+if ! grep -q "^export $variable=" "$template/db.sh"; then
+    # shellcheck disable=SC2016  # the $ is for the reader of the file
+    printf 'export %s="${%s:-}"\n' "$variable" "$variable" >>"$template/db.sh"
+fi
+
+cat <<END
+$folder is made. Now
+ 1. local/prepare.py: fill in what is marked TODO (at most a hundred lines with the helpers of m4ser.data)
+ 2. $template/db.sh: the folder of the corpus as $variable, or give --corpus-dir
+ 3. try it: cd $folder && ./run.sh --stop-stage 0, then ./run.sh
+ 4. README.md: licence, where to get the corpus, protocol, expected counts
+END

@@ -1,0 +1,162 @@
+"""A checkout in miniature: the real template, launchers and markers, with stand-ins for the commands of the stages."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PYTHON = """#!/bin/sh
+# The stages' commands are the stand-in, everything else is the real python.
+case "$1 $2" in
+    "-m m4ser.bin.stage_marker" | "-m m4ser.launch"* | "-c "*) exec "{real}" "$@" ;;
+    "-m m4ser.bin."*) exec "{real}" "{standin}" "$@" ;;
+    *) exec "{real}" "$@" ;;
+esac
+"""
+
+STANDIN = """
+import json, os, sys, time
+from pathlib import Path
+
+module, args = sys.argv[2].rsplit(".", 1)[1], sys.argv[3:]
+given = {a: b for a, b in zip(args, args[1:] + [""]) if a.startswith("--")}
+with open(os.environ["CALLS"], "a") as file:
+    file.write(" ".join([module, *args]) + chr(10))
+
+def put(path, text=""):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+
+if os.environ.get("FAIL") == module and given.get("--job", "1") == "1":
+    sys.exit(f"error: some.file: cannot be used by {module}; repair it")
+if os.environ.get("SLOW") == module and "--job" in given:
+    put("slow.pid", str(os.getpid()))
+    time.sleep(float(os.environ["SLOW_SECONDS"]))
+
+if "--job" in given and module not in ("train", "infer"):
+    sys.exit()  # the work is in the join
+folds = list(json.loads(Path(given.get("--data", "data"), "folds.json").read_text())["folds"])
+folds = given.get("--folds", "").split() or folds
+cells = [f"fold{fold}/seed{seed}" for seed in given.get("--seeds", "1").split() for fold in folds]
+if module == "format_audio":
+    put(given["--out"] + "/all/wav.scp")
+elif module == "extract_feats":
+    put(given["--out"] + "/all/feats.scp")
+elif module == "asr_decode":
+    put(given["--out"] + "/all/text")
+elif module == "asr_score":
+    put(given["--asr-dir"] + "/all/wer.json", "{}")
+elif module == "make_targets":
+    put(given["--out"] + "/all/edits")
+elif module == "train" and "--plan" in given:
+    put(given["--exp"] + "/run.json", "{}")
+    print(len(cells))
+elif module == "train":
+    path = Path(given["--exp"], cells[int(given["--job"]) - 1], "trained")
+    put(path, path.read_text() + "again" if path.exists() else "once")
+elif module == "infer":
+    assert Path(given["--exp"], cells[int(given["--job"]) - 1], "trained").exists()
+elif module == "score":
+    put(given["--exp"] + "/RESULTS.md", "| UA |")
+    put(given["--exp"] + "/metrics.json", "{}")
+    print("table of", given["--exp"], "made by", os.environ["M4SER_COMMAND"])
+"""
+
+PREPARE = '''
+"""Writes the content of CORPUS/list as data."""
+import argparse, json, sys
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--corpus-dir", type=Path)
+parser.add_argument("--out", type=Path)
+parser.add_argument("--note", default="")
+args = parser.parse_args()
+if not args.corpus_dir.is_dir():
+    sys.exit(f"error: {args.corpus_dir}: no such corpus folder; correct --corpus-dir")
+(args.out / "all").mkdir(parents=True, exist_ok=True)
+for name in ("wav.scp", "text"):
+    (args.out / "all" / name).write_text((args.corpus_dir / "list").read_text())
+(args.out / "labels.txt").write_text("happy\\nsad\\n")
+part = {"train": ["a"], "dev": ["b"], "test": ["c"]}
+folds = {"protocol": "p", "description": "d", "sets": ["all"], "folds": {"1": part, "2": part}}
+(args.out / "folds.json").write_text(json.dumps({"made_by": {"command": str(args.corpus_dir)}, **folds}))
+print("prepared", args.note)
+'''
+
+RUN = """#!/usr/bin/env bash
+set -euo pipefail
+CDPATH='' cd -- "$(dirname -- "$0")"
+exec ../TEMPLATE/ser.sh --nj 1 -- "$@"
+"""
+
+
+@dataclass
+class Recipe:
+    """The folder of the recipe and what one does with it."""
+
+    root: Path
+    path: Path
+    calls_file: Path
+
+    def environment(self, **extra):
+        env = {key: value for key, value in os.environ.items() if not key.startswith("M4SER_")}
+        return env | {"PYTHONPATH": str(ROOT), "CALLS": str(self.calls_file)} | extra
+
+    def popen(self, *words, cwd=None, **extra):
+        """Start run.sh."""
+        command = [str(self.path / "run.sh") if cwd else "./run.sh", *map(str, words)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=cwd or self.path, env=self.environment(**extra), **pipes)
+
+    def run(self, *words, cwd=None, **extra):
+        """Result of run.sh."""
+        process = self.popen(*words, cwd=cwd, **extra)
+        stdout, stderr = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def ok(self, *words, **kwargs):
+        """What run.sh printed, having ended well."""
+        result = self.run(*words, **kwargs)
+        assert result.returncode == 0, result.stderr
+        return result.stdout + result.stderr
+
+    def calls(self):
+        """Names of the stages' commands that were called since the last look, each once, in order."""
+        lines = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
+        self.calls_file.unlink(missing_ok=True)
+        return list(dict.fromkeys(line.split()[0] for line in lines))
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with egs/TEMPLATE and tools; spaces and letters beyond ASCII in its path."""
+    root = tmp_path / "my répo"
+    shutil.copytree(ROOT / "egs" / "TEMPLATE", root / "egs" / "TEMPLATE")
+    (root / "tools" / "bin").mkdir(parents=True)
+    python = root / "tools" / "bin" / "python"
+    python.write_text(PYTHON.format(real=sys.executable, standin=root / "tools" / "standin.py"))
+    python.chmod(0o755)
+    (root / "tools" / "standin.py").write_text(STANDIN)
+    (root / "tools" / "activate_python.sh").write_text(f'export PATH="{root}/tools/bin:$PATH"\n')
+    return root
+
+
+@pytest.fixture
+def recipe(checkout):
+    """A recipe with the corpus folder `corpus`."""
+    path = checkout / "egs" / "stub"
+    for folder in ("local", "conf", "corpus"):
+        (path / folder).mkdir(parents=True)
+    (path / "local" / "prepare.py").write_text(PREPARE)
+    (path / "conf" / "train.yaml").write_text("fusion: concat\n")
+    (path / "corpus" / "list").write_text("a x\nb y\nc z\n")
+    (path / "run.sh").write_text(RUN)
+    (path / "run.sh").chmod(0o755)
+    return Recipe(checkout, path, checkout / "calls.log")

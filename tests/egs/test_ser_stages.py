@@ -1,0 +1,265 @@
+"""The flow of ser.sh: what runs when, what is kept, what is said. The stages' commands are stand-ins."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+ALL = ["format_audio", "extract_feats", "asr_decode", "asr_score", "make_targets", "train", "infer", "score"]
+DONE = [f"stage {stage}: done already" for stage in range(6)]
+
+
+def stages(output):
+    """Messages without the time of day."""
+    return [line.split("] ", 1)[1] for line in output.splitlines() if line.startswith("[")]
+
+
+def test_everything_runs_once(recipe):
+    output = recipe.ok("--corpus-dir", "corpus")
+    assert recipe.calls() == ALL
+    assert "table of exp/train made by ./run.sh --corpus-dir corpus\n" in output
+    assert stages(output)[-1].startswith("finished in ")
+    files = ["data/.done", "dump/audio/.done", "dump/feats/whisper-tiny.en/.done", "dump/text/{}/.done"]
+    files += ["dump/asr/{}/.done", "dump/asr/{}/.score.done", "exp/train/.train.done", "exp/train/.score.done"]
+    for file in files:
+        assert (recipe.path / file.format("faster_whisper_whisper-tiny.en-ct2")).is_file()
+    assert json.loads((recipe.path / "dump/audio/.done").read_text())["made_by"]["command"].startswith("./run.sh")
+
+    # Without --corpus-dir the one on record is meant; from elsewhere, by a longer path.
+    output = recipe.ok(cwd=recipe.root)
+    assert recipe.calls() == []
+    assert stages(output)[:-1] == DONE
+    assert "table of exp/train" in output
+
+    # Made again with the same result is no change downstream.
+    output = recipe.ok("--stop-stage", 0, "--force", "true", "--prepare-args", "--note 'a b'")
+    assert "prepared a b" in output
+    assert stages(recipe.ok("--prepare-args", "--note 'a b'"))[:-1] == DONE
+    assert recipe.calls() == []
+
+
+def test_what_a_change_makes_run_again(recipe):
+    recipe.ok("--corpus-dir", "corpus")
+    recipe.calls()
+
+    # another corpus folder with other content: everything; the trained models are set aside
+    other = recipe.path / "other corpus"
+    other.mkdir()
+    (other / "list").write_text("a x\nb y\nc changed\n")
+    output = recipe.ok("--corpus-dir", "other corpus")
+    assert recipe.calls() == ALL
+    assert f"--corpus-dir was '{recipe.path}/corpus' and is '{other}'" in output
+    assert "exp/train is made again (the earlier one is kept as exp/train.previous)" in output
+    assert (recipe.path / "exp/train.previous/fold1/seed1/trained").read_text() == "once"
+    assert (recipe.path / "exp/train/fold1/seed1/trained").read_text() == "once"
+
+    # data edited by hand
+    (recipe.path / "data/all/text").write_text("a x\nb y\nc z\n")
+    result = recipe.run("--stage", 2)
+    assert result.returncode == 1
+    remedy = "run stage 1 again: ./run.sh --stage 1 --stop-stage 1"
+    assert result.stderr == f"error: dump/audio was made before data/all was changed; {remedy}\n"
+    recipe.calls()
+    recipe.ok("--stage", 1, "--stop-stage", 2)
+    assert recipe.calls() == ALL[:4]
+    result = recipe.run("--stage", 4)
+    assert result.stderr.startswith(
+        "error: dump/text/faster_whisper_whisper-tiny.en-ct2 was made from an earlier dump/"
+    )
+    assert result.stderr.endswith("run stage 3 again: ./run.sh --stage 3 --stop-stage 3\n")
+    recipe.ok()
+    assert recipe.calls() == ALL[4:]
+
+    # an option of one stage, the configuration, something that was deleted
+    recipe.ok("--normaliser", "basic", "--stop-stage", 3)
+    assert recipe.calls() == ["asr_score", "make_targets"]
+    recipe.ok("--stage", 2)
+    assert recipe.calls() == ["asr_score"]  # the other targets are in a folder of their own
+    (recipe.path / "conf/train.yaml").write_text("fusion: speech\n")
+    assert "conf/train.yaml has changed" in recipe.ok()
+    assert recipe.calls() == ["train", "infer", "score"]
+    (recipe.path / "dump/audio/all/wav.scp").unlink()
+    recipe.ok("--stage", 1, "--stop-stage", 1)
+    assert recipe.calls() == ["format_audio"]
+    assert stages(recipe.ok())[:-1] == DONE
+
+
+def test_folds_and_seeds_are_added_without_training_the_others_again(recipe):
+    recipe.ok("--corpus-dir", "corpus", "--folds", "1")
+    recipe.calls()
+    recipe.ok("--seeds", "1,2")
+    assert recipe.calls() == ["train", "infer", "score"]
+    trained = {str(p.parent.relative_to(recipe.path)): p.read_text() for p in recipe.path.glob("exp/*/*/*/trained")}
+    assert sorted(trained) == [f"exp/train/fold{f}/seed{s}" for f in (1, 2) for s in (1, 2)]
+    recipe.ok("--seeds", "2", "--folds", "2")  # a part of what is there: only another table
+    assert recipe.calls() == ["infer", "score"]
+    recipe.ok("--folds", "2", "--stage", 4, "--stop-stage", 4, "--force", "true")
+    assert recipe.calls() == ["train"]
+    recipe.ok("--folds", "2")
+    assert "error: --folds: there is no fold 7" in recipe.run("--folds", "7").stderr
+    result = recipe.run("--stage", 5, "--seeds", "3")
+    assert result.stderr.startswith("error: exp/train/fold1/seed3 is missing; run stage 4 first")
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (1, "data/folds.json is missing; run stage 0 first: ./run.sh --stage 0 --stop-stage 0"),
+        (4, "data/folds.json is missing; run stage 0 first: ./run.sh --stage 0 --stop-stage 0"),
+    ],
+)
+def test_a_stage_before_the_one_it_needs(recipe, stage, message):
+    result = recipe.run("--stage", stage)
+    assert (result.returncode, result.stderr) == (1, f"error: {message}\n")
+
+
+def test_a_later_stage_names_the_stage_it_needs(recipe):
+    recipe.ok("--corpus-dir", "corpus", "--stop-stage", 0)
+    for stage in (2, 3, 4):
+        result = recipe.run("--stage", stage)
+        assert result.returncode == 1
+        assert result.stderr == ("error: dump/audio is missing; run stage 1 first: ./run.sh --stage 1 --stop-stage 1\n")
+    result = recipe.run("--stage", 5)
+    assert result.stderr.startswith("error: exp/train is not finished; run stage 4 first: ./run.sh --stage 4")
+    assert recipe.calls() == []
+
+
+def test_missing_corpus(recipe):
+    result = recipe.run("--corpus-dir", "nowhere")
+    assert result.returncode == 1
+    assert result.stderr == "error: nowhere: no such corpus folder; correct --corpus-dir\n"
+    result = recipe.run()
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: no corpus folder: give --corpus-dir DIR, or fill in STUB in ")
+    recipe.ok("--stop-stage", 0, STUB=str(recipe.path / "corpus"))
+    result = recipe.run("--corpus-dir", "corpus", "--train-config", "conf/no.yaml")
+    assert result.stderr.splitlines()[-1] == "error: --train-config conf/no.yaml: no such file"
+
+
+def test_first_failure_is_shown_and_the_same_command_goes_on(recipe):
+    result = recipe.run("--corpus-dir", "corpus", "--nj", 2, FAIL="asr_decode")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: some.file: cannot be used by asr_decode; repair it\n(log of job 1 of 2: ")
+    assert recipe.calls() == ["format_audio", "extract_feats", "asr_decode"]
+    assert not (recipe.path / "dump/asr/faster_whisper_whisper-tiny.en-ct2/.done").exists()
+    recipe.ok("--corpus-dir", "corpus", FAIL="")
+    assert recipe.calls() == ALL[2:]
+    result = recipe.run("--tag", "new", FAIL="train")
+    assert "error: some.file: cannot be used by train; repair it" in result.stderr
+    assert recipe.ok("--tag", "new")
+
+
+def test_text_sources_and_encoders_share_one_dump(recipe):
+    recipe.ok("--corpus-dir", "corpus")
+    recipe.calls()
+    output = recipe.ok("--text-source", "none")
+    assert "stage 2: not needed with --text-source none" in stages(output)
+    assert recipe.calls() == ["train", "infer", "score"]
+    output = recipe.ok("--text-source", "ref", "--speech-encoder", "none")
+    assert "stage 2: not needed with --text-source ref" in stages(output)
+    assert recipe.calls() == ["make_targets", "train", "infer", "score"]
+    recipe.ok("--asr", "reference", "--asr-conf", "wer=0.3 seed=1", "--train-args", "--lr 0.1 -x")
+    assert recipe.calls() == ALL[2:]
+    recipe.ok("--feats-layers", "0,2", "--stage", 1, "--stop-stage", 1)
+    assert recipe.calls() == ["extract_feats"]
+    assert {path.name for path in (recipe.path / "exp").iterdir()} == {
+        "train",
+        "train_text-none",
+        "train_text-ref_none",
+        "train_reference_wer_0.3_seed_1_lr_0.1_-x",
+    }
+    assert {path.name for path in (recipe.path / "dump/feats").iterdir()} == {
+        "whisper-tiny.en",
+        "whisper-tiny.en_layers0_2",
+    }
+    assert stages(recipe.ok())[:-1] == DONE
+
+
+def test_a_baseline_is_a_tag_or_a_folder(recipe):
+    recipe.ok("--corpus-dir", "corpus")
+    recipe.ok("--tag", "new", "--baseline", "train")
+    recipe.calls()
+    recipe.ok("--tag", "new", "--baseline", "exp/train")
+    result = recipe.run("--baseline", "other")
+    assert (result.returncode, result.stderr) == (
+        1,
+        "error: --baseline other: there is no experiment exp/other\n",
+    )
+
+
+def wait_for(path, timeout=60):
+    limit = time.monotonic() + timeout
+    while not path.exists() and time.monotonic() < limit:
+        time.sleep(0.02)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("module", ["format_audio", "train"])
+def test_killed_and_started_again(recipe, module):
+    """SIGKILL for run.sh alone: its jobs are not left to meet the next run."""
+    process = recipe.popen("--corpus-dir", "corpus", "--stop-stage", 4, SLOW=module, SLOW_SECONDS="60")
+    wait_for(recipe.path / "slow.pid")
+    process.kill()
+    process.communicate()
+    output = recipe.ok("--corpus-dir", "corpus")
+    assert "table of exp/train" in output
+    slow = int((recipe.path / "slow.pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(slow, 0)
+    assert {path.read_text() for path in recipe.path.glob("exp/train/*/*/trained")} <= {"once", "onceagain"}
+
+
+def test_ctrl_c_ends_everything(recipe):
+    process = recipe.popen("--corpus-dir", "corpus", SLOW="format_audio", SLOW_SECONDS="60")
+    wait_for(recipe.path / "slow.pid")
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    assert process.returncode != 0
+    limit = time.monotonic() + 20
+    while time.monotonic() < limit:
+        try:
+            os.kill(int((recipe.path / "slow.pid").read_text()), 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("a job has outlived run.sh")
+
+
+def test_two_runs_at_once_share_one_dump(recipe):
+    recipe.ok("--corpus-dir", "corpus", "--stop-stage", 0)
+    words = ("--stage", 1, "--stop-stage", 1)
+    first = recipe.popen(*words, SLOW="extract_feats", SLOW_SECONDS="1.5")
+    wait_for(recipe.path / "slow.pid")
+    output = recipe.ok(*words)
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert "another run is at work on dump/feats/whisper-tiny.en; waiting for it" in output
+    assert stages(output)[:-1] == DONE[1:2]
+    lines = recipe.calls_file.read_text().splitlines()
+    assert sum("--merge" in line for line in lines if line.startswith("extract_feats")) == 1
+
+
+def test_slurm_with_the_options_of_the_configuration(recipe):
+    tools = recipe.root / "tools/bin"
+    (tools / "sbatch").write_text('#!/bin/sh\necho "$@" >>"$CALLS.sbatch"; for last; do :; done; sh "$last"\n')
+    (tools / "scancel").write_text("#!/bin/sh\n")
+    for name in ("sbatch", "scancel"):
+        (tools / name).chmod(0o755)
+    (recipe.path / "conf/slurm.conf").write_text("partition night\n")
+    recipe.ok("--corpus-dir", "corpus", "--stop-stage", 1, "--cmd-backend", "slurm", "--nj", 1)
+    submitted = (recipe.root / "calls.log.sbatch").read_text().splitlines()
+    assert len(submitted) == 2 and all("--partition=night" in line for line in submitted)
+
+
+def test_the_recipes_of_the_repository_are_thin():
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[2]
+    scripts = [path for path in root.glob("egs/*/run.sh")]
+    assert len(scripts) >= 2
+    for script in scripts:
+        assert len(script.read_text().splitlines()) <= 15, script
+        assert os.access(script, os.X_OK), script
