@@ -1,5 +1,6 @@
-"""Progress of split jobs: a bar on a terminal, countable lines in a log that the launcher adds up."""
+"""Progress of long work: a bar on a terminal, countable lines in a job's log, which the launcher adds up."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -9,24 +10,31 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 MARK = "@progress"
+LAUNCHED = "M4SER_LAUNCHED"  # set by the launchers for their jobs
 
 
 def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-    """Yield ``items``; show a tqdm bar on a terminal, else print ``@progress DONE TOTAL`` at most once a second.
+    """Yield ``items`` and show on stderr how far one is.
 
-    The second form goes to a job's log, from where the launcher sums it over all jobs (:mod:`m4ser.launch`).
+    On a terminal as a tqdm bar; in a job of a launcher as lines ``@progress DONE TOTAL`` at most once a second, which
+    the launcher sums over all jobs (:mod:`m4ser.launch`); else as a plain line every ten seconds.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():
         yield from tqdm(items, desc=what, total=total)
         return
-    done, last = 0, 0.0
+    launched = os.environ.get(LAUNCHED) == "1"
+    interval = 1.0 if launched else 10.0
+    done = 0
+    last = -interval if launched else time.monotonic()
     for item in items:
         now = time.monotonic()
-        if now - last >= 1.0:
-            print(f"{MARK} {done} {total or 0}", file=sys.stderr, flush=True)
+        if now - last >= interval:
+            line = f"{MARK} {done} {total or 0}" if launched else f"{what}: {done}{f' of {total}' if total else ''}"
+            print(line, file=sys.stderr, flush=True)
             last = now
         yield item
         done += 1
-    print(f"{MARK} {done} {total or done}", file=sys.stderr, flush=True)
+    if launched:
+        print(f"{MARK} {done} {total or done}", file=sys.stderr, flush=True)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from m4ser import cli
 from m4ser.errors import UserError
 from m4ser.launch import common
+from m4ser.progress import LAUNCHED
 
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
@@ -139,7 +140,7 @@ class Runner:
 
     def _start(self, job: common.Job) -> None:
         given, self.free = self.free[: self.gpus_per_job], self.free[self.gpus_per_job :]
-        env = dict(os.environ)
+        env = {**os.environ, LAUNCHED: "1"}
         if self.gpus_per_job:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(given)
         try:
