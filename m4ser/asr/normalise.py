@@ -3,20 +3,27 @@
 ======== ==========================================================================================================
 english  Whisper's for English: lower case, no punctuation or diacritics, contractions written out ("don't" -> "do
          not"), numbers as digits ("twenty-three" -> "23"), titles written out, hesitations ("um", "mhm") and
-         anything in brackets dropped. British and American spelling stay different: the list that maps one to the
-         other is not part of the package.
+         anything in brackets dropped. Differs from OpenAI's in two points, see below.
 basic    Whisper's for all other languages: lower case, no punctuation, anything in brackets dropped.
 none     white space only.
 ======== ==========================================================================================================
 
-The implementation is that of transformers (`transformers.models.whisper.english_normalizer`), which is OpenAI's.
+The implementation is that of transformers (`transformers.models.whisper.english_normalizer`), which is OpenAI's. But
+in `english` "oh", "o" and "o'clock" stay words: Whisper's rules read them as zero, "Oh no" -> "0 no", "eleven o'clock"
+-> "110 clock", and the text is not only compared here, models of emotion read it. And British and American spelling
+stay different, because the list that maps one to the other is not part of the package. In `english` and `basic` nothing
+remains of words without a letter or digit ("..."), and typographic apostrophes are plain ones.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
 
 from m4ser.errors import UserError
 
+# Private characters, which Whisper's rules leave alone, stand for these words.
+NOT_NUMBERS = {"o'clock": "\ue000", "oh": "\ue001", "o": "\ue002"}
+NOT_NUMBER = re.compile(rf"\b({'|'.join(NOT_NUMBERS)})\b", re.IGNORECASE)
 NAMES = ("english", "basic", "none")
 
 
@@ -37,7 +44,18 @@ def normaliser(name: str) -> Callable[[str], str]:
     from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
 
     change = EnglishTextNormalizer({}) if name == "english" else BasicTextNormalizer()
-    return lambda text: _single_blanks(change(text))
+    words_kept = NOT_NUMBERS if name == "english" else {}
+
+    def normalise(text: str) -> str:
+        text = text.replace("’", "'")
+        if words_kept:
+            text = NOT_NUMBER.sub(lambda match: words_kept[match[0].lower()], text)
+        text = change(text)
+        for word, stand_in in words_kept.items():
+            text = text.replace(stand_in, word)
+        return " ".join(word for word in text.split() if any(map(str.isalnum, word)))
+
+    return normalise
 
 
 def _single_blanks(text: str) -> str:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from m4ser import cli
 from m4ser.asr import wer
@@ -27,29 +28,54 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Score every set."""
     args = get_parser().parse_args(cmd)
-    for name in args.sets or find_sets(args.data_dir):
-        data = DataDir.read(args.data_dir / name)
-        data.validate(need=("utt2spk",), check_audio=False)
-        if not any(data.maps.get("text", {}).values()):
-            write_json(args.asr_dir / name / "wer.json", {"normaliser": args.normaliser, "normalised": None})
+    sets = read_references(args.data_dir, args.sets)
+    results = {name: score(data, args.asr_dir / name, args.normaliser) for name, data in sets.items()}
+    for name, result in results.items():
+        if result["normalised"] is None:
             print(f"{name}: there are no reference transcripts, so no word error rate")
-            continue
-        hypotheses = read_hypotheses(args.asr_dir / name, data)
-        result = wer.report(
-            data.maps["text"], hypotheses, args.normaliser, data.maps.get("utt2emo"), data.maps["utt2spk"]
-        )
-        decoding = args.asr_dir / name / "decode.json"
-        if decoding.is_file():
-            result |= {key: read_json(decoding)[key] for key in ("looping_hypotheses", "loop_rule")}
-        print(wer.table(result, name))
+        else:
+            print(wer.table(result, name))
         write_json(args.asr_dir / name / "wer.json", result)
+
+
+def score(data: DataDir, folder: Path, normalise: str) -> dict[str, Any]:
+    """Content of `wer.json` of one set, whose recognised text is in `folder`; `normalised` is None without references.
+
+    Raises:
+        UserError: see :func:`read_hypotheses`, or there is no such normaliser.
+    """
+    hypotheses = read_hypotheses(folder, data)
+    if not any(data.maps.get("text", {}).values()):
+        return {"normaliser": normalise, "normalised": None}
+    result = wer.report(data.maps["text"], hypotheses, normalise, data.maps.get("utt2emo"), data.maps["utt2spk"])
+    decoding = folder / "decode.json"
+    if decoding.is_file():
+        result |= {key: read_json(decoding)[key] for key in ("looping_hypotheses", "loop_rule")}
+    return result
+
+
+def read_references(folder: Path, sets: Sequence[str] = ()) -> dict[str, DataDir]:
+    """Lists of every set of `folder` (or of `sets`).
+
+    Raises:
+        UserError: one is missing or malformed.
+    """
+    if not any(folder.glob("*/wav.scp")):
+        raise UserError(f"{folder}: no data directories in it; run stage 1 (16 kHz audio) first")
+    found = {}
+    for name in sets or find_sets(folder):
+        if not (folder / name / "utt2spk").is_file():
+            raise UserError(f"{folder / name / 'utt2spk'}: no such file; run stage 1 (16 kHz audio) first")
+        found[name] = DataDir.read(folder / name)
+        found[name].validate(need=("utt2spk",), check_audio=False)
+    return found
 
 
 def read_hypotheses(folder: Path, data: DataDir) -> dict[str, str]:
     """Recognised text of exactly the utterances of `data`.
 
     Raises:
-        UserError: the file is missing or malformed, or lacks an utterance.
+        UserError: the file is missing or malformed, lacks an utterance or has an additional one.
     """
     path = folder / "text"
     if not path.is_file():
@@ -60,7 +86,11 @@ def read_hypotheses(folder: Path, data: DataDir) -> dict[str, str]:
         raise UserError(
             f"{path}: lacks {len(missing)} utterance(s) of {data.path}, e.g. {missing[0]!r}; run stage 2 again"
         )
-    return {utt: texts[utt] for utt in data.utts}
+    if added := texts.keys() - data.maps["utt2spk"].keys():
+        raise UserError(
+            f"{path}: has {len(added)} utterance(s) that {data.path} has not, e.g. {min(added)!r}; run stage 2 again"
+        )
+    return texts
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from pathlib import Path
 from m4ser import cli
 from m4ser.asr.alignment import align, apply_edits, from_line, to_line
 from m4ser.asr.normalise import NAMES, normaliser
-from m4ser.bin.asr_score import read_hypotheses
-from m4ser.data.datadir import DataDir, find_sets
+from m4ser.bin.asr_score import read_hypotheses, read_references
 from m4ser.data.scp import write_scp
 from m4ser.errors import UserError
 from m4ser.files import write_json
@@ -41,9 +40,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if args.source == "asr" and not args.asr_dir:
         raise UserError("--asr-dir is needed: the folder that stage 2 (speech recognition) wrote; or --source ref")
     normalise = normaliser(args.normaliser)
-    for name in args.sets or find_sets(args.data_dir):
-        data = DataDir.read(args.data_dir / name)
-        data.validate(need=("utt2spk",), check_audio=False)
+    made = {}
+    for name, data in read_references(args.data_dir, args.sets).items():
         references = {utt: normalise(text).split() for utt, text in data.maps.get("text", {}).items()}
         if args.source == "ref":
             if not any(references.values()):
@@ -52,7 +50,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
         else:
             hypotheses = read_hypotheses(args.asr_dir / name, data)
             texts = {utt: normalise(text).split() for utt, text in hypotheses.items()}
-        lines, stats = targets(texts, references)
+        made[name] = targets(texts, references)
+    for name, (lines, stats) in made.items():
         # The statistics first: who finds `edits` finds everything.
         write_json(args.out / name / "stats.json", {"source": args.source, "normaliser": args.normaliser, **stats})
         write_scp(args.out / name / "edits", lines)
