@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from m4ser.asr.backends import build_backend
+from m4ser.asr.backends.faster_whisper import windows
+from m4ser.errors import UserError
+from m4ser.pretrained import packaged_dir
+
+CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.flac"))
+RATE = 16000
+needs_model = pytest.mark.skipif(packaged_dir("whisper-tiny.en-ct2") is None, reason="the packaged model is missing")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "setting", "expected"),
+    [
+        (0, 0, [10]),
+        (3.7, 0, [15]),
+        (5, 0, [15]),
+        (5.1, 0, [20]),
+        (25, 0, [30]),
+        (30, 0, [30]),
+        (31, 0, [30, 15]),
+        (3.7, 30, [30]),
+        (12, 10, [12]),
+    ],
+)
+def test_lengths_of_windows(seconds, setting, expected):
+    samples = np.arange(seconds * RATE, dtype=np.float32) + 1
+    found = windows(samples, setting)
+    assert [len(piece) / RATE for piece in found] == expected
+    assert np.array_equal(np.concatenate(found)[: len(samples)], samples)
+    assert sum(map(np.count_nonzero, found)) == len(samples)  # the rest is silence
+
+
+def test_windows_hold_whole_frames():
+    assert len(windows(np.ones(4 * RATE + 1, np.float32), 4)[0]) == 4 * RATE + 320
+
+
+@pytest.fixture(scope="module")
+def whisper():
+    return build_backend("faster_whisper")
+
+
+@pytest.fixture
+def clips():
+    """Speech of the mini corpus where it is, else tones."""
+    if CLIPS:
+        audio = [soundfile.read(path, dtype="float32")[0] for path in (CLIPS[0], CLIPS[len(CLIPS) // 2])]
+    else:
+        audio = [np.sin(np.arange(n) / 5, dtype=np.float32) / 2 for n in (RATE, 2 * RATE)]
+    return [*audio, np.zeros(0, np.float32)]
+
+
+@needs_model
+def test_decoding_is_repeatable_and_alone_or_in_a_batch_the_same(whisper, clips):
+    alone = [whisper.transcribe(samples) for samples in clips]
+    batched = build_backend("faster_whisper", batch_size=2).transcribe_batch(clips)
+    assert batched == alone
+    assert all(0 < hypothesis.confidence < 1 for hypothesis in alone)
+    if CLIPS:
+        assert alone[0].text and alone[1].text
+
+
+@needs_model
+def test_whole_windows_are_decoded_as_the_library_does(clips):
+    """faster-whisper's own transcription of audio that is padded to 30 s."""
+    backend = build_backend("faster_whisper", window=30, beam_size=2)
+    samples = clips[0]
+    segments, _ = backend.model.transcribe(
+        np.pad(samples, (0, 30 * RATE - len(samples))),
+        beam_size=2,
+        temperature=0.0,
+        condition_on_previous_text=False,
+        without_timestamps=True,
+    )
+    segments = list(segments)
+    found = backend.transcribe(samples)
+    assert found.text == " ".join(segment.text.strip() for segment in segments)
+    if segments:
+        assert found.confidence == pytest.approx(np.exp(segments[0].avg_logprob))
+
+
+@needs_model
+def test_english_only_model_refuses_other_languages():
+    with pytest.raises(UserError, match="knows English only, not language=de"):
+        build_backend("faster_whisper", language="de")
+
+
+def test_bad_models(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        build_backend("faster_whisper", "./no/such/folder")
+    with pytest.raises(UserError, match=r"is not a Whisper model for CTranslate2 \(no model.bin\)"):
+        build_backend("faster_whisper", str(tmp_path))
+    (tmp_path / "model.bin").write_bytes(b"junk")
+    with pytest.raises(UserError, match="the model cannot be used"):
+        build_backend("faster_whisper", str(tmp_path))
+
+
+@pytest.mark.parametrize("settings", [{"window": 31}, {"window": -1}, {"beam_size": 0}, {"batch_size": 0}])
+def test_settings_out_of_range(settings):
+    with pytest.raises(UserError, match="must be"):
+        build_backend("faster_whisper", **settings)

@@ -1,0 +1,37 @@
+import pytest
+
+from m4ser.asr.hallucination import cut_loops
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no",
+        "No, no, no, no, no, no, no, no!",  # eight words: not more than MAX_WORDS
+        "dogs are sitting by the door " * 4,  # four times: not more than MAX_REPEATS
+        "a b " * 4 + "c d e f g h",
+    ],
+)
+def test_left_alone(text):
+    assert cut_loops(text) == (" ".join(text.split()), False)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no " * 9, "no"),
+        ("Dogs are sitting. " * 5, "Dogs are sitting."),
+        ("Thank you. " * 40 + "Thank", "Thank you."),  # the length limit cut the last one
+        ("well I know. i know, " + "I KNOW " * 4 + "it now", "well I know. it now"),
+        ("a b c " + "x y " * 5 + "d " * 12 + "e", "a b c x y d e"),
+        ("... " * 20, "..."),
+    ],
+)
+def test_kept_once(text, expected):
+    assert cut_loops(text) == (expected, True)
+
+
+def test_the_rest_of_a_loop_stays_in_the_middle_of_a_text():
+    """`a b` five times, then an `a` that belongs to what follows."""
+    assert cut_loops("a b " * 5 + "a c") == ("a b a c", True)

@@ -1,0 +1,34 @@
+import pytest
+
+from m4ser.asr.normalise import normaliser
+from m4ser.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("Kids are talking by the door.", "kids are talking by the door"),
+        ("  I don't...   KNOW!\n", "i do not know"),
+        ("Um, twenty-three dollars [LAUGHTER] (sighs)", "$23"),
+        ("Mr. Grüße at the café", "mister grusse at the cafe"),
+        ("it's you're we'll", "it is you are we will"),
+        ("colour", "colour"),  # British spelling stays
+        ("", ""),
+        (" ... ", ""),
+    ],
+)
+def test_english(text, normal):
+    assert normaliser("english")(text) == normal
+
+
+def test_basic_keeps_letters_of_all_languages():
+    assert normaliser("basic")("¿Qué? Größe, <hm> twenty-three don't") == "qué größe twenty three don t"
+
+
+def test_none_changes_white_space_only():
+    assert normaliser("none")("  Don't  [x]\tGo. ") == "Don't [x] Go."
+
+
+def test_unknown_name_lists_the_known():
+    with pytest.raises(UserError, match="--normaliser whisper: unknown; choose one of english, basic, none"):
+        normaliser("whisper")
