@@ -12,6 +12,8 @@ from m4ser.errors import UserError
         ("Um, twenty-three dollars [LAUGHTER] (sighs)", "$23"),
         ("Mr. Grüße at the café", "mister grusse at the cafe"),
         ("it's you're we'll", "it is you are we will"),
+        ("Oh no, 'tis eleven o'clock... O God", "oh no tis 11 o'clock o god"),  # not zeros
+        ("She’s – gone!", "she is gone"),  # typographic apostrophe; no word without a letter or digit
         ("colour", "colour"),  # British spelling stays
         ("", ""),
         (" ... ", ""),
@@ -32,3 +34,28 @@ def test_none_changes_white_space_only():
 def test_unknown_name_lists_the_known():
     with pytest.raises(UserError, match="--normaliser whisper: unknown; choose one of english, basic, none"):
         normaliser("whisper")
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("Oh no!", "oh no"),
+        ("Oh-oh, O my!", "oh oh o my"),
+        ("'Oh'", "oh"),
+        ("It's eleven o'clock.", "it is 11 o'clock"),
+        ("11 O’Clock", "11 o'clock"),
+        ("O'Brien in Ohio", "o brien in ohio"),
+    ],
+)
+def test_interjections_are_not_numbers(text, normal):
+    assert normaliser("english")(text) == normal
+    assert normaliser("english")(normal) == normal
+
+
+@pytest.mark.parametrize("name", ["english", "basic"])
+def test_nothing_remains_of_words_without_letters(name):
+    assert normaliser(name)("Wait ... - $ %") == "wait"
+
+
+def test_typographic_apostrophe():
+    assert normaliser("english")("I don’t") == normaliser("english")("I don't") == "i do not"

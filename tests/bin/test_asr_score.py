@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -55,6 +56,8 @@ def test_corpus_without_transcripts_has_no_wer(corpus, capsys):
     [
         (lambda text: text.unlink(), "no such file; run stage 2"),
         (lambda text: text.write_text("s1-a I'm here.\n"), "lacks 2 utterance(s)"),
+        (lambda text: text.write_text("s1-a x\ns1-b x\ns2-a x\ns2-b x\n"), "has 1 utterance(s) that"),
+        (lambda text: text.write_text("s1-a a\ns1-b b\ns1-c c\ns2-a d\n"), "has 1 utterance(s) that"),
         (lambda text: text.write_bytes(b"s1-a x\r\ns1-b y\r\n"), "line 1 ends in CRLF"),
         (lambda text: text.write_bytes(b"\xef\xbb\xbfs1-a x\n"), "byte order mark"),
         (lambda text: text.write_text("s1-b y\ns1-a x\n"), "sort the file"),
@@ -72,3 +75,16 @@ def test_bad_text_is_one_line_of_error(corpus, change, why):
 def test_unknown_normaliser(corpus):
     with pytest.raises(SystemExit, match="--normaliser german: unknown"):
         run(corpus, "--normaliser", "german")
+
+
+def test_before_stage_1(corpus):
+    shutil.rmtree(corpus / "audio")
+    with pytest.raises(SystemExit, match=r"audio: no data directories in it; run stage 1"):
+        run(corpus)
+
+
+def test_nothing_is_written_before_every_set_is_good(corpus):
+    shutil.copytree(corpus / "audio/all", corpus / "audio/later")
+    with pytest.raises(SystemExit, match=r"asr/later/text: no such file; run stage 2"):
+        run(corpus)
+    assert not (corpus / "asr/all/wer.json").exists()

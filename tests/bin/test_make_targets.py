@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -98,3 +99,24 @@ def test_missing_or_bad_input(corpus, change, why):
 def test_recognised_text_must_be_said_where(corpus):
     with pytest.raises(SystemExit, match="--asr-dir is needed"):
         run(corpus)
+
+
+def test_before_stage_1(corpus):
+    shutil.rmtree(corpus / "audio")
+    with pytest.raises(SystemExit, match=r"audio: no data directories in it; run stage 1"):
+        run(corpus, "--source", "ref")
+
+
+def test_nothing_is_written_before_every_set_is_good(corpus):
+    shutil.copytree(corpus / "audio/all", corpus / "audio/later")
+    with pytest.raises(SystemExit, match=r"asr/later/text: no such file; run stage 2"):
+        run(corpus, "--asr-dir", corpus / "asr")
+    assert not (corpus / "text").exists()
+
+
+def test_letters_beyond_ascii_and_json(corpus):
+    write_scp(corpus / "audio/all/text", {"a": 'Größe "\\" \u2028 naïve', "b": "x", "c": "x", "d": "x"})
+    write_scp(corpus / "asr/all/text", {"a": "größe 東京", "b": "x", "c": "x", "d": "x"})
+    edits, _ = run(corpus, "--asr-dir", corpus / "asr", "--normaliser", "none")
+    assert edits["a"] == {"words": ["größe", "東京"], "tags": "DDDDC", "changes": [[4, 'Größe "\\" naïve']]}
+    assert "東京" in (corpus / "text/all/edits").read_text(encoding="utf-8")
