@@ -11,9 +11,10 @@ from typing import Any
 from m4ser import cli
 from m4ser.asr.backends import BACKENDS, backend_class, build_backend, parse_settings
 from m4ser.asr.hallucination import RULE
+from m4ser.bin.asr_score import read_references
 from m4ser.data import parts
 from m4ser.data.audio import RATE, load_16k
-from m4ser.data.datadir import DataDir, find_sets
+from m4ser.data.datadir import DataDir
 from m4ser.data.scp import write_scp
 from m4ser.files import write_json
 from m4ser.progress import track
@@ -55,7 +56,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args.asr_conf = [word for words in args.asr_conf for word in words]
     parse_settings(args.asr, args.asr_conf)
     jobs, merge = parts.steps(args)
-    sets = {name: DataDir.read(args.data_dir / name) for name in args.sets or find_sets(args.data_dir)}
+    sets = read_references(args.data_dir, args.sets)
     for data in sets.values():
         data.validate(need=("wav.scp", "utt2spk"), check_audio=backend_class(args.asr).needs_audio)
     items = [(name, utt) for name, data in sets.items() for utt in data.utts]

@@ -117,8 +117,8 @@ def test_empty_conf_is_no_conf(corpus):
         (["--asr", "kaldi"], "error: --asr kaldi: unknown; choose one of faster_whisper"),
         (["--asr-conf", "beams=2"], "error: --asr-conf beams=2: must be NAME=VALUE"),
         (["--asr", "faster_whisper", "--asr-model", "./none"], "error: ./none: no such folder"),
-        (["--data-dir", "nowhere"], "error: nowhere: no data directories in it; run the stage that writes them first"),
-        (["--sets", "dev"], "no such data directory; run the stage that writes it first"),
+        (["--data-dir", "nowhere"], "error: nowhere: no data directories in it; run stage 1"),
+        (["--sets", "dev"], "dev/utt2spk: no such file; run stage 1"),
     ],
 )
 def test_one_line_of_error_and_nothing_written(corpus, words, why):
