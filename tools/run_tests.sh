@@ -17,8 +17,11 @@ scripts() {
     fi
 }
 
-ruff check .
-ruff format --check .
-scripts | xargs -0 shellcheck
-echo "shellcheck: all clean"
-python -m pytest -n 2 --dist loadfile "$@"
+# All of them run even if one finds something; the tests come last, so that their count closes the output.
+status=0
+ruff check . || status=1
+ruff format --check . || status=1
+scripts | xargs -0 shellcheck || status=1
+[ "$status" -eq 0 ] || echo "error: the linters found something, see above" >&2
+python -m pytest -n 2 --dist loadfile "$@" || status=1
+exit "$status"
