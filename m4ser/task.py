@@ -82,9 +82,9 @@ class SERPreprocessor:
     ``speech`` stays; ``text`` (a line of stage 3's ``edits``) becomes piece ids with labels; ``emotion`` its index.
     """
 
-    def __init__(self, labels: list[str], text: TextProcessor | None):
+    def __init__(self, labels: list[str], text: TextProcessor | None, with_edits: bool = False):
         self.index = {label: np.array([i], dtype=np.int64) for i, label in enumerate(labels)}
-        self.text = text
+        self.text, self.with_edits = text, with_edits
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
         """Return arrays by name; shapes as in :class:`m4ser.text.EncodedText`."""
@@ -100,7 +100,7 @@ class SERPreprocessor:
         if "text" in data and self.text is not None:
             encoded = self.text.encode_line(data["text"])
             arrays["text"] = encoded.ids
-            if self.text.dummy_tokens:
+            if self.with_edits:
                 arrays |= {name: getattr(encoded, name) for name in ("word_index", "tags", "slots", "corrections")}
         return arrays
 
@@ -210,7 +210,8 @@ class SERTask(AbsTask):
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> SERPreprocessor:
         """See :class:`SERPreprocessor`."""
-        return SERPreprocessor(args.labels, cls.build_text_processor(args))
+        with_edits = any(OBJECTIVES[name].needs_edits for name in args.objectives if name in OBJECTIVES)
+        return SERPreprocessor(args.labels, cls.build_text_processor(args), with_edits)
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Collate:
@@ -312,8 +313,8 @@ def _build_objectives(
             continue
         conf = dict(args.objectives[name] or {})
         weights[name] = float(conf.pop("weight", DEFAULT_WEIGHTS[name]))
-        if kind.needs_edits and (text is None or not text.dummy_tokens):
-            raise UserError(f"objectives: {name} needs a fusion with text and text_conf: {{dummy_tokens: true}}")
+        if kind.needs_edits and text is None:
+            raise UserError(f"objectives: {name} needs a fusion with text, not {args.fusion}")
         if name == "adversarial" and not isinstance(fusion, M4serFusion):
             raise UserError("objectives: adversarial needs specific and invariant representations: fusion: m4ser")
         given = {"vocabulary_size": vocabulary} if name == "aec" else {}

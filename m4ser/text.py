@@ -1,12 +1,18 @@
 """From words to the pieces a text encoder reads, with the labels of error detection and correction on them.
 
-The source of error detection is the hypothesis with a dummy token before every word and after the last one,
-``d1 w1 d2 w2 ... dn wn d(n+1)`` (ConstDecoder, Yang et al. 2022): a CHANGE label on a dummy says "words are missing
-here", so substitutions, deletions and insertions all become KEEP, DELETE and CHANGE. A word's label is copied to all
-its pieces; dummies are single pieces.
+Stage 3 aligns a hypothesis with its reference: words are kept or deleted, and missing words stand between them. There
+are two ways to say where words are missing:
+
+- with dummy tokens (ConstDecoder, Yang et al. 2022), ``d1 w1 d2 w2 ... dn wn d(n+1)``: words are KEEP or DELETE, a
+  CHANGE stands on the dummy before the next kept word. The input doubles in length, also at inference.
+- without, ``w1 w2 ... wn [SEP]``: CHANGE stands on the first deleted word of the gap and replaces it; where nothing was
+  deleted it stands on the next kept word, which is then written again, or at the end on [SEP].
+
+A word's label is copied to all its pieces. Dummies and [SEP] are insertion points: DELETE there says "nothing missing".
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +24,11 @@ from m4ser.asr.alignment import CHANGE, DELETE, KEEP
 from m4ser.pretrained import resolve
 
 TAGS = (DELETE, KEEP, CHANGE)  # order of the classes of error detection
-IGNORE = -1  # label of positions that have none: [CLS], [SEP], padding
+IGNORE = -1  # label of positions that have none: [CLS], padding
+INSERTION = -2  # word_index of dummies and [SEP]
+
+
+Element = tuple[tuple[int, ...], int, str | None, str]  # pieces, word number, tag, missing words
 
 
 @dataclass
@@ -26,9 +36,9 @@ class EncodedText:
     """One utterance as int64 arrays: N pieces, C places to change, P pieces per correction."""
 
     ids: np.ndarray  # (N,)
-    word_index: np.ndarray  # (N,), element of the source each piece belongs to, IGNORE for [CLS] and [SEP]
+    word_index: np.ndarray  # (N,), number of the word, INSERTION for dummies and [SEP], IGNORE for [CLS]
     tags: np.ndarray  # (N,), index into TAGS, IGNORE where there is none
-    slots: np.ndarray  # (C,), position in ids of every CHANGE
+    slots: np.ndarray  # (C,), position in ids of every CHANGE, the first piece where it is a word
     corrections: np.ndarray  # (C, P), pieces of the missing words then [SEP], padded with IGNORE
 
 
@@ -37,7 +47,7 @@ class TextProcessor:
 
     Args:
         tokenizer: folder or hub id.
-        dummy_tokens: interleave dummies; must be the same in training and inference, they are part of the input.
+        dummy_tokens: interleave dummies; the same in training and inference, they are part of the input.
         max_pieces: longest input with [CLS] and [SEP]; words beyond it are dropped (ConstDecoder: 256).
         max_correction: most pieces of one correction with its [SEP] (ConstDecoder: 10 with [CLS]); longer ones are cut.
     """
@@ -69,46 +79,64 @@ class TextProcessor:
         # The blank makes byte-level and sentencepiece vocabularies mark the word's start; WordPiece drops it.
         return tuple(self.tokenizer.encode(" " + word, add_special_tokens=False)) or (self.tokenizer.unk_token_id,)
 
-    def encode(
-        self, words: list[str], tags: str | None = None, changes: list[tuple[int, str]] | None = None
-    ) -> EncodedText:
+    def encode(self, words: list[str], tags: str | None = None, changes: Iterable[tuple[int, str]] = ()) -> EncodedText:
         """Pieces of ``words``; labels where the edits of stage 3 are given.
 
         ``tags`` has one letter for each element of ``d1 w1 ... wn d(n+1)``, ``changes`` the missing words of each
-        CHANGE by its index there. Without ``dummy_tokens`` no labels are made (all IGNORE).
+        CHANGE by its index there.
         """
-        with_labels = tags is not None and self.dummy_tokens
-        phrase = dict(changes or ())
-        ids, index, labels, slots, corrections = [self.start], [IGNORE], [IGNORE], [], []
-        for element in range(2 * len(words) + 1):
-            is_dummy = element % 2 == 0
-            if is_dummy and not self.dummy_tokens:
-                continue
-            if is_dummy:
-                pieces = (self._dummies[(element // 2) % len(self._dummies)],)
-            else:
-                pieces = self._pieces(words[element // 2])
-            if len(ids) + len(pieces) + 1 > self.max_pieces:
-                break
-            tag = tags[element] if with_labels else None
+        elements = self._with_dummies if self.dummy_tokens else self._without_dummies
+        ids, index, classes, slots, corrections = [self.start], [IGNORE], [IGNORE], [], []
+        for pieces, number, tag, missing in elements(words, tags, dict(changes)):
+            at_end = pieces == (self.end,)
+            if len(ids) + len(pieces) + (not at_end) > self.max_pieces:
+                pieces, number, tag, at_end = (self.end,), IGNORE, None, True  # the rest of the words does not fit
             if tag == CHANGE:
                 slots.append(len(ids))
-                missing = [piece for word in phrase[element].split() for piece in self._pieces(word)]
-                corrections.append([*missing[: self.max_correction - 1], self.end])
+                written = [piece for word in missing.split() for piece in self._pieces(word)]
+                corrections.append([*written[: self.max_correction - 1], self.end])
             ids.extend(pieces)
-            index.extend([element] * len(pieces))
-            labels.extend([IGNORE if tag is None else TAGS.index(tag)] * len(pieces))
-        ids, index, labels = [*ids, self.end], [*index, IGNORE], [*labels, IGNORE]
+            index.extend([number] * len(pieces))
+            classes.extend([IGNORE if tag is None else TAGS.index(tag)] * len(pieces))
+            if at_end:
+                break
         longest = max((len(c) for c in corrections), default=1)
         table = np.full((len(corrections), longest), IGNORE, dtype=np.int64)
         for row, pieces in zip(table, corrections, strict=True):
             row[: len(pieces)] = pieces
-        return EncodedText(*(np.array(x, dtype=np.int64) for x in (ids, index, labels, slots)), table)
+        return EncodedText(*(np.array(x, dtype=np.int64) for x in (ids, index, classes, slots)), table)
+
+    def _with_dummies(self, words: list[str], tags: str | None, missing: dict[int, str]) -> Iterator[Element]:
+        """``d1 w1 d2 w2 ... wn d(n+1) [SEP]``; the tags are those of stage 3."""
+        for element in range(2 * len(words) + 1):
+            tag = tags[element] if tags else None
+            if element % 2:
+                yield self._pieces(words[element // 2]), element // 2, tag, ""
+            else:
+                dummy = self._dummies[(element // 2) % len(self._dummies)]
+                yield (dummy,), INSERTION, tag, missing.get(element, "")
+        yield (self.end,), IGNORE, None, ""
+
+    def _without_dummies(self, words: list[str], tags: str | None, missing: dict[int, str]) -> Iterator[Element]:
+        """``w1 w2 ... wn [SEP]``; a CHANGE moves from the dummy to the word it replaces, see the module."""
+        kept = [tag == KEEP for tag in tags[1::2]] if tags else []
+        phrase = {}
+        for element, words_missing in missing.items():
+            gap_end = first = element // 2
+            while first > 0 and not kept[first - 1]:
+                first -= 1
+            again = f" {words[gap_end]}" if first == gap_end < len(words) else ""
+            phrase[first] = words_missing + again
+        for number, word in enumerate(words):
+            tag = (CHANGE if number in phrase else KEEP if kept[number] else DELETE) if tags else None
+            yield self._pieces(word), number, tag, phrase.get(number, "")
+        tag = (CHANGE if len(words) in phrase else DELETE) if tags else None
+        yield (self.end,), INSERTION, tag, phrase.get(len(words), "")
 
     def encode_line(self, line: str) -> EncodedText:
         """Encode the JSON of one line of stage 3's ``edits``."""
         edits = json.loads(line)
-        return self.encode(edits["words"], edits.get("tags"), [tuple(c) for c in edits.get("changes", [])])
+        return self.encode(edits["words"], edits.get("tags"), edits.get("changes", ()))
 
     def words(self, ids: list[int]) -> list[str]:
         """Words of a sequence of pieces; special pieces are dropped."""

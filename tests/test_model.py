@@ -36,7 +36,7 @@ def build(tiny_bert, **changed):
 
 def batch(tiny_bert, texts=(("i was so happy", "i am so happy today"), ("we are sad", "we are sad")), frames=(6, 9)):
     args = arguments(tiny_bert)
-    prepare = SERPreprocessor(["happy", "sad"], SERTask.build_text_processor(args))
+    prepare = SERPreprocessor(["happy", "sad"], SERTask.build_text_processor(args), with_edits=True)
     torch.manual_seed(7)
     data = []
     for i, (hypothesis, reference) in enumerate(texts):
@@ -144,7 +144,7 @@ def test_logged_loss_survives_gradient_accumulation(tiny_bert):
         ({"objectives": {"aed": {"wieght": 1}}}, "objectives: aed: unknown key 'wieght'"),
         ({"objectives": {"contrastive": {"form": "x"}}}, "supcon or clmlf"),
         ({"text_conf": {"dummies": True}, "objectives": {}}, "text_conf: unknown key 'dummies'"),
-        ({"text_conf": {}}, "dummy_tokens: true"),
+        ({"fusion": "speech"}, "aed needs a fusion with text"),
         ({"fusion": "concat", "objectives": {"adversarial": {}}}, "fusion: m4ser"),
         ({"model_conf": {"drop": 1}}, "model_conf: unknown key 'drop'"),
     ],

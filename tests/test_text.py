@@ -22,18 +22,52 @@ def test_dummies_surround_every_word_and_labels_follow_pieces(text):
     # reference: "i am really sad"; hypothesis lost "really" and has "an" for "am"
     encoded = text.encode(["i", "an", "sad"], "DKDDCKD", [(4, "am really")])
     assert names(text, encoded.ids) == "[CLS] [unused1] i [unused2] a ##n [unused3] sad [unused4] [SEP]".split()
-    assert encoded.word_index.tolist() == [-1, 0, 1, 2, 3, 3, 4, 5, 6, -1]
+    assert encoded.word_index.tolist() == [-1, -2, 0, -2, 1, 1, -2, 2, -2, -1]
     letters = ["-" if tag == IGNORE else TAGS[tag] for tag in encoded.tags]
     assert "".join(letters) == "-DKDDDCKD-"
     assert encoded.slots.tolist() == [6]
     assert names(text, encoded.corrections[0]) == ["am", "really", "[SEP]"]
 
 
-def test_without_dummies_the_text_is_plain(tiny_bert):
-    plain = TextProcessor(tiny_bert)
-    encoded = plain.encode(["i", "am", "sad"], "DKDKDKD", [])
-    assert names(plain, encoded.ids) == ["[CLS]", "i", "am", "sad", "[SEP]"]
-    assert set(encoded.tags.tolist()) == {IGNORE}
+@pytest.fixture
+def plain(tiny_bert):
+    return TextProcessor(tiny_bert)
+
+
+def labels(encoded):
+    return "".join("-" if tag == IGNORE else TAGS[tag] for tag in encoded.tags)
+
+
+def test_without_dummies_a_change_replaces_the_first_wrong_word(plain):
+    # reference "i am really sad", hypothesis "i an was sad": the gap is "an was" -> "am really"
+    encoded = plain.encode(["i", "an", "was", "sad"], "DKDDDDCKD", [(6, "am really")])
+    assert names(plain, encoded.ids) == "[CLS] i a ##n was sad [SEP]".split()
+    assert encoded.word_index.tolist() == [-1, 0, 1, 1, 2, 3, -2]
+    assert labels(encoded) == "-KCCDKD"
+    assert encoded.slots.tolist() == [2]
+    assert names(plain, encoded.corrections[0]) == ["am", "really", "[SEP]"]
+
+
+def test_without_dummies_an_insertion_is_written_with_the_next_word_or_at_the_end(plain):
+    encoded = plain.encode(["i", "sad"], "DKCKC", [(2, "am"), (4, "today")])
+    assert labels(encoded) == "-KCC"
+    assert names(plain, encoded.corrections[0]) == ["am", "sad", "[SEP]"]
+    assert names(plain, encoded.corrections[1][:2]) == ["today", "[SEP]"]
+    assert encoded.corrections[1, 2] == IGNORE
+    assert encoded.slots.tolist() == [2, 3]
+
+
+def test_text_without_labels_has_none(plain):
+    assert labels(plain.encode(["i", "sad"])) == "----"
+
+
+def test_words_that_do_not_fit_are_dropped_without_dummies_too(tiny_bert):
+    short = TextProcessor(tiny_bert, max_pieces=4)
+    encoded = short.encode(["i", "am", "so", "sad"], "DKDKDKDKC", [(8, "today")])
+    assert names(short, encoded.ids) == ["[CLS]", "i", "am", "[SEP]"]
+    assert labels(encoded) == "-KK-"
+    fits = TextProcessor(tiny_bert, max_pieces=6).encode(["i", "am", "so", "sad"], "DKDKDKDKC", [(8, "today")])
+    assert labels(fits) == "-KKKKC"
 
 
 def test_empty_hypothesis_keeps_one_dummy_to_write_at(text):

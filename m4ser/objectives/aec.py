@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from m4ser.objectives.aed import ErrorDetection
 from m4ser.objectives.base import Loss, Objective, Sizes, Targets, Tools
 from m4ser.representations import Representations
-from m4ser.text import IGNORE, TAGS
+from m4ser.text import IGNORE, INSERTION, TAGS
 
 KEEP_INDEX, CHANGE_INDEX = TAGS.index("K"), TAGS.index("C")
 
@@ -96,7 +96,7 @@ class ErrorCorrection(Objective):
     @torch.no_grad()
     def correct(self, reps: Representations, targets: Targets, tools: Tools, tags: Tensor) -> list[list[str]]:
         """Words of every utterance after applying ``tags`` (B, N) and writing greedily at CHANGE."""
-        row, position = ((tags == CHANGE_INDEX) & (targets.word_index != IGNORE)).nonzero(as_tuple=True)
+        row, position = ((tags == CHANGE_INDEX) & starts(targets.word_index)).nonzero(as_tuple=True)
         written = {}
         if len(row):
             phrases = self.greedy(reps.text[row, position], reps.text[row], reps.text_mask[row], tools)
@@ -113,7 +113,7 @@ class ErrorCorrection(Objective):
     ) -> list[dict[str, int]]:
         """Count one batch: exact corrections at the true CHANGE positions; word errors when ``detection`` decides.
 
-        Detection's classes are only considered where they may stand: CHANGE on dummies (even elements), KEEP on words.
+        Detection may not say KEEP at an insertion point, where nothing stands that could be kept.
         """
         counts = dict.fromkeys(("slots", "exact", "before", "after", "words"), 0)
         row, column = (targets.slots != IGNORE).nonzero(as_tuple=True)
@@ -125,9 +125,7 @@ class ErrorCorrection(Objective):
         if detection is None:
             return [counts]
         logits = detection.logits(reps.text).clone()
-        dummy = targets.word_index % 2 == 0
-        logits[..., CHANGE_INDEX] = logits[..., CHANGE_INDEX].masked_fill(~dummy, -torch.inf)
-        logits[..., KEEP_INDEX] = logits[..., KEEP_INDEX].masked_fill(dummy, -torch.inf)
+        logits[..., KEEP_INDEX] = logits[..., KEEP_INDEX].masked_fill(targets.word_index == INSERTION, -torch.inf)
         corrected = self.correct(reps, targets, tools, logits.argmax(-1))
         for utterance, fixed in enumerate(corrected):
             hypothesis, reference = source_and_reference(targets, utterance, tools)
@@ -148,28 +146,33 @@ class ErrorCorrection(Objective):
         return metrics
 
 
+def starts(word_index: Tensor) -> Tensor:
+    """(B, N) -> (B, N), True on insertion points and on the first piece of every word."""
+    before = torch.nn.functional.pad(word_index[:, :-1], (1, 0), value=IGNORE)
+    return (word_index == INSERTION) | ((word_index >= 0) & (word_index != before))
+
+
 def apply_tags(ids: list[int], index: list[int], tags: list[int], written: dict, tools: Tools) -> list[str]:
-    """Words that remain: kept words, and at CHANGE positions the ``written`` pieces. A word follows its first piece."""
-    kept: list[int] = []
+    """Words that remain: kept ones, and the ``written`` pieces at CHANGE. A word follows the tag of its first piece."""
+    result: list[int] = []
     decision = None
-    for position, (piece, element, tag) in enumerate(zip(ids, index, tags, strict=True)):
-        if element == IGNORE:
+    for position, (piece, number, tag) in enumerate(zip(ids, index, tags, strict=True)):
+        if number == IGNORE:
             continue
-        if element % 2 == 0:
-            kept.extend(written.get(position, []) if tag == CHANGE_INDEX else [])
-            continue
-        if index[position - 1] != element:
+        if number == INSERTION or index[position - 1] != number:
             decision = tag
-        if decision == KEEP_INDEX:
-            kept.append(piece)
-    return tools.words(kept)
+            if tag == CHANGE_INDEX:
+                result.extend(written.get(position, []))
+        if number != INSERTION and decision == KEEP_INDEX:
+            result.append(piece)
+    return tools.words(result)
 
 
 def source_and_reference(targets: Targets, utterance: int, tools: Tools) -> tuple[list[str], list[str]]:
     """Words of the hypothesis and of the reference, rebuilt from one utterance's pieces and labels."""
     ids, index = targets.ids[utterance].tolist(), targets.word_index[utterance].tolist()
     slots, corrections = targets.slots[utterance].tolist(), targets.corrections[utterance].tolist()
-    hypothesis = tools.words([p for p, element in zip(ids, index, strict=True) if element >= 0 and element % 2 == 1])
+    hypothesis = tools.words([piece for piece, number in zip(ids, index, strict=True) if number >= 0])
     written = {
         slot: [p for p in pieces if p not in (IGNORE, tools.end)]
         for slot, pieces in zip(slots, corrections, strict=True)

@@ -20,7 +20,7 @@ TAG_NAMES = {"K": "keep", "D": "delete", "C": "change"}
 class ErrorDetection(Objective):
     """P(o_i | h_T^i) = softmax(W dropout(h_T^i) + b); L_AED is the weighted cross-entropy over labelled pieces.
 
-    ConstDecoder counts padding and [CLS]/[SEP] as DELETE; here they carry no label.
+    ConstDecoder counts padding and [CLS] as DELETE; here they carry no label.
 
     Args:
         class_weights: of DELETE, KEEP, CHANGE.

@@ -14,7 +14,7 @@ class Targets(NamedTuple):
 
     emotion: Tensor  # (B,), class index
     ids: Tensor | None = None  # (B, N), piece ids
-    word_index: Tensor | None = None  # (B, N), element of the source a piece belongs to, -1 for special pieces
+    word_index: Tensor | None = None  # (B, N), word of each piece, see m4ser.text.EncodedText
     tags: Tensor | None = None  # (B, N), index into m4ser.text.TAGS, -1 where there is none
     slots: Tensor | None = None  # (B, C), positions of CHANGE in the pieces, -1 padded
     corrections: Tensor | None = None  # (B, C, P), pieces of the missing words, -1 padded

@@ -30,9 +30,9 @@ def line(hypothesis, reference):
 class Bench:
     """A tiny text encoder with both objectives, and batches from (hypothesis, reference) pairs."""
 
-    def __init__(self, folder, trained_layers=-1, **conf):
+    def __init__(self, folder, trained_layers=-1, dummy_tokens=False, **conf):
         torch.manual_seed(0)
-        self.text = TextProcessor(folder, dummy_tokens=True)
+        self.text = TextProcessor(folder, dummy_tokens)
         self.encoder = HuggingFaceTextEncoder(str(folder), trained_layers=trained_layers, dropout=0.0)
         sizes = Sizes(32, 32, 96, 2)
         self.aed = ErrorDetection(sizes)
@@ -49,7 +49,7 @@ class Bench:
         return self
 
     def batch(self, pairs, extra=0):
-        prepare = SERPreprocessor(["x"], self.text)
+        prepare = SERPreprocessor(["x"], self.text, with_edits=True)
         data = [(str(i), prepare(str(i), {"text": line(h.split(), r.split())})) for i, (h, r) in enumerate(pairs)]
         batch = Collate(self.text.padding)(data)[1]
         if extra:
@@ -70,9 +70,9 @@ PAIRS = [
 ]
 
 
-@pytest.fixture
-def bench(tiny_bert):
-    return Bench(tiny_bert).eval()
+@pytest.fixture(params=[False, True], ids=["plain", "dummies"])
+def bench(tiny_bert, request):
+    return Bench(tiny_bert, dummy_tokens=request.param).eval()
 
 
 def log_softmax(x):
@@ -173,11 +173,25 @@ def damage(reference, rng):
     return words
 
 
-def test_overtrained_correction_writes_its_references(tiny_bert):
+@pytest.mark.parametrize("dummy_tokens", [False, True])
+def test_edits_rebuild_random_references(tiny_bert, dummy_tokens):
+    rng = random.Random(5)
+    bench = Bench(tiny_bert, dummy_tokens=dummy_tokens).eval()
+    pairs = []
+    for _ in range(300):
+        hypothesis, reference = ([rng.choice(VOCABULARY[:6]) for _ in range(rng.randint(0, 6))] for _ in range(2))
+        pairs.append((" ".join(hypothesis), " ".join(reference)))
+    _, targets = bench.batch(pairs)
+    for row, (hypothesis, reference) in enumerate(pairs):
+        assert source_and_reference(targets, row, bench.tools) == (hypothesis.split(), reference.split())
+
+
+@pytest.mark.parametrize("dummy_tokens", [False, True])
+def test_overtrained_correction_writes_its_references(tiny_bert, dummy_tokens):
     rng = random.Random(3)
     references = [[rng.choice(VOCABULARY) for _ in range(rng.randint(4, 8))] for _ in range(20)]
     pairs = [(" ".join(damage(r, rng)), " ".join(r)) for r in references]
-    bench = Bench(tiny_bert)
+    bench = Bench(tiny_bert, dummy_tokens=dummy_tokens)
     parameters = [p for m in (bench.encoder, bench.aed, bench.aec) for p in m.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=3e-3)
     for _ in range(250):
