@@ -11,6 +11,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "m4ser" / "__init__.py").
 # torch, torchaudio and espnet are missing on purpose: espnet's and torch's declared requirements exclude each other,
 # so no resolver can install them together although they work together.
 RUNTIME = [
+    "av",
     "faster-whisper",
     "huggingface-hub",
     "jiwer",

@@ -131,3 +131,25 @@ def scoring_lab(tmp_path):
         return exp
 
     return types.SimpleNamespace(root=tmp_path, data=data, asr=tmp_path / "asr", labels=labels, system=system)
+
+
+@pytest.fixture
+def write_mp4():
+    """A function that writes channels x samples float32 as the AAC track of an MP4 file, next to one black frame."""
+    import av
+
+    def write(path, channels, rate=48000, layout="mono", picture=True, **options):
+        with av.open(str(path), "w", format="mp4", options=options) as file:
+            if picture:
+                video = file.add_stream("mpeg4", rate=25)
+                video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+            audio = file.add_stream("aac", rate=rate, layout=layout) if channels is not None else None
+            if picture:
+                frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+                file.mux([*video.encode(frame), *video.encode(None)])
+            if audio is not None:
+                sound = av.AudioFrame.from_ndarray(np.ascontiguousarray(channels), format="fltp", layout=layout)
+                sound.sample_rate, sound.pts = rate, 0
+                file.mux([*audio.encode(sound), *audio.encode(None)])
+
+    return write

@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from m4ser.data.video import VideoError, decode, is_container
 from m4ser.errors import UserError
 
 RATE = 16000
@@ -86,8 +87,7 @@ def write_flac(path: str | Path, samples: np.ndarray, rate: int = RATE, source: 
 def _decode(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
     """Decode to (frames, channels) float32 and the rate in Hz.
 
-    libsndfile reads wav, flac, ogg, opus, mp3, aiff, au, sphere, caf ... A decoder for what it cannot read (video)
-    takes its place behind it, here.
+    libsndfile reads wav, flac, ogg, opus, mp3, aiff, au, sphere, caf ...; the sound of video files comes from PyAV.
     """
     try:
         with soundfile.SoundFile(_repaired(path)) as file:
@@ -100,9 +100,20 @@ def _decode(path: Path, start: float | None, end: float | None) -> tuple[np.ndar
                 raise _truncated(path, f"{len(channels)} of {count} samples")
             return channels, file.samplerate
     except soundfile.LibsndfileError:
+        if is_container(path):
+            return _decode_video(path, start, end)
         # libsndfile's own words mislead ("File does not exist" for a damaged MP3).
         fault = "is a truncated or damaged FLAC file" if _is_flac(path) else "is not audio that can be decoded"
         raise AudioError(path, fault, "copy or convert it again") from None
+
+
+def _decode_video(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
+    try:
+        channels, rate = decode(path)
+    except VideoError as error:
+        raise AudioError(path, str(error), "copy it again") from None
+    first, count = _span(path, len(channels), rate, start, end)
+    return channels[first : first + count], rate
 
 
 def _span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:

@@ -23,7 +23,8 @@ MakeFolds = Callable[[list[Utterance]], Folds]
 class Protocol:
     """One way to use a corpus: its classes, its folds and the counts of the complete corpus.
 
-    `expected` may have `utterances`, `speakers`, `labels` (`{label: count}`) and `sets` (`{set: count}`).
+    `expected` may have `utterances`, `speakers`, `labels` (`{label: count}`), `sets` (`{set: count}` or
+    `{set: {label: count}}`) and further lists by name, as in `{"utt2session": {"Ses01": 1085}}`.
     """
 
     labels: Sequence[str]
@@ -38,7 +39,7 @@ def run(
     expected: Mapping[str, Any] | None = None,
     add_arguments: Callable[[argparse.ArgumentParser], None] | None = None,
     doc: str | None = None,
-    protocols: Mapping[str, Protocol] | None = None,
+    protocols: Mapping[str, Protocol] | Callable[[argparse.Namespace], Protocol] | None = None,
     obtain: str = "",
     cmd: Sequence[str] | None = None,
 ) -> None:
@@ -52,7 +53,8 @@ def run(
         add_arguments: adds options of the recipe's own to the parser.
         doc: description shown by `--help`, usually the recipe's `__doc__`.
         protocols: several protocols by name instead of one by `folds`, `labels`, `expected`; the first is the default
-            of `--protocol`, and `args.protocol` tells `utterances` which one it is.
+            of `--protocol`, and `args.protocol` tells `utterances` which one it is. Or a function that makes the
+            protocol from the recipe's own options.
         obtain: where to get the corpus, for messages.
         cmd: command line, default `sys.argv[1:]`.
     """
@@ -67,7 +69,7 @@ def run(
     parser.add_argument(
         "--allow-partial", type=cli.boolean, default=False, help="true: accept an incomplete corpus (default: false)"
     )
-    if len(protocols) > 1:
+    if isinstance(protocols, Mapping) and len(protocols) > 1:
         parser.add_argument("--protocol", choices=list(protocols), default=next(iter(protocols)), help="classes, folds")
     if add_arguments:
         add_arguments(parser)
@@ -75,7 +77,10 @@ def run(
     @cli.command
     def main(cmd: Sequence[str] | None = None) -> None:
         args = parser.parse_args(cmd)
-        protocol = protocols[getattr(args, "protocol", next(iter(protocols)))]
+        if callable(protocols):
+            protocol = protocols(args)
+        else:
+            protocol = protocols[getattr(args, "protocol", next(iter(protocols)))]
         prepare(args.corpus_dir, args.out, lambda root: utterances(root, args), protocol, args.allow_partial, obtain)
 
     main(cmd)
@@ -130,19 +135,27 @@ def prepare(
 
 def _check_counts(corpus_dir: Path, found: list[Utterance], protocol: Protocol, allow_partial: bool, get: str) -> None:
     labels, sets = Counter(utt.emotion for utt in found), Counter(utt.set for utt in found)
+    set_labels = Counter((utt.set, utt.emotion) for utt in found)
     counts = {"utterances": len(found), "speakers": len({utt.speaker for utt in found})}
     wrong = [
         f"{counts[what]} {what} instead of {protocol.expected[what]}"
         for what in counts
         if what in protocol.expected and counts[what] != protocol.expected[what]
     ]
-    for kind, have in (("labels", labels), ("sets", sets)):
-        for name, number in protocol.expected.get(kind, {}).items():
-            if have[name] != number:
-                wrong.append(f"{have[name]} {name} instead of {number}")
+    for kind, expected in protocol.expected.items():
+        if kind in counts:
+            continue
+        have = {"labels": labels, "sets": sets}.get(kind) or Counter(utt.extra.get(kind) for utt in found)
+        for name, number in expected.items():
+            if isinstance(number, Mapping):
+                parts = [(f"{name} {label}", set_labels[name, label], wanted) for label, wanted in number.items()]
+            else:
+                parts = [(name, have[name], number)]
+            wrong += [f"{held} {what} instead of {wanted}" for what, held, wanted in parts if held != wanted]
     if not wrong:
         return
-    fault = f"{corpus_dir}: not the complete corpus: {', '.join(wrong)}"
+    shown = ", ".join(wrong[:8]) + (f" and {len(wrong) - 8} more" if len(wrong) > 8 else "")
+    fault = f"{corpus_dir}: not the complete corpus: {shown}"
     if not allow_partial:
         raise UserError(f"{fault}; copy it again{get}, or accept it with --allow-partial true")
     print(f"warning: {fault}", file=sys.stderr)
