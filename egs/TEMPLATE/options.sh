@@ -12,6 +12,9 @@
 # The type is int or number (either may be empty where the default is), ints (a list), bool (true or false),
 # one|two|three, path (see below) or text.
 #
+# Options in such a block of the file ./$own_options, if that variable is set, are known too: their default is empty,
+# and they end up in the array own_words as `--name value`, files among them (type path) in own_files as well.
+#
 # A bare `--` among the words separates what a recipe's run.sh sets from what its user typed after it. Relative paths
 # are those of the recipe's folder; a typed one that exists where the user is, in $OLDPWD, means that one.
 
@@ -53,27 +56,39 @@ typed_words() {
 }
 
 parse_options() {
-    local file=$1 line inside=false script name word value by_user=false
-    local -a names=()
-    local -A types=() helps=() defaults=()
+    local file=$1 source line is_own inside=false script name word value by_user=false
+    local -a names=() sources=("$1")
+    local -A types=() helps=() defaults=() own=()
     shift
+    own_words=() own_files=()
+    [ ! -f "${own_options:-}" ] || sources=("./$own_options" "$file")
     script="./run.sh"
     [ -e "$script" ] || script=$(basename "$file")
-    while IFS= read -r line; do
-        case $line in
-            "# --- options"*) inside=true ;;
-            "# --- end of options"*) inside=false ;;
-            *)
-                if $inside && [[ $line =~ ^([a-z_]+)=.*\#\ \[([^]]+)\]\ (.+)$ ]]; then
-                    name=${BASH_REMATCH[1]}
-                    names+=("$name")
-                    types[$name]=${BASH_REMATCH[2]}
-                    helps[$name]=${BASH_REMATCH[3]}
-                    defaults[$name]=${!name}
-                fi
-                ;;
-        esac
-    done <"$file"
+    for source in "${sources[@]}"; do
+        is_own=true
+        [ "$source" != "$file" ] || is_own=false
+        while IFS= read -r line; do
+            case $line in
+                "# --- options"*) inside=true ;;
+                "# --- end of options"*) inside=false ;;
+                *)
+                    if $inside && [[ $line =~ ^([a-z_]+)=.*\#\ \[([^]]+)\]\ (.+)$ ]]; then
+                        name=${BASH_REMATCH[1]}
+                        [ -z "${types[$name]+known}" ] ||
+                            option_fail "$own_options: --${name//_/-} is an option of $(basename "$file") already"
+                        names+=("$name")
+                        types[$name]=${BASH_REMATCH[2]}
+                        helps[$name]=${BASH_REMATCH[3]}
+                        if $is_own; then
+                            own[$name]='' defaults[$name]=''
+                        else
+                            defaults[$name]=${!name}
+                        fi
+                    fi
+                    ;;
+            esac
+        done <"$source"
+    done
 
     while [ $# -gt 0 ]; do
         word=$1
@@ -114,7 +129,19 @@ parse_options() {
         if [ "${types[$name]}" = int ] && [ -n "$value" ]; then
             value=$((10#$value)) # 08 is eight
         fi
-        printf -v "$name" '%s' "$value"
+        if [ -n "${own[$name]+known}" ]; then
+            own[$name]=$value
+        else
+            printf -v "$name" '%s' "$value"
+        fi
+    done
+    for name in "${names[@]}"; do
+        value=${own[$name]:-}
+        [ -n "$value" ] || continue
+        # shellcheck disable=SC2034  # for the caller
+        own_words+=("--${name//_/-}" "$value")
+        # shellcheck disable=SC2034
+        [ "${types[$name]}" != path ] || [ ! -f "$value" ] || own_files+=("$value")
     done
 }
 

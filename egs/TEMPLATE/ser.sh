@@ -16,6 +16,7 @@ stop_stage=5                      # [int] last stage to run
 force=false                       # [bool] run the asked stages again even if they are done
 corpus=                           # [text] name of the corpus: its variable in db.sh; default: the recipe's folder
 corpus_dir=                       # [path] folder of the corpus in its official layout; default: from db.sh
+download=false                    # [bool] fetch the corpus first, to --corpus-dir or else the recipe's folder downloads
 prepare_args=                     # [text] further options of local/prepare.py, quoted as one word
 data=data                         # [text] folder of the data directories
 dump=dump                         # [text] folder of audio, features, recognised text
@@ -57,7 +58,9 @@ typed_words "$@" # sets `typed`
 M4SER_COMMAND=${M4SER_COMMAND:-"./run.sh${typed[*]:+ $(quote "${typed[@]}")}"}
 M4SER_MAIN_PID=$$ # the launchers end their jobs when this script is gone
 export M4SER_COMMAND M4SER_MAIN_PID
+own_options=run.sh # a recipe can have options of its own, for its local/prepare.py
 parse_options "${BASH_SOURCE[0]}" "$@"
+[ ${#own_words[@]} = 0 ] || prepare_args="$(quote "${own_words[@]}") $prepare_args"
 
 [ "$stop_stage" -le 5 ] || option_fail "--stop-stage $stop_stage: the stages are 0 to 5"
 [ "$stage" -le "$stop_stage" ] || option_fail "--stage $stage comes after --stop-stage $stop_stage"
@@ -186,7 +189,8 @@ runs() {
 }
 
 stage_0() {
-    local found=$corpus_dir variable
+    local found=$corpus_dir variable file
+    local -a inputs=()
     if [ -z "$found" ]; then
         variable=${corpus:-$(basename "$PWD")}
         variable=${variable//[!A-Za-z0-9_]/_}
@@ -195,17 +199,25 @@ stage_0() {
     fi
     if [ -z "$found" ]; then # the data may be there from an earlier run
         found=$(python -m m4ser.bin.stage_marker option "$data" corpus-dir)
+        if [ -z "$found" ] && $download; then
+            found=downloads
+        fi
         [ -n "$found" ] ||
             option_fail "no corpus folder: give --corpus-dir DIR, or fill in $variable in $template/db.sh"
     fi
+    ! $download || mkdir -p "$found"
     [ -d "$found" ] && found=$(cd -- "$found" && pwd)
+    for file in "${own_files[@]}"; do
+        inputs+=(--input "$file")
+    done
     begin 0 "data directories from $found" "$data" "" --option "corpus-dir=$found" \
-        --option "prepare-args=$prepare_args" --input local/prepare.py \
+        --option "prepare-args=$prepare_args" --input local/prepare.py "${inputs[@]}" \
         --output "$data/folds.json" --output "$data/labels.txt" --output "$data/@set/wav.scp"
     if [ "$todo" = run ]; then
         local -a words=()
         mapfile -d '' -t words < <(python -c 'import shlex, sys
 for word in shlex.split(sys.argv[1]): print(word, end="\0")' "$prepare_args")
+        ! $download || words+=(--download true)
         python local/prepare.py --corpus-dir "$found" --out "$data" "${words[@]}"
         finish "$data" ""
     fi

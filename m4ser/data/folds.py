@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,7 +27,9 @@ class Folds:
     """All folds of a protocol.
 
     `speaker_disjoint` is false only for published splits that share speakers between train and test (MELD); their
-    description has to say so, and results carry the protocol's name.
+    description has to say so, and results carry the protocol's name. `dev_speaker_disjoint` is false where dev has to
+    be taken from the training speakers because there are too few of them (TESS has two): test speakers are new to the
+    model all the same, only the choice of the epoch is made on known voices.
     """
 
     protocol: str
@@ -35,6 +38,7 @@ class Folds:
     labels: list[str] = field(default_factory=list)
     folds: dict[str, Fold] = field(default_factory=dict)
     speaker_disjoint: bool = True
+    dev_speaker_disjoint: bool = True
 
     @classmethod
     def read(cls, path: str | Path, utt2spk: Mapping[str, str] | None = None) -> "Folds":
@@ -83,17 +87,17 @@ class Folds:
                         raise UserError(f"{where}: {utt!r} is in {seen[utt]} and in {part}; keep it in one of them")
                     seen[utt] = part
             if self.speaker_disjoint:
-                check_speaker_disjoint(fold, utt2spk, where)
+                check_speaker_disjoint(fold, utt2spk, where, self.dev_speaker_disjoint)
 
 
-def check_speaker_disjoint(fold: Fold, utt2spk: Mapping[str, str], name: str = "fold") -> None:
-    """Assert that train, dev and test have no speaker in common.
+def check_speaker_disjoint(fold: Fold, utt2spk: Mapping[str, str], name: str = "fold", dev: bool = True) -> None:
+    """Assert that train, dev and test have no speaker in common; without `dev`, train and dev may share some.
 
     Raises:
         UserError: naming the shared speakers.
     """
     speakers = {part: {utt2spk[utt] for utt in getattr(fold, part)} for part in PARTS}
-    for one, other in (("train", "test"), ("dev", "test"), ("train", "dev")):
+    for one, other in (("train", "test"), ("dev", "test"), ("train", "dev"))[: 3 if dev else 2]:
         if shared := sorted(speakers[one] & speakers[other]):
             shown = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
             raise UserError(
@@ -153,6 +157,16 @@ def choose_dev_speakers(
                 f"fold {name}: {len(candidates)} speakers are too few for {count} dev speakers and training"
             )
     return chosen
+
+
+def split_dev(utts: Iterable[str], utt2emo: Mapping[str, str], every: int = 10) -> tuple[list[str], list[str]]:
+    """Train and dev where speakers cannot be spared for dev: each tenth utterance (`every`) of each class is dev."""
+    train, dev = [], []
+    seen: Counter[str] = Counter()
+    for utt in sorted(utts):
+        seen[utt2emo[utt]] += 1
+        (dev if seen[utt2emo[utt]] % every == 0 else train).append(utt)
+    return train, dev
 
 
 def _take_turns(candidates: Iterable[str], count: int, gender: Mapping[str, str]) -> list[str]:

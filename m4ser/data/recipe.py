@@ -1,15 +1,17 @@
 """The main program of every recipe's `local/prepare.py`: corpus -> data directories, labels and folds."""
 
 import argparse
+import functools
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from m4ser import cli
 from m4ser.data.datadir import DataDir, Utterance, class_counts
+from m4ser.data.emobox import emobox_folds
 from m4ser.data.folds import PARTS, Folds, text_overlap
 from m4ser.errors import UserError
 from m4ser.files import atomic_write
@@ -41,6 +43,8 @@ def run(
     doc: str | None = None,
     protocols: Mapping[str, Protocol] | Callable[[argparse.Namespace], Protocol] | None = None,
     obtain: str = "",
+    download: Callable[[Path], None] | None = None,
+    emobox: str = "",
     cmd: Sequence[str] | None = None,
 ) -> None:
     """Parse options, read the corpus, check it, write `data/<set>`, `labels.txt` and `folds.json`.
@@ -55,7 +59,9 @@ def run(
         protocols: several protocols by name instead of one by `folds`, `labels`, `expected`; the first is the default
             of `--protocol`, and `args.protocol` tells `utterances` which one it is. Or a function that makes the
             protocol from the recipe's own options.
-        obtain: where to get the corpus, for messages.
+        obtain: where to get the corpus and how to lay it out, for messages.
+        download: fetches the corpus into a folder (`--download true`), where its licence allows that.
+        emobox: name of the corpus in EmoBox, if its folds can be had with `--emobox-dir`.
         cmd: command line, default `sys.argv[1:]`.
     """
     if protocols is None:
@@ -69,6 +75,11 @@ def run(
     parser.add_argument(
         "--allow-partial", type=cli.boolean, default=False, help="true: accept an incomplete corpus (default: false)"
     )
+    parser.add_argument(
+        "--download", type=cli.boolean, default=False, help="true: fetch the corpus to --corpus-dir (default: false)"
+    )
+    if emobox:
+        parser.add_argument("--emobox-dir", type=Path, help="clone of EmoBox, to use its folds instead of ours")
     if isinstance(protocols, Mapping) and len(protocols) > 1:
         parser.add_argument("--protocol", choices=list(protocols), default=next(iter(protocols)), help="classes, folds")
     if add_arguments:
@@ -81,6 +92,13 @@ def run(
             protocol = protocols(args)
         else:
             protocol = protocols[getattr(args, "protocol", next(iter(protocols)))]
+        if emobox and args.emobox_dir:
+            protocol = replace(protocol, folds=functools.partial(emobox_folds, args.emobox_dir, emobox))
+        if args.download:
+            if download is None:
+                raise UserError(f"{args.corpus_dir}: this corpus cannot be fetched by a program; get it from {obtain}")
+            args.corpus_dir.mkdir(parents=True, exist_ok=True)
+            download(args.corpus_dir)
         prepare(args.corpus_dir, args.out, lambda root: utterances(root, args), protocol, args.allow_partial, obtain)
 
     main(cmd)

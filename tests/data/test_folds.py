@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m4ser.data.folds import Fold, Folds, check_speaker_disjoint, choose_dev_speakers, speaker_folds, text_overlap
+from m4ser.data.folds import (
+    Fold,
+    Folds,
+    check_speaker_disjoint,
+    choose_dev_speakers,
+    speaker_folds,
+    split_dev,
+    text_overlap,
+)
 from m4ser.errors import UserError
 
 UTT2SPK = {f"s{speaker}-{number}": f"s{speaker}" for speaker in range(1, 7) for number in range(2)}
@@ -103,3 +111,20 @@ def test_text_overlap():
     text = {"a": "Dogs sit.", "b": "I'm   fine", "c": "dogs sit", "d": "I am fine", "e": ""}
     assert text_overlap(Fold(["a", "b"], [], ["c", "d", "e"]), text) == 0.5
     assert text_overlap(Fold(["a"], [], ["e"]), text) == 0.0
+
+
+def test_dev_of_the_training_speakers():
+    fold = Fold(["s1-0"], ["s1-1"], ["s2-0"])
+    Folds("two speakers", "", folds={"1": fold}, dev_speaker_disjoint=False).check(UTT2SPK)
+    for part in ("train", "dev"):
+        leaky = Fold(list(fold.train), list(fold.dev), list(fold.test))
+        getattr(leaky, part).append("s2-1")
+        with pytest.raises(UserError, match=f"{part} and test share 1 speaker"):
+            Folds("two speakers", "", folds={"1": leaky}, dev_speaker_disjoint=False).check(UTT2SPK)
+
+
+def test_dev_without_speakers_has_every_class():
+    utts = {f"{emotion}{number:02d}": emotion for emotion in "ab" for number in range(10)}
+    train, dev = split_dev(reversed(utts), utts, every=5)
+    assert dev == ["a04", "a09", "b04", "b09"]
+    assert sorted(train + dev) == sorted(utts)

@@ -141,3 +141,39 @@ def test_missing_installation(checkout):
     assert result.returncode == 1
     assert "activate_python.sh is missing; install first: make -C" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+OWN = """#!/usr/bin/env bash
+# --- options
+table=        # [path] a table
+language=     # [en|zh] language; default: en
+# --- end of options
+"""
+
+
+def test_a_recipe_has_options_of_its_own(tmp_path):
+    def parse_own(*words):
+        body = (
+            '\nown_options=run.sh\nparse_options "$0" "$@"\nprintf "%s\\n" "${own_words[@]}" "${own_files[@]}" "$words"'
+        )
+        result = subprocess.run(
+            ["bash", script(body), *words], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+        )
+        return result.stdout + result.stderr
+
+    def script(body):
+        path = tmp_path / "script.sh"
+        head = f"set -euo pipefail\n. '{ROOT}/egs/TEMPLATE/options.sh'\n# --- options\n{BLOCK}\n# --- end of options\n"
+        path.write_text(head + body)
+        return path
+
+    env = {**os.environ, "OLDPWD": str(tmp_path)}
+    (tmp_path / "run.sh").write_text(OWN)
+    (tmp_path / "my table").write_text("x")
+    shown = parse_own("--", "--table", "my table", "--words", "w", "--language=zh")
+    assert shown == "--table\nmy table\n--language\nzh\nmy table\nw\n"
+    assert parse_own("--words", "w") == "w\n"
+    assert "--language must be one of en, zh, not 'de'" in parse_own("--language", "de")
+    assert "  --table              a table; default: none\n" in parse_own("--help")
+    (tmp_path / "run.sh").write_text(OWN.replace("language", "words"))
+    assert parse_own() == "error: run.sh: --words is an option of script.sh already\n"
