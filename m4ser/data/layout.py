@@ -1,10 +1,13 @@
 """Reading corpora as they are delivered: finding their files, their odd text encodings, recordings that are missing."""
 
+import ast
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from m4ser.data.datadir import Utterance
+from m4ser.data.folds import PARTS, Fold
 from m4ser.errors import UserError
 
 
@@ -57,6 +60,33 @@ _CONTROLS = {code: bytes([code]).decode("cp1252", errors="ignore") for code in r
 _PUNCTUATION = "‘’“–—…"
 
 
+def read_constants(path: Path) -> dict[str, Any]:
+    """Numbers, strings and lists that a Python file assigns to names; the file is parsed, never run.
+
+    Raises:
+        UserError: it is not Python.
+    """
+    constants = {}
+    try:
+        statements = ast.parse(read_text(path)).body
+    except SyntaxError as error:
+        raise UserError(f"{path}: line {error.lineno} is not Python; take the original file") from None
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            try:
+                constants[statement.targets[0].id] = ast.literal_eval(statement.value)
+            except ValueError:  # an expression
+                continue
+    return constants
+
+
+def official_split(utterances: Iterable[Utterance]) -> dict[str, Fold]:
+    """The split that a corpus comes with as the one fold `"1"`: sets are called as its parts, train, dev and test."""
+    utterances = list(utterances)
+    ids = {part: sorted(utt.utt_id for utt in utterances if utt.set == part) for part in PARTS}
+    return {"1": Fold(**ids)}
+
+
 def keep_present(utterances: Iterable[Utterance], corpus_dir: Path, allow_partial: bool) -> list[Utterance]:
     """The utterances whose recordings are there.
 
@@ -75,7 +105,7 @@ def keep_present(utterances: Iterable[Utterance], corpus_dir: Path, allow_partia
     return present
 
 
-def left_out(count: int, what: str) -> None:
-    """Say on stderr that a parser leaves something out, as `3 utterances without agreement`."""
+def note(count: int, what: str) -> None:
+    """Say on stderr what a parser found in `count` cases, if there are any."""
     if count:
-        print(f"left out: {count} {what}", file=sys.stderr)
+        print(f"note: {count} {what}", file=sys.stderr)

@@ -58,6 +58,6 @@ def test_missing_recordings_are_counted(tmp_path, capsys):
     assert [utt.utt_id for utt in layout.keep_present(utts, tmp_path, allow_partial=True)] == ["s-a"]
     assert capsys.readouterr().err.startswith(f"warning: {tmp_path}: 2 of 3")
     assert layout.keep_present(utts[:1], tmp_path, allow_partial=False) == utts[:1]
-    layout.left_out(0, "clips")
-    layout.left_out(3, "clips")
-    assert capsys.readouterr().err == "left out: 3 clips\n"
+    layout.note(0, "clips")
+    layout.note(3, "clips")
+    assert capsys.readouterr().err == "note: 3 clips\n"

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""MSP-IMPROV (Busso et al. 2017): twelve actors in six sessions of two, 4 emotions, 7798 utterances.
+
+Official layout: Evalution.txt (spelled so), Audio/session1/S01A/R/MSP-IMPROV-S01A-F01-R-FM01.wav and, if delivered,
+All_human_transcriptions/**/MSP-IMPROV-S01A-F01-R-FM01.txt. Recordings are found by name, wherever they are.
+
+Protocol msp-improv-leave-one-session-out: six folds, speakers of the following session select the model. Utterances
+without agreement (X) or with another emotion (O) are left out.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+from m4ser.data import layout, recipe
+from m4ser.data.datadir import Utterance
+from m4ser.data.folds import Folds, speaker_folds
+
+OBTAIN = "https://lab-msp.com/MSP/MSP-Improv.html (licence form)"
+# UTD-IMPROV-S01A-F01-S-FM01.avi; N; A:3.000000; V:3.500000; D:3.000000 ; N:4.000000;
+# sentence 01 with target emotion A - speaker (F = woman, 01 = session) - kind of recording - turn; then the consensus
+LINE = re.compile(
+    r"^UTD-(?P<name>IMPROV-S\d\d[AHNS]-(?P<speaker>(?P<gender>[FM])(?P<session>\d\d))-(?P<kind>[PRST])-\w+)\.avi; "
+    r"(?P<code>[A-Z]);",
+    re.MULTILINE,
+)
+EMOTIONS = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
+KINDS = {"P": "natural", "R": "target-read", "S": "other-improvised", "T": "target-improvised"}
+EXPECTED = {
+    "utterances": 7798,
+    "speakers": 12,
+    "labels": {"angry": 792, "happy": 2644, "neutral": 3477, "sad": 885},
+}
+
+
+def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
+    """All utterances with one of the four labels."""
+    labels = layout.read_text(layout.find(corpus_dir, "Evalution.txt", "Evaluation.txt", obtain=OBTAIN))
+    files = {path.name: path.absolute() for path in sorted(corpus_dir.rglob("MSP-IMPROV-*"))}
+    found = []
+    for match in LINE.finditer(labels):
+        if match["code"] not in EMOTIONS:
+            continue
+        name = f"MSP-{match['name']}"
+        words = files.get(f"{name}.txt")
+        found.append(
+            Utterance(
+                utt_id=f"{match['speaker']}-{name}",
+                audio=files.get(f"{name}.wav", Path(f"{name}.wav")),
+                speaker=match["speaker"],
+                emotion=EMOTIONS[match["code"]],
+                text=layout.read_text(words) if words else "",
+                extra={
+                    "utt2domain": KINDS[match["kind"]],
+                    "utt2gender": match["gender"],
+                    "utt2session": match["session"],
+                },
+            )
+        )
+    layout.note(sum(not utt.text for utt in found), "utterances have no transcript; they are kept")
+    return layout.keep_present(found, corpus_dir, args.allow_partial)
+
+
+def folds(found: list[Utterance]) -> Folds:
+    """Leave one session out."""
+    sessions = sorted({utt.extra["utt2session"] for utt in found})
+    groups = [[letter + session for letter in "FM"] for session in sessions]
+    dev_groups = {str(number): group for number, group in enumerate(groups[1:] + groups[:1], 1)}
+    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, dev_groups)
+    description = "MSP-IMPROV, 4 classes, leave one session out, dev speakers from the next session"
+    return Folds("msp-improv-leave-one-session-out", description, folds=made)
+
+
+if __name__ == "__main__":
+    recipe.run(utterances, folds, sorted(EMOTIONS.values()), EXPECTED, doc=__doc__, obtain=OBTAIN)
