@@ -2,6 +2,8 @@
 
 ================ ==========================================================================================
 faster_whisper   Whisper of any size, multilingual or English, by CTranslate2 (default)
+hf               Whisper and CTC models (wav2vec 2.0, HuBERT, WavLM, ...) by transformers and PyTorch
+pocketsphinx     CMU PocketSphinx with its own small English model; wants a package that is not installed by default
 reference        the reference transcript, as it is or with errors at a chosen word error rate
 ================ ==========================================================================================
 
@@ -22,8 +24,12 @@ __all__ = ["BACKENDS", "Backend", "Hypothesis", "backend_class", "build_backend"
 # name -> (module, class); modules are imported when they are needed, each brings heavy libraries.
 BACKENDS = {
     "faster_whisper": ("m4ser.asr.backends.faster_whisper", "FasterWhisper"),
+    "hf": ("m4ser.asr.backends.hf", "HuggingFace"),
+    "pocketsphinx": ("m4ser.asr.backends.pocketsphinx", "PocketSphinx"),
     "reference": ("m4ser.asr.backends.reference", "Reference"),
 }
+# How to get packages that are not installed by default.
+OPTIONAL = {"pocketsphinx": "pip install --no-deps pocketsphinx==5.1.1"}
 # Arguments of a constructor that are not settings of a user.
 GIVEN = ("self", "model", "pretrained_dir", "references")
 
@@ -40,7 +46,8 @@ def backend_class(name: str) -> type[Backend]:
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise UserError(f"--asr {name}: needs the Python package {error.name}; run `make -C tools`") from error
+        remedy = OPTIONAL.get(error.name or "", "make -C tools")
+        raise UserError(f"--asr {name}: needs the Python package {error.name}; run `{remedy}`") from error
 
 
 def build_backend(

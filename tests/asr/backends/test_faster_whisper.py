@@ -5,39 +5,12 @@ import pytest
 import soundfile
 
 from m4ser.asr.backends import build_backend
-from m4ser.asr.backends.faster_whisper import windows
 from m4ser.errors import UserError
 from m4ser.pretrained import packaged_dir
 
 CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.flac"))
 RATE = 16000
 needs_model = pytest.mark.skipif(packaged_dir("whisper-tiny.en-ct2") is None, reason="the packaged model is missing")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "setting", "expected"),
-    [
-        (0, 0, [10]),
-        (3.7, 0, [15]),
-        (5, 0, [15]),
-        (5.1, 0, [20]),
-        (25, 0, [30]),
-        (30, 0, [30]),
-        (31, 0, [30, 15]),
-        (3.7, 30, [30]),
-        (12, 10, [12]),
-    ],
-)
-def test_lengths_of_windows(seconds, setting, expected):
-    samples = np.arange(seconds * RATE, dtype=np.float32) + 1
-    found = windows(samples, setting)
-    assert [len(piece) / RATE for piece in found] == expected
-    assert np.array_equal(np.concatenate(found)[: len(samples)], samples)
-    assert sum(map(np.count_nonzero, found)) == len(samples)  # the rest is silence
-
-
-def test_windows_hold_whole_frames():
-    assert len(windows(np.ones(4 * RATE + 1, np.float32), 4)[0]) == 4 * RATE + 320
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def test_a_backend_gets_what_it_takes(toy):
 
 
 def test_unknown_backend():
-    with pytest.raises(UserError, match="--asr kaldi: unknown; choose one of faster_whisper, reference"):
+    with pytest.raises(UserError, match="--asr kaldi: unknown; choose one of faster_whisper, hf, pocketsphinx, ref"):
         build_backend("kaldi")
 
 
@@ -62,6 +62,13 @@ def test_missing_package(monkeypatch):
     monkeypatch.setitem(BACKENDS, "gone", ("no_such_package.module", "X"))
     with pytest.raises(UserError, match="--asr gone: needs the Python package no_such_package; run"):
         build_backend("gone")
+
+
+def test_missing_optional_package(monkeypatch):
+    monkeypatch.delitem(sys.modules, "m4ser.asr.backends.pocketsphinx", raising=False)
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    with pytest.raises(UserError, match="needs the Python package pocketsphinx; run `pip install --no-deps pocketsph"):
+        build_backend("pocketsphinx")
 
 
 def test_text_is_one_line_and_without_loops(toy):
