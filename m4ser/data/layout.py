@@ -21,12 +21,27 @@ def find(corpus_dir: Path, *names: str, obtain: str = "") -> Path:
         for name in names:
             if found := sorted(path for path in corpus_dir.glob(depth + name) if not path.name.startswith(".")):
                 return found[0]
+    raise _not_found(corpus_dir, " or ".join(names), obtain)
+
+
+def _not_found(corpus_dir: Path, expected: str, obtain: str) -> UserError:
     entries = sorted(path.name for path in corpus_dir.iterdir() if not path.name.startswith("."))
     there = ", ".join(entries[:5]) + (", ..." if len(entries) > 5 else "") if entries else "nothing"
     get = f" (to be had from {obtain})" if obtain else ""
-    raise UserError(
-        f"{corpus_dir}: expected {' or '.join(names)}, found {there}; give the folder of the official layout{get}"
-    )
+    return UserError(f"{corpus_dir}: expected {expected}, found {there}; give the folder of the official layout{get}")
+
+
+def recordings(corpus_dir: Path, *patterns: str, like: str, obtain: str = "") -> list[Path]:
+    """WAV and FLAC files of the first of `patterns` that has some (popular copies hold everything twice), sorted.
+
+    Raises:
+        UserError: there are none; the message says what was expected (`like`) and what is there instead.
+    """
+    for pattern in patterns:
+        files = sorted(path for path in corpus_dir.glob(pattern) if path.suffix.lower() in (".wav", ".flac"))
+        if files := [path for path in files if not path.name.startswith(".")]:
+            return files
+    raise _not_found(corpus_dir, like, obtain)
 
 
 def read_text(path: Path) -> str:

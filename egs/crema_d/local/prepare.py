@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""CREMA-D (Cao et al. 2014): 91 actors, 12 sentences, 6 emotions, 7442 clips.
+
+Official layout: AudioWAV/1001_DFA_ANG_XX.wav and, for the gender, VideoDemographics.csv next to that folder.
+
+Protocol crema_d-5fold: speaker-disjoint; fold k tests the actors whose number leaves the same rest when divided by
+five, eight of the next group select models. --emobox-dir: the split of EmoBox, which shares all actors.
+"""
+
+import argparse
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from m4ser.data import layout, recipe
+from m4ser.data.datadir import Utterance
+from m4ser.data.download import Archive, fetch_archives, fill_lfs_pointers, is_lfs_pointer
+from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+from m4ser.errors import UserError
+
+OBTAIN = "https://github.com/CheyneyComputerScience/CREMA-D with git lfs (only AudioWAV and VideoDemographics.csv)"
+# The archive holds Git LFS pointers with checksums instead of audio; those are then filled one by one.
+REPOSITORY = "CheyneyComputerScience/CREMA-D"
+ARCHIVE = Archive(
+    f"https://codeload.github.com/{REPOSITORY}/zip/refs/heads/master",
+    only=r"CREMA-D-master/(AudioWAV/|VideoDemographics\.csv|LICENSE)",
+)
+AUDIO_URL = f"https://media.githubusercontent.com/media/{REPOSITORY}/master/AudioWAV"
+# 1001_DFA_ANG_XX: actor - sentence - emotion - level (low, medium, high, unspecified)
+NAME = re.compile(r"(?P<actor>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>[A-Z]{2})")
+EMOTIONS = {"ANG": "angry", "DIS": "disgust", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
+LABELS = list(EMOTIONS.values())
+LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
+SENTENCES = {
+    "IEO": "It's eleven o'clock",
+    "TIE": "That is exactly what happened",
+    "IOM": "I'm on my way to the meeting",
+    "IWW": "I wonder what this is about",
+    "TAI": "The airplane is almost full",
+    "MTI": "Maybe tomorrow it will be cold",
+    "IWL": "I would like a new alarm clock",
+    "ITH": "I think I have a doctor's appointment",
+    "DFA": "Don't forget a jacket",
+    "ITS": "I think I've seen this before",
+    "TSI": "The surface is slick",
+    "WSI": "We'll stop in a couple of minutes",
+}
+ACTORS = [str(actor) for actor in range(1001, 1092)]
+EXPECTED = {"utterances": 7442, "speakers": 91, "labels": {x: 1087 if x == "neutral" else 1271 for x in LABELS}}
+
+
+def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:
+    """Yield the clips of AudioWAV."""
+    folder = layout.find(corpus_dir, "AudioWAV", obtain=OBTAIN)
+    gender = _genders(folder.with_name("VideoDemographics.csv"))
+    for path in layout.recordings(folder, "*", like="1001_DFA_ANG_XX.wav", obtain=OBTAIN):
+        match = NAME.fullmatch(path.stem)
+        if match is None or match["actor"] not in ACTORS:
+            raise UserError(f"{path}: not a CREMA-D file name (1001_DFA_ANG_XX.wav); rename or remove the file")
+        for field, known in (("sentence", SENTENCES), ("emotion", EMOTIONS), ("level", LEVELS)):
+            if match[field] not in known:
+                raise UserError(f"{path}: unknown {field} {match[field]} in the name; rename or remove the file")
+        if is_lfs_pointer(path):
+            raise UserError(f"{path}: only a Git LFS pointer, not audio; run `git lfs pull` in the clone of {OBTAIN}")
+        actor = match["actor"]
+        extra = {"utt2level": LEVELS[match["level"]]} | ({"utt2gender": gender[actor]} if gender else {})
+        emotion, text = EMOTIONS[match["emotion"]], SENTENCES[match["sentence"]]
+        yield Utterance(f"{actor}-{path.stem}", path.absolute(), actor, emotion, text, extra=extra)
+
+
+def _genders(path: Path) -> dict[str, str]:
+    # "ActorID","Age","Sex","Race","Ethnicity"
+    # 1001,51,"Male","Caucasian","Not Hispanic"
+    if not path.is_file():
+        return {}
+    rows = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+    gender = {row["ActorID"]: row["Sex"].lower() for row in rows}
+    if missing := [actor for actor in ACTORS if actor not in gender]:
+        raise UserError(f"{path}: actor {missing[0]} is missing; copy the file again, or remove it")
+    return gender
+
+
+def folds(found: list[Utterance]) -> Folds:
+    """Five folds by actors; which actor is in which group does not depend on what was found."""
+    groups = [ACTORS[first::5] for first in range(5)]
+    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, choose_dev_speakers(groups, 8))
+    description = "CREMA-D, 6 classes, five groups of actors test in turn, eight of the next group are dev"
+    return Folds("crema_d-5fold", description, folds=made)
+
+
+def download(folder: Path) -> None:
+    """Fetch the pointers, then the clips."""
+    fetch_archives(folder, [ARCHIVE])
+    fill_lfs_pointers(layout.find(folder, "AudioWAV"), AUDIO_URL)
+
+
+if __name__ == "__main__":
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=download, emobox="cremad")

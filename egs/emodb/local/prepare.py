@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""EmoDB (Burkhardt et al. 2005): German, 10 speakers, 10 sentences, 7 emotions, 535 recordings.
+
+Official layout: wav/03a01Fa.wav, in the archive of the authors as well as in version 1 of the audformat one.
+
+Protocol emodb-loso: each speaker tests once, a woman and a man of the others select models. --emobox-dir: the split
+of EmoBox, which shares all speakers.
+"""
+
+import argparse
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from m4ser.data import layout, recipe
+from m4ser.data.datadir import Utterance
+from m4ser.data.download import Archive, fetch_archives
+from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+from m4ser.errors import UserError
+
+OBTAIN = "https://zenodo.org/records/7447302 (emodb.zip) or http://emodb.bilderbar.info/download (folder wav)"
+ARCHIVE = Archive(
+    "https://zenodo.org/records/7447302/files/emodb.zip?download=1", "md5:9d21362dbc5676ef3ab4745d83ced0db"
+)
+# 03a01Fa: speaker - sentence - emotion (initial of the German word) - version
+NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])(?P<version>[a-z]?)")
+EMOTIONS = {
+    "W": "angry",  # Wut
+    "L": "bored",  # Langeweile
+    "E": "disgust",  # Ekel
+    "A": "fearful",  # Angst
+    "F": "happy",  # Freude
+    "N": "neutral",
+    "T": "sad",  # Trauer
+}
+LABELS = list(EMOTIONS.values())
+SENTENCES = {
+    "a01": "Der Lappen liegt auf dem Eisschrank.",
+    "a02": "Das will sie am Mittwoch abgeben.",
+    "a04": "Heute Abend könnte ich es ihm sagen.",
+    "a05": "Das schwarze Stück Papier befindet sich da oben neben dem Holzstück.",
+    "a07": "In sieben Stunden wird es soweit sein.",
+    "b01": "Was sind denn das für Tüten, die da unter dem Tisch stehen?",
+    "b02": "Sie haben es gerade hochgetragen und jetzt gehen sie wieder runter.",
+    "b03": "An den Wochenenden bin ich jetzt immer nach Hause gefahren und habe Agnes besucht.",
+    "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
+    "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
+}
+MEN = ("03", "10", "11", "12", "15")
+GENDER = {s: "male" if s in MEN else "female" for s in ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16")}
+COUNTS = (127, 81, 46, 69, 71, 79, 62)
+EXPECTED = {"utterances": 535, "speakers": 10, "labels": dict(zip(LABELS, COUNTS, strict=True))}
+
+
+def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:
+    """Yield the recordings of the folder wav."""
+    for path in layout.recordings(
+        layout.find(corpus_dir, "wav", obtain=OBTAIN), "*", like="03a01Fa.wav", obtain=OBTAIN
+    ):
+        match = NAME.fullmatch(path.stem)
+        if match is None:
+            raise UserError(f"{path}: not an EmoDB file name (03a01Fa.wav); rename or remove the file")
+        for field, known in (("speaker", GENDER), ("sentence", SENTENCES), ("emotion", EMOTIONS)):
+            if match[field] not in known:
+                raise UserError(f"{path}: unknown {field} {match[field]} in the name; rename or remove the file")
+        speaker = match["speaker"]
+        yield Utterance(
+            utt_id=f"{speaker}-{path.stem}",
+            audio=path.absolute(),
+            speaker=speaker,
+            emotion=EMOTIONS[match["emotion"]],
+            text=SENTENCES[match["sentence"]],
+            extra={"utt2gender": GENDER[speaker], "utt2lang": "de"},
+        )
+
+
+def folds(found: list[Utterance]) -> Folds:
+    """Ten folds, one for each speaker."""
+    groups = {speaker: [speaker] for speaker in GENDER}
+    dev = choose_dev_speakers(groups, 2, GENDER)
+    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, dev)
+    return Folds("emodb-loso", "EmoDB, 7 classes, each speaker tests in turn, two others are dev", folds=made)
+
+
+if __name__ == "__main__":
+    download = functools.partial(fetch_archives, archives=[ARCHIVE])
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=download, emobox="emodb")

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""ESD (Zhou et al. 2021): 10 English and 10 Mandarin speakers, 350 sentences each in 5 emotions, 35000 recordings.
+
+Official layout: 0011/0011.txt and 0011/Angry/0011_000351.wav, in older versions 0011/Angry/train/0011_000351.wav with
+evaluation and test next to train (an official split that shares all speakers; it is not used).
+
+Protocols esd-en-5fold and esd-zh-5fold: a woman and a man test, the next two select models. --language all gives
+esd-emobox-5fold, the groups of EmoBox over both languages, which are speaker-disjoint too.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from m4ser.data import layout, recipe
+from m4ser.data.datadir import Utterance
+from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+from m4ser.errors import UserError
+
+OBTAIN = "https://github.com/HLTSingapore/Emotional-Speech-Data (sign the licence, unpack: folders 0001 to 0020)"
+# 0011_000351: speaker - utterance
+NAME = re.compile(r"(?P<speaker>00\d\d)_\d{6}")
+EMOTIONS = {"Angry": "angry", "Happy": "happy", "Neutral": "neutral", "Sad": "sad", "Surprise": "surprised"}
+LABELS = list(EMOTIONS.values())
+# 0011_000001	The nine the eggs, I keep.	Neutral -- the last column is missing or Chinese in places
+LINE = re.compile(rf"(00\d\d_\d{{6}})\s+(.*?)(?:\t.*|\s+(?:{'|'.join(EMOTIONS)}|中立|生气|快乐|伤心|惊喜))?\s*")
+GROUPS = {
+    "en": ((11, 15), (12, 16), (13, 17), (14, 18), (20, 19)),
+    "zh": ((4, 1), (5, 2), (6, 3), (8, 7), (10, 9)),
+    "all": ((5, 11, 16, 18), (12, 14, 15, 19), (3, 4, 6, 9), (7, 8, 13, 20), (1, 2, 10, 17)),
+}
+WOMEN = (1, 2, 3, 7, 9, 15, 16, 17, 18, 19)
+GENDER = {f"{number:04d}": "female" if number in WOMEN else "male" for number in range(1, 21)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this recipe."""
+    parser.add_argument("--language", choices=list(GROUPS), default="en", help="speakers to take (default: en)")
+
+
+def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:
+    """Yield the recordings of one language or both."""
+    root = layout.find(corpus_dir, "00[0-2][0-9]", obtain=OBTAIN).parent
+    untold = 0
+    for number in sorted(number for group in GROUPS[args.language] for number in group):
+        speaker = f"{number:04d}"
+        if not (root / speaker).is_dir():
+            continue  # counted afterwards
+        text = _transcripts(root / speaker / f"{speaker}.txt")
+        for path in layout.recordings(
+            root / speaker, "*/*", "*/*/*", like=f"Angry/{speaker}_000351.wav", obtain=OBTAIN
+        ):
+            match, emotion = NAME.fullmatch(path.stem), path.relative_to(root / speaker).parts[0]
+            if match is None or match["speaker"] != speaker or emotion not in EMOTIONS:
+                raise UserError(f"{path}: not like {speaker}/Angry/{speaker}_000351.wav; move or remove the file")
+            untold += path.stem not in text
+            yield Utterance(
+                utt_id=f"{speaker}-{path.stem}",
+                audio=path.absolute(),
+                speaker=speaker,
+                emotion=EMOTIONS[emotion],
+                text=text.get(path.stem, ""),
+                extra={"utt2gender": GENDER[speaker], "utt2lang": "zh" if number <= 10 else "en"},
+            )
+    layout.note(untold, "recordings have no transcript")
+
+
+def _transcripts(path: Path) -> dict[str, str]:
+    """Transcripts of a speaker; the files are UTF-8, UTF-16, GB 18030 or Windows-1252."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; copy the corpus with its transcripts")
+    content = path.read_bytes()
+    wide = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-16-le"
+    try:
+        text = content.decode(wide if b"\0" in content else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252" if path.stem > "0010" else "gb18030", "replace")
+    return {match[1]: match[2] for line in text.splitlines() if (match := LINE.fullmatch(line.strip()))}
+
+
+def protocol(args: argparse.Namespace) -> recipe.Protocol:
+    """Five folds by groups of speakers."""
+
+    def folds(found: list[Utterance]) -> Folds:
+        groups = [[f"{number:04d}" for number in group] for group in GROUPS[args.language]]
+        dev = choose_dev_speakers(groups, 2, GENDER)
+        name = "emobox" if args.language == "all" else args.language
+        made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, dev)
+        what = "5 classes, five groups of speakers test in turn, a woman and a man of the next group are dev"
+        return Folds(f"esd-{name}-5fold", f"ESD, language {args.language}, {what}", folds=made)
+
+    speakers = sum(len(group) for group in GROUPS[args.language])
+    expected = {"utterances": 1750 * speakers, "speakers": speakers, "labels": dict.fromkeys(LABELS, 350 * speakers)}
+    return recipe.Protocol(LABELS, folds, expected)
+
+
+if __name__ == "__main__":
+    recipe.run(utterances, add_arguments=add_arguments, protocols=protocol, doc=__doc__, obtain=OBTAIN)

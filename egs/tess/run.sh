@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# TESS from its official layout to a result table: ./run.sh --corpus-dir DIR; ./run.sh --help lists all options.
+# shellcheck disable=SC2034  # the options are read by ser.sh
+set -euo pipefail
+# --- options
+emobox_dir=  # [path] clone of EmoBox, to use its split instead of ours: it shares both speakers between train and test
+# --- end of options
+CDPATH='' cd -- "$(dirname -- "$0")"
+exec ../TEMPLATE/ser.sh --corpus tess -- "$@"
