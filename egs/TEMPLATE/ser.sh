@@ -31,7 +31,7 @@ min_duration=                     # [number] leave out shorter utterances, secon
 max_duration=                     # [number] leave out longer utterances, seconds
 speech_encoder=offline:whisper-tiny.en  # [path] frozen encoder of the features: offline:NAME, folder, hub id or none
 feats_layers=all                  # [text] its hidden layers: all, or numbers such as 0,2,4
-feats_pool=1                      # [int] average this many consecutive frames
+feats_pool=8                      # [int] average this many consecutive frames; 1 keeps them all
 text_source=asr                   # [asr|ref|none] text to train and test with: recognised, reference or none at all
 asr=faster_whisper                # [text] speech recogniser: a backend of m4ser.asr
 asr_model=                        # [path] its model: offline:NAME, folder or hub id; default: the recogniser's own
@@ -39,7 +39,7 @@ asr_conf=                         # [text] its further settings: "name=value nam
 asr_tag=                          # [text] name of its results in the dump; default: from recogniser, model, settings
 normaliser=english                # [english|basic|none] text normaliser of WER and training text
 text_encoder=                     # [path] text encoder: offline:NAME, folder or hub id; default: see the configuration
-train_config=conf/train.yaml      # [path] training configuration
+train_config=conf/train_m4ser.yaml  # [path] training configuration
 train_args=                       # [text] training options that override the configuration, quoted as one word
 tag=                              # [text] name of the experiment; default: from configuration and other than default options
 folds=                            # [text] folds to train and test, e.g. "1 2"; default: all
@@ -98,7 +98,7 @@ fi
 
 feats_tag=$(tag_of "$speech_encoder")
 [ "$feats_layers" = all ] || feats_tag+=_layers$(tag_of "$feats_layers")
-[ "$feats_pool" = 1 ] || feats_tag+=_pool$feats_pool
+[ "$feats_pool" = 1 ] || [ "$speech_encoder" = none ] || feats_tag+=_pool$feats_pool
 if [ "$asr$asr_model" = faster_whisper ]; then
     asr_model=offline:whisper-tiny.en-ct2 # its own
 fi
@@ -116,8 +116,9 @@ esac
 
 if [ -z "$tag" ]; then
     tag=$(basename "$train_config" .yaml)
+    tag=${tag#train_}
     [ "$text_source" = asr ] || tag+=_text-$text_source
-    [ "$speech_encoder$feats_layers$feats_pool" = offline:whisper-tiny.enall1 ] || tag+=_$feats_tag
+    [ "$speech_encoder$feats_layers$feats_pool" = offline:whisper-tiny.enall8 ] || tag+=_$feats_tag
     if [ "$text_source" = asr ] &&
         [ "$given_asr_tag$asr$asr_model$asr_conf" != faster_whisperoffline:whisper-tiny.en-ct2 ]; then
         tag+=_$asr_tag

@@ -1,13 +1,19 @@
 """A checkout in miniature: the real template, launchers and markers, with stand-ins for the commands of the stages."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+
+from m4ser.data.datadir import DataDir
+from m4ser.data.folds import Folds
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -155,8 +161,79 @@ def recipe(checkout):
     for folder in ("local", "conf", "corpus"):
         (path / folder).mkdir(parents=True)
     (path / "local" / "prepare.py").write_text(PREPARE)
-    (path / "conf" / "train.yaml").write_text("fusion: concat\n")
+    (path / "conf" / "train_m4ser.yaml").write_text("fusion: concat\n")
     (path / "corpus" / "list").write_text("a x\nb y\nc z\n")
     (path / "run.sh").write_text(RUN)
     (path / "run.sh").chmod(0o755)
     return Recipe(checkout, path, checkout / "calls.log")
+
+
+class Official:
+    """One of our recipes and a small corpus in its official layout."""
+
+    def __init__(self, name, folder, checkout, monkeypatch):
+        self.name, self.checkout, self.monkeypatch = name, checkout, monkeypatch
+        self.corpus, self.data = folder / "a còrpus", folder / "data"
+        self.corpus.mkdir()
+
+    def put(self, path, content=""):
+        """Write a file of the corpus: text or bytes."""
+        path = self.corpus / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def sound(self, path, seconds=0.3, rate=16000, channels=1):
+        """Write noise as wav or flac."""
+        path = self.put(path)
+        noise = np.random.default_rng(0).normal(0, 0.1, (int(seconds * rate), channels))
+        soundfile.write(path, noise, rate)
+
+    def prepare(self, *options):
+        """Run local/prepare.py in this process."""
+        program = ROOT / "egs" / self.name / "local" / "prepare.py"
+        words = [str(program), "--corpus-dir", str(self.corpus), "--out", str(self.data), *options]
+        self.monkeypatch.setattr(sys, "argv", words)
+        runpy.run_path(str(program), run_name="__main__")
+        return self.sets()
+
+    def fails(self, *options):
+        """The one line that says why local/prepare.py fails."""
+        with pytest.raises(SystemExit) as stop:
+            self.prepare(*options)
+        message = str(stop.value)
+        assert message.startswith("error: ") and "\n" not in message
+        assert not (self.data / "folds.json").exists()
+        return message
+
+    def sets(self):
+        """Data directories that are there."""
+        return {file.parent.name: DataDir.read(file.parent) for file in sorted(self.data.glob("*/wav.scp"))}
+
+    def folds(self):
+        """Folds, checked."""
+        spk = {utt: s for data in self.sets().values() for utt, s in data.maps["utt2spk"].items()}
+        return Folds.read(self.data / "folds.json", spk)
+
+    def run(self, *words):
+        """Run run.sh with the real commands in a copy of the recipe; the folder it ran in."""
+        folder = self.checkout / "egs" / self.name
+        shutil.copytree(
+            ROOT / "egs" / self.name, folder, ignore=shutil.ignore_patterns("data", "dump", "exp"), dirs_exist_ok=True
+        )
+        python = Path(sys.executable).parent
+        (self.checkout / "tools" / "activate_python.sh").write_text(f'export PATH="{python}:$PATH"\n')
+        env = {key: value for key, value in os.environ.items() if not key.startswith("M4SER_")}
+        command = ["./run.sh", "--corpus-dir", str(self.corpus), "--speech-encoder", "none", "--nj", "1", *words]
+        result = subprocess.run(
+            command, cwd=folder, env=env | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120
+        )
+        assert result.returncode == 0, result.stderr
+        return folder, result.stdout + result.stderr
+
+
+@pytest.fixture
+def official(request, tmp_path, checkout, monkeypatch):
+    """The recipe of the test module's name: test_<recipe>_prepare.py."""
+    name = request.module.__name__.rpartition(".")[2].removeprefix("test_").removesuffix("_prepare")
+    return Official(name, tmp_path, checkout, monkeypatch)

@@ -19,10 +19,10 @@ def stages(output):
 def test_everything_runs_once(recipe):
     output = recipe.ok("--corpus-dir", "corpus")
     assert recipe.calls() == ALL
-    assert "table of exp/train made by ./run.sh --corpus-dir corpus\n" in output
+    assert "table of exp/m4ser made by ./run.sh --corpus-dir corpus\n" in output
     assert stages(output)[-1].startswith("finished in ")
-    files = ["data/.done", "dump/audio/.done", "dump/feats/whisper-tiny.en/.done", "dump/text/{}/.done"]
-    files += ["dump/asr/{}/.done", "dump/asr/{}/.score.done", "exp/train/.train.done", "exp/train/.score.done"]
+    files = ["data/.done", "dump/audio/.done", "dump/feats/whisper-tiny.en_pool8/.done", "dump/text/{}/.done"]
+    files += ["dump/asr/{}/.done", "dump/asr/{}/.score.done", "exp/m4ser/.train.done", "exp/m4ser/.score.done"]
     for file in files:
         assert (recipe.path / file.format("faster_whisper_whisper-tiny.en-ct2")).is_file()
     assert json.loads((recipe.path / "dump/audio/.done").read_text())["made_by"]["command"].startswith("./run.sh")
@@ -31,7 +31,7 @@ def test_everything_runs_once(recipe):
     output = recipe.ok(cwd=recipe.root)
     assert recipe.calls() == []
     assert stages(output)[:-1] == DONE
-    assert "table of exp/train" in output
+    assert "table of exp/m4ser" in output
 
     # Made again with the same result is no change downstream.
     output = recipe.ok("--stop-stage", 0, "--force", "true", "--prepare-args", "--note 'a b'")
@@ -51,9 +51,9 @@ def test_what_a_change_makes_run_again(recipe):
     output = recipe.ok("--corpus-dir", "other corpus")
     assert recipe.calls() == ALL
     assert f"--corpus-dir was '{recipe.path}/corpus' and is '{other}'" in output
-    assert "exp/train is made again (the earlier one is kept as exp/train.previous)" in output
-    assert (recipe.path / "exp/train.previous/fold1/seed1/trained").read_text() == "once"
-    assert (recipe.path / "exp/train/fold1/seed1/trained").read_text() == "once"
+    assert "exp/m4ser is made again (the earlier one is kept as exp/m4ser.previous)" in output
+    assert (recipe.path / "exp/m4ser.previous/fold1/seed1/trained").read_text() == "once"
+    assert (recipe.path / "exp/m4ser/fold1/seed1/trained").read_text() == "once"
 
     # data edited by hand
     (recipe.path / "data/all/text").write_text("a x\nb y\nc z\n")
@@ -77,8 +77,8 @@ def test_what_a_change_makes_run_again(recipe):
     assert recipe.calls() == ["asr_score", "make_targets"]
     recipe.ok("--stage", 2)
     assert recipe.calls() == ["asr_score"]  # the other targets are in a folder of their own
-    (recipe.path / "conf/train.yaml").write_text("fusion: speech\n")
-    assert "conf/train.yaml has changed" in recipe.ok()
+    (recipe.path / "conf/train_m4ser.yaml").write_text("fusion: speech\n")
+    assert "conf/train_m4ser.yaml has changed" in recipe.ok()
     assert recipe.calls() == ["train", "infer", "score"]
     (recipe.path / "dump/audio/all/wav.scp").unlink()
     recipe.ok("--stage", 1, "--stop-stage", 1)
@@ -92,7 +92,7 @@ def test_folds_and_seeds_are_added_without_training_the_others_again(recipe):
     recipe.ok("--seeds", "1,2")
     assert recipe.calls() == ["train", "infer", "score"]
     trained = {str(p.parent.relative_to(recipe.path)): p.read_text() for p in recipe.path.glob("exp/*/*/*/trained")}
-    assert sorted(trained) == [f"exp/train/fold{f}/seed{s}" for f in (1, 2) for s in (1, 2)]
+    assert sorted(trained) == [f"exp/m4ser/fold{f}/seed{s}" for f in (1, 2) for s in (1, 2)]
     recipe.ok("--seeds", "2", "--folds", "2")  # a part of what is there: only another table
     assert recipe.calls() == ["infer", "score"]
     recipe.ok("--folds", "2", "--stage", 4, "--stop-stage", 4, "--force", "true")
@@ -100,7 +100,7 @@ def test_folds_and_seeds_are_added_without_training_the_others_again(recipe):
     recipe.ok("--folds", "2")
     assert "error: --folds: there is no fold 7" in recipe.run("--folds", "7").stderr
     result = recipe.run("--stage", 5, "--seeds", "3")
-    assert result.stderr.startswith("error: exp/train/fold1/seed3 is missing; run stage 4 first")
+    assert result.stderr.startswith("error: exp/m4ser/fold1/seed3 is missing; run stage 4 first")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_later_stage_names_the_stage_it_needs(recipe):
         assert result.returncode == 1
         assert result.stderr == ("error: dump/audio is missing; run stage 1 first: ./run.sh --stage 1 --stop-stage 1\n")
     result = recipe.run("--stage", 5)
-    assert result.stderr.startswith("error: exp/train is not finished; run stage 4 first: ./run.sh --stage 4")
+    assert result.stderr.startswith("error: exp/m4ser is not finished; run stage 4 first: ./run.sh --stage 4")
     assert recipe.calls() == []
 
 
@@ -166,14 +166,14 @@ def test_text_sources_and_encoders_share_one_dump(recipe):
     recipe.ok("--feats-layers", "0,2", "--stage", 1, "--stop-stage", 1)
     assert recipe.calls() == ["extract_feats"]
     assert {path.name for path in (recipe.path / "exp").iterdir()} == {
-        "train",
-        "train_text-none",
-        "train_text-ref_none",
-        "train_reference_wer_0.3_seed_1_lr_0.1_-x",
+        "m4ser",
+        "m4ser_text-none",
+        "m4ser_text-ref_none",
+        "m4ser_reference_wer_0.3_seed_1_lr_0.1_-x",
     }
     assert {path.name for path in (recipe.path / "dump/feats").iterdir()} == {
-        "whisper-tiny.en",
-        "whisper-tiny.en_layers0_2",
+        "whisper-tiny.en_pool8",
+        "whisper-tiny.en_layers0_2_pool8",
     }
     assert stages(recipe.ok())[:-1] == DONE
 
@@ -183,7 +183,7 @@ def test_a_baseline_is_a_tag_or_a_folder(recipe):
     recipe.calls()
     recipe.ok("--stage", 5, "--baseline", "train")
     assert recipe.calls() == ["infer", "score"]
-    recipe.ok("--stage", 5, "--baseline", "exp/train")
+    recipe.ok("--stage", 5, "--baseline", "exp/m4ser")
     assert recipe.calls() == []
     result = recipe.run("--baseline", "other")
     assert (result.returncode, result.stderr) == (
@@ -206,11 +206,11 @@ def test_killed_and_started_again(recipe):
     process.kill()
     process.communicate()
     output = recipe.ok("--corpus-dir", "corpus")
-    assert "table of exp/train" in output
+    assert "table of exp/m4ser" in output
     slow = int((recipe.path / "slow.pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(slow, 0)
-    assert {path.read_text() for path in recipe.path.glob("exp/train/*/*/trained")} <= {"once", "onceagain"}
+    assert {path.read_text() for path in recipe.path.glob("exp/m4ser/*/*/trained")} <= {"once", "onceagain"}
 
 
 def test_ctrl_c_ends_everything(recipe):
@@ -238,7 +238,7 @@ def test_two_runs_at_once_share_one_dump(recipe):
     output = recipe.ok(*words)
     first.communicate(timeout=60)
     assert first.returncode == 0
-    assert "another run is at work on dump/feats/whisper-tiny.en; waiting for it" in output
+    assert "another run is at work on dump/feats/whisper-tiny.en_pool8; waiting for it" in output
     assert stages(output)[:-1] == DONE[1:2]
     lines = recipe.calls_file.read_text().splitlines()
     assert sum("--merge" in line for line in lines if line.startswith("extract_feats")) == 1
