@@ -181,7 +181,7 @@ def test_text_sources_and_encoders_share_one_dump(recipe):
 def test_a_baseline_is_a_tag_or_a_folder(recipe):
     recipe.ok("--corpus-dir", "corpus")
     recipe.calls()
-    recipe.ok("--stage", 5, "--baseline", "train")
+    recipe.ok("--stage", 5, "--baseline", "m4ser")
     assert recipe.calls() == ["infer", "score"]
     recipe.ok("--stage", 5, "--baseline", "exp/m4ser")
     assert recipe.calls() == []
