@@ -20,7 +20,7 @@ from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
 
-OBTAIN = "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK"
+OBTAIN = "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK (labels, folds, Raw/ in one folder; see README.md)"
 FOLDS = {"standard_train_fold": "train", "standard_valid_fold": "dev", "standard_test_fold": "test"}
 SCORES = ("happy", "sad", "anger", "surprise", "disgust", "fear")  # after the sentiment, in this order
 SENTIMENTS = ["negative", "neutral", "positive"]

@@ -16,7 +16,7 @@ from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds, speaker_folds
 
-OBTAIN = "https://sail.usc.edu/iemocap/ (licence form)"
+OBTAIN = "https://sail.usc.edu/iemocap/ (licence form; unpack it: IEMOCAP_full_release/Session1 to Session5)"
 # [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
 NAME = r"(?P<session>Ses0\d)[FM]_(?P<domain>impro|script)\w*_(?P<gender>[FM])\d+"
 TURN = re.compile(rf"\[\S+ - \S+\]\t(?P<name>{NAME})\t(?P<category>\w+)")

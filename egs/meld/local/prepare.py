@@ -18,7 +18,7 @@ from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Folds
 
-OBTAIN = "https://github.com/declare-lab/MELD (MELD.Raw.tar.gz)"
+OBTAIN = "https://github.com/declare-lab/MELD (unpack MELD.Raw.tar.gz and the archives in it)"
 CLIPS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
 UNUSABLE = {"train_dia125_utt3": "its clip cannot be decoded", "dev_dia110_utt7": "its clip is not in the archive"}
 COLUMNS = {"emotion": "Emotion", "sentiment": "Sentiment"}

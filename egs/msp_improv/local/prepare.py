@@ -16,7 +16,7 @@ from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds, speaker_folds
 
-OBTAIN = "https://lab-msp.com/MSP/MSP-Improv.html (licence form)"
+OBTAIN = "https://lab-msp.com/MSP/MSP-Improv.html (licence form; Evalution.txt and Audio/ in one folder)"
 # UTD-IMPROV-S01A-F01-S-FM01.avi; N; A:3.000000; V:3.500000; D:3.000000 ; N:4.000000;
 # sentence 01 with target emotion A - speaker (F = woman, 01 = session) - kind of recording - turn; then the consensus
 LINE = re.compile(

@@ -16,7 +16,7 @@ from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Fold, Folds
 from m4ser.errors import UserError
 
-OBTAIN = "https://lab-msp.com/MSP/MSP-Podcast.html (licence form)"
+OBTAIN = "https://lab-msp.com/MSP/MSP-Podcast.html (licence form; Labels/, Audios/, Transcripts/ in one folder)"
 FOUR = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
 CLASSES = {"8": FOUR | {"C": "contempt", "D": "disgust", "F": "fear", "U": "surprise"}, "4": FOUR}
 NO_LABEL = {"O", "X"}
