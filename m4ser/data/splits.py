@@ -16,8 +16,9 @@ def group_speakers(utt2spk: Mapping[str, str], count: int, gender: Mapping[str, 
     groups: list[list[str]] = [[] for _ in range(count)]
     for speaker in sorted(utts, key=lambda speaker: (gender.get(speaker, ""), -utts[speaker], speaker)):
         own = gender.get(speaker)
-        groups.sort(key=lambda group: (sum(gender.get(s) == own for s in group), sum(utts[s] for s in group), group))
-        groups[0].append(speaker)
+        same = [sum(gender.get(s) == own for s in group) for group in groups]
+        size = [(same[i], len(group), sum(utts[s] for s in group), i) for i, group in enumerate(groups)]
+        groups[min(size)[-1]].append(speaker)
     return sorted(sorted(group) for group in groups)
 
 
@@ -39,7 +40,8 @@ def automatic_folds(
     speakers = len(set(utt2spk.values()))
     if speakers < 2:
         raise UserError(f"{name}: has one speaker only; a test needs speakers that were not trained, so add some")
-    groups = group_speakers(utt2spk, min(count, speakers), gender)
+    # Three speakers in two groups would leave a fold with one speaker for both train and dev.
+    groups = group_speakers(utt2spk, speakers if speakers <= 3 else min(count, speakers), gender)
     made = Folds(f"{name}-{len(groups)}fold", f"{name}, {len(groups)} groups of speakers test in turn")
     if speakers > 2:
         dev = choose_dev_speakers(groups, max(1, min(speakers // 10, speakers // 2 - 1)), gender)

@@ -37,14 +37,15 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
         raise UserError("which table? give --csv FILE with the columns file, emotion, speaker (egs/csv/README.md)")
     args.rows, unused = read_table(args.csv, *COLUMNS)
     layout.note(len(unused), f"columns of {args.csv.name} are not used: {', '.join(unused)}")
-    found = {_word(row.values["emotion"]): row for row in args.rows}
-    alike = Counter(label.casefold() for label in found)
-    for label, row in found.items():
-        if alike[label.casefold()] > 1:
-            raise UserError(f"{row.where}: emotion {label} is written in another way elsewhere; use one spelling")
+    spelling: dict[str, str] = {}
+    for row in args.rows:
+        emotion = _word(row.values["emotion"])
+        if (first := spelling.setdefault(emotion.casefold(), emotion)) != emotion:
+            raise UserError(f"{row.where}: emotion {emotion} is written {first} above; use one spelling")
+    found = sorted(spelling.values())
     if unknown := [label for label in args.labels or () if label not in found]:
-        raise UserError(f"{args.csv}: has no emotion {unknown[0]} (--labels); it has {', '.join(sorted(found))}")
-    args.split, labels = {}, args.labels or sorted(found)
+        raise UserError(f"{args.csv}: has no emotion {unknown[0]} (--labels); it has {', '.join(found)}")
+    args.split, labels = {}, args.labels or found
     if len(labels) < 2 or args.num_folds < 2:
         raise UserError(f"{args.csv}: {', '.join(labels)}, {args.num_folds} folds: at least two of both are needed")
     return recipe.Protocol(labels, lambda found: folds(found, args))
@@ -89,11 +90,10 @@ def _word(text: str) -> str:
 def folds(found: list[Utterance], args: argparse.Namespace) -> Folds:
     """The split of the table, or groups of speakers."""
     utt2spk, utt2emo = ({utt.utt_id: getattr(utt, what) for utt in found} for what in ("speaker", "emotion"))
-    name = _word(args.csv.stem)
     if args.split:
-        return folds_of_split(f"{name}-split", args.split, utt2spk, utt2emo, args.shared_speakers)
+        return folds_of_split(f"{_word(args.csv.stem)}-split", args.split, utt2spk, utt2emo, args.shared_speakers)
     gender = {utt.speaker: utt.extra.get("utt2gender", "") for utt in found}
-    return automatic_folds(name, utt2spk, utt2emo, args.num_folds, gender)
+    return automatic_folds(_word(args.csv.stem), utt2spk, utt2emo, args.num_folds, gender)
 
 
 if __name__ == "__main__":
