@@ -11,6 +11,7 @@ from typing import Any
 
 from m4ser import cli
 from m4ser.data.datadir import DataDir, Utterance, class_counts
+from m4ser.data.download import Archive, fetch_archives
 from m4ser.data.emobox import emobox_folds
 from m4ser.data.folds import PARTS, Folds, text_overlap
 from m4ser.errors import UserError
@@ -43,7 +44,7 @@ def run(
     doc: str | None = None,
     protocols: Mapping[str, Protocol] | Callable[[argparse.Namespace], Protocol] | None = None,
     obtain: str = "",
-    download: Callable[[Path], None] | None = None,
+    download: Sequence[Archive] | Callable[[Path], None] = (),
     emobox: str = "",
     cmd: Sequence[str] | None = None,
 ) -> None:
@@ -60,7 +61,7 @@ def run(
             of `--protocol`, and `args.protocol` tells `utterances` which one it is. Or a function that makes the
             protocol from the recipe's own options.
         obtain: where to get the corpus and how to lay it out, for messages.
-        download: fetches the corpus into a folder (`--download true`), where its licence allows that.
+        download: where the licence allows it, what `--download true` fetches, or a function that does so.
         emobox: name of the corpus in EmoBox, if its folds can be had with `--emobox-dir`.
         cmd: command line, default `sys.argv[1:]`.
     """
@@ -95,10 +96,16 @@ def run(
         if emobox and args.emobox_dir:
             protocol = replace(protocol, folds=functools.partial(emobox_folds, args.emobox_dir, emobox))
         if args.download:
-            if download is None:
+            if not download:
                 raise UserError(f"{args.corpus_dir}: this corpus cannot be fetched by a program; get it from {obtain}")
             args.corpus_dir.mkdir(parents=True, exist_ok=True)
-            download(args.corpus_dir)
+            if callable(download):
+                download(args.corpus_dir)
+            else:
+                fetch_archives(args.corpus_dir, download)
+        elif download and not args.corpus_dir.is_dir():
+            fault = "no such corpus folder; correct --corpus-dir, or fetch the corpus with --download true"
+            raise UserError(f"{args.corpus_dir}: {fault} (or by hand from {obtain})")
         prepare(args.corpus_dir, args.out, lambda root: utterances(root, args), protocol, args.allow_partial, obtain)
 
     main(cmd)

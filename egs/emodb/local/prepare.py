@@ -8,14 +8,13 @@ of EmoBox, which shares all speakers.
 """
 
 import argparse
-import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
-from m4ser.data.download import Archive, fetch_archives
+from m4ser.data.download import Archive
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
 from m4ser.errors import UserError
 
@@ -84,5 +83,4 @@ def folds(found: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    download = functools.partial(fetch_archives, archives=[ARCHIVE])
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=download, emobox="emodb")
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=[ARCHIVE], emobox="emodb")

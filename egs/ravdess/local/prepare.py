@@ -15,10 +15,15 @@ from pathlib import Path
 
 from m4ser.data import recipe
 from m4ser.data.datadir import Utterance
+from m4ser.data.download import Archive
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
 from m4ser.errors import UserError
 
 OBTAIN = "https://zenodo.org/records/1188976 (Audio_Speech_Actors_01-24.zip)"
+ARCHIVE = Archive(
+    "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
+    "md5:bc696df654c87fed845eb13823edef8a",
+)
 # 03-01-06-01-02-01-12: modality (03 = audio only) - channel (01 = speech) - emotion - intensity - statement -
 # repetition - actor (odd = male)
 NAME = re.compile(r"03-01-(?P<emotion>\d\d)-(?P<intensity>\d\d)-(?P<statement>\d\d)-\d\d-(?P<actor>\d\d)")
@@ -91,4 +96,4 @@ def folds(found: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=[ARCHIVE])

@@ -9,14 +9,13 @@ side: each tenth of the words, in all emotions, which are then not trained. Test
 """
 
 import argparse
-import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
-from m4ser.data.download import Archive, fetch_archives
+from m4ser.data.download import Archive
 from m4ser.data.folds import Fold, Folds
 from m4ser.errors import UserError
 
@@ -75,5 +74,4 @@ def folds(found: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    download = functools.partial(fetch_archives, archives=[ARCHIVE])
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=download, emobox="tess")
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=[ARCHIVE], emobox="tess")
