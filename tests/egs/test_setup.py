@@ -83,11 +83,11 @@ def test_the_new_recipe_prepares_its_example_layout(checkout):
         for number, emotion in enumerate(("angry", "happy", "neutral", "sad")):
             soundfile.write(corpus / speaker / f"{number:03d}_{emotion}.wav", noise, 16000)
     (corpus / "anna" / "001_happy.txt").write_text("It works\n")
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    (checkout / "tools/activate_python.sh").write_text(f'export PATH="{Path(sys.executable).parent}:$PATH"\n')
     result = subprocess.run(
-        [sys.executable, "local/prepare.py", "--corpus-dir", str(corpus)],
+        ["./run.sh", "--corpus-dir", str(corpus), "--stop-stage", "1", "--speech-encoder", "none", "--nj", "1"],
         cwd=checkout / "egs/new",
-        env=env,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -95,6 +95,7 @@ def test_the_new_recipe_prepares_its_example_layout(checkout):
     assert result.returncode == 0, result.stderr
     assert "new-5fold" in (checkout / "egs/new/data/folds.json").read_text()
     assert "anna-001_happy It works\n" in (checkout / "egs/new/data/all/text").read_text()
+    assert len((checkout / "egs/new/dump/audio/all/utt2num_samples").read_text().splitlines()) == 20
 
 
 def test_the_new_recipe_runs_the_template(checkout):
