@@ -1,19 +1,26 @@
-"""Looping output, the commonest hallucination of attention-based recognisers: a phrase said over and over again.
+"""What attention-based recognisers make up: a phrase said over and over again, or more than anybody can say.
 
-The rule: a phrase that comes more than `MAX_REPEATS` times in direct succession, these making more than `MAX_WORDS`
-words, is kept once; a piece of it that ends the text (the length limit of the recogniser) goes too. Case and
-punctuation do not matter. "No, no, no, no, no!" stays as it is: people do say that.
+Two rules, in this order. A phrase that comes more than `MAX_REPEATS` times in direct succession, these making more
+than `MAX_WORDS` words, is kept once; a piece of it that ends the text (the length limit of the recogniser) goes too.
+Case and punctuation do not matter. "No, no, no, no, no!" stays as it is: people do say that. Then, of a text with more
+words than `FREE_WORDS` and `MAX_RATE` for each second of audio, only that many are kept, from its beginning. Fast
+speech has five to six words a second; the free words are for clips cut tightly around a word or two.
 """
 
 import string
 
 MAX_REPEATS = 4
 MAX_WORDS = 8
-RULE = f"a phrase more than {MAX_REPEATS} times in direct succession, over more than {MAX_WORDS} words, is kept once"
+MAX_RATE = 8  # words a second
+FREE_WORDS = 4
+RULE = (
+    f"a phrase more than {MAX_REPEATS} times in direct succession, over more than {MAX_WORDS} words, is kept once; "
+    f"then at most {FREE_WORDS} + {MAX_RATE} words for each second are kept"
+)
 
 
 def cut_loops(text: str) -> tuple[str, bool]:
-    """Apply the rule; returns the text and whether it looped.
+    """Apply the first rule; returns the text and whether it looped.
 
     >>> cut_loops("I know. " * 30 + "I")
     ('I know.', True)
@@ -29,6 +36,17 @@ def cut_loops(text: str) -> tuple[str, bool]:
         looped = looped or end > position + size
         position = end
     return " ".join(kept), looped
+
+
+def cut_excess(text: str, seconds: float) -> tuple[str, bool]:
+    """Keep as many words as can be said in that time; returns the text and whether it was longer.
+
+    >>> cut_excess("one two three four five six seven", 0.25)
+    ('one two three four five six', True)
+    """
+    words = text.split()
+    most = FREE_WORDS + int(MAX_RATE * seconds)
+    return " ".join(words[:most]), len(words) > most
 
 
 def _loop(plain: list[str], start: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 import pytest
 
-from m4ser.asr.hallucination import cut_loops
+from m4ser.asr.hallucination import cut_excess, cut_loops
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,11 @@ def test_kept_once(text, expected):
 def test_the_rest_of_a_loop_stays_in_the_middle_of_a_text():
     """`a b` five times, then an `a` that belongs to what follows."""
     assert cut_loops("a b " * 5 + "a c") == ("a b a c", True)
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "kept"), [(4, 0.0, 4), (5, 0.0, 4), (12, 1.0, 12), (13, 1.0, 12), (13, 1.12, 12), (0, 0.0, 0)]
+)
+def test_more_words_than_can_be_said(count, seconds, kept):
+    words = [f"w{i}" for i in range(count)]
+    assert cut_excess("  ".join(words), seconds) == (" ".join(words[:kept]), count > kept)

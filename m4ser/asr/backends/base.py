@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from m4ser.asr.hallucination import cut_loops
+from m4ser.asr.hallucination import cut_excess, cut_loops
 
 RATE = 16000
 
@@ -15,7 +15,7 @@ RATE = 16000
 class Hypothesis:
     """Recognised text (may be empty) and the recogniser's confidence in it, 0 to 1.
 
-    `untreated` is the text as it was if the rule against loops (m4ser.asr.hallucination) changed it, else None.
+    `untreated` is the text as it was if the rules against made-up text (m4ser.asr.hallucination) changed it, else None.
     """
 
     text: str
@@ -38,17 +38,23 @@ class Backend(ABC):
         """Recognise 16 kHz audio, each (samples,) float32 in -1..1; `utts` are the ids, for backends that need them."""
 
     def transcribe(self, samples: np.ndarray, utt: str = "") -> Hypothesis:
-        """Recognise one utterance: (samples,) float32 at 16 kHz; loops are cut."""
+        """Recognise one utterance: (samples,) float32 at 16 kHz; what cannot have been said is cut."""
         return self.transcribe_batch([samples], [utt])[0]
 
     def transcribe_batch(self, batch: Sequence[np.ndarray], utts: Sequence[str] | None = None) -> list[Hypothesis]:
-        """Recognise several utterances; loops are cut."""
+        """Recognise several utterances; what cannot have been said is cut (m4ser.asr.hallucination).
+
+        Backends that need no audio may be given none.
+        """
         hypotheses = self.decode(batch, utts if utts is not None else [""] * len(batch))
-        return [treated(hypothesis) for hypothesis in hypotheses]
+        if not self.needs_audio:  # nothing is made up: people do say "ha ha ha ha ha ha ha ha ha"
+            return [replace(hypothesis, text=" ".join(hypothesis.text.split())) for hypothesis in hypotheses]
+        return [treated(found, len(samples) / RATE) for found, samples in zip(hypotheses, batch, strict=True)]
 
 
-def treated(hypothesis: Hypothesis) -> Hypothesis:
-    """The hypothesis on one line and without loops."""
+def treated(hypothesis: Hypothesis, seconds: float) -> Hypothesis:
+    """The hypothesis on one line, without loops and with no more words than can be said in that time."""
     text = " ".join(hypothesis.text.split())
     short, looped = cut_loops(text)
-    return Hypothesis(short, hypothesis.confidence, text if looped else None)
+    short, exceeded = cut_excess(short, seconds)
+    return Hypothesis(short, hypothesis.confidence, text if looped or exceeded else None)

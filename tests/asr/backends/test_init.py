@@ -77,3 +77,8 @@ def test_text_is_one_line_and_without_loops(toy):
     looping = made.transcribe_batch([np.zeros(1)], ["ha " * 30])[0]
     assert looping.text == "ha 1"
     assert looping.untreated == "ha " * 30 + "1"
+
+
+def test_no_more_words_than_can_be_said(toy):
+    found = build_backend("toy").transcribe(np.zeros(2000, np.float32), "a b c d e f")
+    assert found == Hypothesis("a b c d e", 0.5, untreated="a b c d e f 2000")

@@ -26,7 +26,8 @@ def hypotheses(references, utts=None, **settings):
 
 
 def test_gold_text_as_it_is_written():
-    assert hypotheses({"u1": "I'm  here.", "u2": ""}) == {"u1": "I'm here.", "u2": ""}
+    laughter = "ha " * 11 + "ha"
+    assert hypotheses({"u1": "I'm  here.", "u2": "", "u3": laughter}) == {"u1": "I'm here.", "u2": "", "u3": laughter}
 
 
 @pytest.mark.parametrize("references", [transcripts(), many_words()], ids=["two sentences", "many words"])
