@@ -150,7 +150,8 @@ def choose_dev_speakers(
     chosen = {}
     for index, name in enumerate(names):
         following = names[index + 1 :] + names[:index]
-        candidates = [s for n in following for s in groups[n] if s not in groups[name]]
+        own = set(groups[name])
+        candidates = [s for n in following for s in groups[n] if s not in own]
         chosen[name] = sorted(_take_turns(dict.fromkeys(candidates), count, gender or {}))
         if len(chosen[name]) < count or len(candidates) <= count:
             raise UserError(

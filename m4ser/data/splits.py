@@ -14,11 +14,13 @@ def group_speakers(utt2spk: Mapping[str, str], count: int, gender: Mapping[str, 
     """
     utts, gender = Counter(utt2spk.values()), gender or {}
     groups: list[list[str]] = [[] for _ in range(count)]
+    same, held = Counter(), Counter()  # speakers of a gender and utterances in each group
     for speaker in sorted(utts, key=lambda speaker: (gender.get(speaker, ""), -utts[speaker], speaker)):
-        own = gender.get(speaker)
-        same = [sum(gender.get(s) == own for s in group) for group in groups]
-        size = [(same[i], len(group), sum(utts[s] for s in group), i) for i, group in enumerate(groups)]
-        groups[min(size)[-1]].append(speaker)
+        own = gender.get(speaker, "")
+        smallest = min(range(count), key=lambda i: (same[i, own], len(groups[i]), held[i]))
+        groups[smallest].append(speaker)
+        same[smallest, own] += 1
+        held[smallest] += utts[speaker]
     return sorted(sorted(group) for group in groups)
 
 

@@ -1,6 +1,7 @@
 """Reading tables that people make: CSV with any usual delimiter, from spreadsheets too, with faults told by line."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,11 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
     Raises:
         UserError: with the line of the fault.
     """
-    lines = _decode(path).splitlines(keepends=True)
-    if not lines:
+    lines = io.StringIO(_decode(path), newline="")  # not splitlines(): that splits at U+2028 and others, too
+    first = lines.readline()
+    if not first.strip():
         raise UserError(f"{path}: the file is empty; its first line must name the columns: {', '.join(needed)}")
-    headers = [[name.strip().casefold() for name in next(csv.reader([lines[0]], delimiter=d))] for d in DELIMITERS]
+    headers = [[name.strip().casefold() for name in next(csv.reader([first], delimiter=d))] for d in DELIMITERS]
     header = max(headers, key=lambda names: (len(set(needed) & set(names)), len(names)))
     if missing := [name for name in needed if name not in header]:
         raise UserError(f"{path}: line 1: no column {missing[0]}; it has {', '.join(header)}")
@@ -42,11 +44,10 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
     wanted = {name: index for index, name in enumerate(header) if name in {*needed, *optional}}
     rows = []
     reader = csv.reader(lines, delimiter=DELIMITERS[headers.index(header)], strict=True)
-    next(reader)
     line = 2
     try:
         for fields in reader:
-            where, line = f"{path}: line {line}", reader.line_num + 1
+            where, line = f"{path}: line {line}", reader.line_num + 2
             if not any(field.strip() for field in fields):
                 continue
             if len(fields) != len(header):
@@ -58,7 +59,7 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
                     raise UserError(f"{where}: {name} is empty; fill it in or delete the line")
             rows.append(Row(where, values))
     except csv.Error as error:
-        raise UserError(f"{path}: line {reader.line_num}: {error}; check the double quotes") from None
+        raise UserError(f"{path}: line {reader.line_num + 1}: {error}; check the double quotes") from None
     if not rows:
         raise UserError(f"{path}: has no lines after the first; add the recordings")
     return rows, [name for name in header if name and name not in wanted]

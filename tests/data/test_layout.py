@@ -61,3 +61,13 @@ def test_missing_recordings_are_counted(tmp_path, capsys):
     layout.note(0, "clips")
     layout.note(3, "clips")
     assert capsys.readouterr().err == "note: 3 clips\n"
+
+
+def test_recordings_of_the_first_pattern_that_has_some(tmp_path):
+    for name in ("Actor_1/b.WAV", "Actor_1/a.flac", "Actor_1/._a.flac", "Actor_1/list.txt", "copy/Actor_1/c.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = layout.recordings(tmp_path, "*", "*/*", "*/*/*", like="Actor_1/a.wav")
+    assert [path.name for path in found] == ["a.flac", "b.WAV"]
+    with pytest.raises(UserError, match=r"expected Actor_1/a\.wav, found Actor_1, copy; .*\(to be had from there\)"):
+        layout.recordings(tmp_path, "*", like="Actor_1/a.wav", obtain="there")

@@ -37,6 +37,11 @@ def test_what_spreadsheets_write(tmp_path, content):
     assert [row.values["file"] for row in read(tmp_path, content)[0]] == ["é.wav"]
 
 
+def test_only_line_ends_end_lines(tmp_path):
+    rows, _ = read(tmp_path, "file,emotion,text\na,sad,one\u2028two\x85three\x0bfour\r\nb,sad,x\n")
+    assert [row.values["text"] for row in rows] == ["one\u2028two\x85three\x0bfour", "x"]
+
+
 def test_line_breaks_in_text(tmp_path):
     rows, _ = read(tmp_path, 'file,emotion,text\na,sad,"one\ntwo ""2"""\n\nb,sad,"a, b"\n')
     assert [(row.where[-6:], row.values["text"]) for row in rows] == [("line 2", 'one\ntwo "2"'), ("line 5", "a, b")]
