@@ -78,6 +78,11 @@ def test_flac_is_clipped_and_silence_refused(tmp_path):
     assert not (tmp_path / "b.flac").exists()
 
 
+def test_full_disk_is_an_error():
+    with pytest.raises(OSError, match="No space left"):
+        write_flac("/dev/full", tone())
+
+
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
 def test_segments(tmp_path, name):
     ramp = np.linspace(-0.9, 0.9, 16000, dtype=np.float32)

@@ -47,3 +47,10 @@ def test_missing_or_damaged_archive(tmp_path):
     (tmp_path / "feats.ark").write_bytes(content[:40])
     with pytest.raises(UserError, match=r"damaged feature archive"):
         load_features(writer.positions["a"])
+
+
+def test_full_disk_is_an_error(tmp_path):
+    (tmp_path / "feats.ark").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"), FeatureWriter(tmp_path) as writer:
+        writer.write("a", matrices()["a"])
+    assert not (tmp_path / "feats.scp").exists()

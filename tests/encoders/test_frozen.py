@@ -27,7 +27,8 @@ def whisper_folder(tmp_path_factory):
     config = WhisperConfig(
         vocab_size=20, num_mel_bins=8, d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32,
         decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=32, max_source_positions=50,
-        pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1, suppress_tokens=None, begin_suppress_tokens=None,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+        suppress_tokens=None, begin_suppress_tokens=None,
     )  # fmt: skip
     WhisperModel(config).save_pretrained(folder)
     WhisperFeatureExtractor(feature_size=8).save_pretrained(folder)
