@@ -19,7 +19,7 @@ WORDS = (
 
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory):
-    """Folder with a random two-layer BERT of size 32 and a WordPiece vocabulary."""
+    """Folder with a random two-layer BERT of size 48 and a WordPiece vocabulary."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -31,9 +31,9 @@ def tiny_bert(tmp_path_factory):
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(vocabulary),
-        hidden_size=32,
+        hidden_size=48,
         num_hidden_layers=2,
-        num_attention_heads=4,
+        num_attention_heads=12,
         intermediate_size=64,
         max_position_embeddings=128,
     )

@@ -34,7 +34,7 @@ class Bench:
         torch.manual_seed(0)
         self.text = TextProcessor(folder, dummy_tokens)
         self.encoder = HuggingFaceTextEncoder(str(folder), trained_layers=trained_layers, dropout=0.0)
-        sizes = Sizes(32, 32, 96, 2)
+        sizes = Sizes(48, 48, 96, 2)
         self.aed = ErrorDetection(sizes)
         self.aec = ErrorCorrection(
             sizes, heads=4, feed_forward=64, vocabulary_size=len(self.encoder.word_embeddings), **conf
