@@ -227,20 +227,23 @@ class StoppedError(Exception):
         self.code = code
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def stop_on_signals() -> None:
     """Turn SIGINT, SIGTERM and SIGHUP into :class:`StoppedError`."""
 
     def handler(number, _frame):
         raise StoppedError(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asks for SIGHUP to be ignored
             signal.signal(number, handler)
 
 
 def ignore_signals() -> None:
     """While jobs are being ended, a second Ctrl-C must not leave some of them behind."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
 
 

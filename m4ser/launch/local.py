@@ -139,6 +139,14 @@ class Runner:
         return None
 
     def _start(self, job: common.Job) -> None:
+        # A signal between the start of a process and its entry in `running` would leave it behind: it has to wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, common.STOPPING)
+        try:
+            self._start_process(job)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, common.STOPPING)
+
+    def _start_process(self, job: common.Job) -> None:
         given, self.free = self.free[: self.gpus_per_job], self.free[self.gpus_per_job :]
         env = {**os.environ, LAUNCHED: "1"}
         if self.gpus_per_job:
@@ -197,17 +205,23 @@ def _signal_group(process: subprocess.Popen, number: int) -> None:
         os.killpg(process.pid, number)
 
 
+def _unblock() -> None:
+    """In the child: the launcher's blocked signals are not the job's."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, common.STOPPING)
+
+
 def _death_signal():
-    """Function for the child that makes Linux end it when this launcher dies, even by SIGKILL; else None."""
+    """Function for the child that makes Linux end it when this launcher dies, even by SIGKILL; it also unblocks."""
     if not sys.platform.startswith("linux"):
-        return None
+        return _unblock
     try:
         prctl = ctypes.CDLL(None).prctl
     except (OSError, AttributeError):
-        return None
+        return _unblock
     parent = os.getpid()
 
     def bind() -> None:
+        _unblock()
         prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:
             os._exit(1)
