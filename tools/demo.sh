@@ -3,6 +3,7 @@
 set -euo pipefail
 
 root=$(CDPATH='' cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/tools/activate_python.sh"
 cd "$root/egs/mini"
 ./run.sh --stage 0 --stop-stage 5
 
@@ -23,3 +24,5 @@ echo "Table:   $root/egs/mini/$newest"
 for figure in "$(dirname "$newest")"/*.png; do
     [ ! -f "$figure" ] || echo "Figure:  $root/egs/mini/$figure"
 done
+echo
+python "$root/tools/check_demo.py" "$(dirname "$newest")"
