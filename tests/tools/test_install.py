@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 # Answers what the installer asks an interpreter and writes down what it is told to do.
@@ -23,6 +26,7 @@ echo old > exp/old/RESULTS.md
 touch -d 2001-01-01 exp/old/RESULTS.md
 echo "| UA |" > exp/new/RESULTS.md
 touch exp/new/confusion.png
+echo "{\"pooled\": {\"ua\": {\"mean\": $UA}}, \"asr_word_errors\": {\"wer\": 0.25}, \"partial\": false}" > exp/new/metrics.json
 """
 
 
@@ -130,7 +134,12 @@ def test_demo_shows_table_and_figures(checkout, call):
     run = recipe / "run.sh"
     run.write_text(RECIPE)
     run.chmod(0o755)
-    done = call(checkout / "tools" / "demo.sh")
+    folder = Path(sys.executable).parent
+    (checkout / "tools" / "activate_python.sh").write_text(f'export PATH="{folder}:$PATH"\n')
+    done = call(checkout / "tools" / "demo.sh", UA="0.5")
+    assert done.returncode == 1
+    assert "test UA is 0.500, less than 0.6" in done.stderr
+    done = call(checkout / "tools" / "demo.sh", UA="0.7")
     assert done.returncode == 0, done.stderr
     assert (recipe / "exp" / "new" / "options").read_text() == "--stage 0 --stop-stage 5\n"
     assert done.stdout.splitlines() == [
@@ -139,4 +148,6 @@ def test_demo_shows_table_and_figures(checkout, call):
         "",
         f"Table:   {recipe}/exp/new/RESULTS.md",
         f"Figure:  {recipe}/exp/new/confusion.png",
+        "",
+        "As expected: UA 70.0 % (at least 60 %), WER 25.0 % (5 to 60 %)",
     ]
