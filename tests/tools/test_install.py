@@ -26,7 +26,8 @@ echo old > exp/old/RESULTS.md
 touch -d 2001-01-01 exp/old/RESULTS.md
 echo "| UA |" > exp/new/RESULTS.md
 touch exp/new/confusion.png
-echo "{\"pooled\": {\"ua\": {\"mean\": $UA}}, \"asr_word_errors\": {\"wer\": 0.25}, \"partial\": false}" > exp/new/metrics.json
+metrics='{"pooled": {"ua": {"mean": %s}}, "asr_word_errors": {"wer": 0.25}, "partial": false}'
+printf "$metrics" "$UA" > exp/new/metrics.json
 """
 
 
