@@ -295,9 +295,13 @@ def text_model(args: argparse.Namespace) -> str:
 
 
 def _save_tokenizer(text: TextProcessor, output_dir: Path) -> Path:
-    """Keep the tokenizer with the checkpoints: inference needs no other folder."""
+    """Keep the tokenizer with the checkpoints: inference needs no other folder. One process writes, all read."""
     folder = output_dir / TOKENIZER_DIR
-    text.tokenizer.save_pretrained(folder)
+    several = torch.distributed.is_initialized()
+    if not several or torch.distributed.get_rank() == 0:
+        text.tokenizer.save_pretrained(folder)
+    if several:
+        torch.distributed.barrier()
     return folder
 
 
