@@ -10,9 +10,9 @@ from espnet2.torch_utils.device_funcs import to_device
 from espnet2.train.dataset import ESPnetDataset
 from torch.utils.data import DataLoader
 
+from m4ser.build import TOKENIZER_DIR, build_collate, build_model, build_preprocessor
 from m4ser.errors import UserError
 from m4ser.model import SERModel
-from m4ser.task import TOKENIZER_DIR, SERTask
 
 MODEL = "model.pth"
 
@@ -35,7 +35,7 @@ def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[SERModel, argpar
     args.output_dir = None
     if (run_dir / TOKENIZER_DIR).is_dir():
         args.tokenizer = str(run_dir / TOKENIZER_DIR)
-    model = SERTask.build_model(args)
+    model = build_model(args)
     weights = torch.load(run_dir / MODEL, map_location="cpu", weights_only=True)
     kept = {name: value for name, value in weights.items() if not name.startswith("objectives.")}
     try:
@@ -58,12 +58,10 @@ def predict(
 
     ``data`` are (path, name, type) as for ESPnet's dataset; names: speech, text.
     """
-    dataset = ESPnetDataset(data, preprocess=SERTask.build_preprocess_fn(args, train=False))
+    dataset = ESPnetDataset(data, preprocess=build_preprocessor(args))
     ids = list(utterances)
     batches = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
-    for keys, batch in DataLoader(
-        dataset, batch_sampler=batches, collate_fn=SERTask.build_collate_fn(args, train=False)
-    ):
+    for keys, batch in DataLoader(dataset, batch_sampler=batches, collate_fn=build_collate(args)):
         batch = to_device(batch, device)
         names = ("speech", "speech_lengths", "text", "text_lengths")
         reps = model.represent(**{name: batch[name] for name in names if name in batch})

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from m4ser.asr.alignment import align
+from m4ser.batches import Collate, SERPreprocessor
+from m4ser.build import build_text_processor
 from m4ser.errors import UserError
-from m4ser.task import Collate, SERPreprocessor, SERTask
+from m4ser.task import SERTask
 
 ALL = {name: {} for name in ("aed", "aec", "adversarial", "contrastive")}
 
@@ -36,7 +38,7 @@ def build(tiny_bert, **changed):
 
 def batch(tiny_bert, texts=(("i was so happy", "i am so happy today"), ("we are sad", "we are sad")), frames=(6, 9)):
     args = arguments(tiny_bert)
-    prepare = SERPreprocessor(["happy", "sad"], SERTask.build_text_processor(args), with_edits=True)
+    prepare = SERPreprocessor(["happy", "sad"], build_text_processor(args), with_edits=True)
     torch.manual_seed(7)
     data = []
     for i, (hypothesis, reference) in enumerate(texts):

@@ -104,14 +104,14 @@ def _settings(task: argparse.Namespace) -> dict[str, Any]:
 
 
 def _text_model(args: argparse.Namespace, task: argparse.Namespace) -> str:
-    from m4ser.task import text_model
+    from m4ser.build import text_model
 
     return args.text_encoder or text_model(task)
 
 
 def needs(task: argparse.Namespace, modality: str) -> bool:
     """Whether the configured fusion uses ``speech`` or ``text``."""
-    from m4ser.task import fusion_choices
+    from m4ser.build import fusion_choices
 
     return getattr(fusion_choices.get_class(task.fusion), f"uses_{modality}")
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from m4ser.asr.alignment import align
+from m4ser.batches import Collate, SERPreprocessor
 from m4ser.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.objectives.aec import ErrorCorrection, source_and_reference
 from m4ser.objectives.aed import ErrorDetection
 from m4ser.objectives.base import Sizes, Targets, Tools
 from m4ser.representations import Representations, length_mask
-from m4ser.task import Collate, SERPreprocessor
 from m4ser.text import IGNORE, TextProcessor
 
 VOCABULARY = (

@@ -1,0 +1,171 @@
+"""Models from configurations: what a configuration may name, and how its parts are put together.
+
+Light to import: neither ESPnet's trainer nor its other tasks are loaded, so inference starts quickly.
+"""
+
+import argparse
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from espnet2.train.class_choices import ClassChoices
+
+from m4ser.batches import Collate, SERPreprocessor
+from m4ser.encoders.huggingface_text import HuggingFaceTextEncoder
+from m4ser.encoders.precomputed import PrecomputedEncoder
+from m4ser.errors import UserError
+from m4ser.fusion.base import Fusion
+from m4ser.fusion.m4ser import M4serFusion
+from m4ser.fusion.plain import ConcatFusion, SpeechFusion, TextFusion
+from m4ser.model import SERModel
+from m4ser.objectives.adversarial import AdversarialObjective
+from m4ser.objectives.aec import ErrorCorrection
+from m4ser.objectives.aed import ErrorDetection
+from m4ser.objectives.base import Sizes, Tools
+from m4ser.objectives.contrastive import ContrastiveObjective
+from m4ser.text import TextProcessor
+
+speech_encoder_choices = ClassChoices(
+    "speech_encoder", {"precomputed": PrecomputedEncoder}, type_check=AbsEncoder, default="precomputed"
+)
+text_encoder_choices = ClassChoices(
+    "text_encoder", {"huggingface": HuggingFaceTextEncoder}, type_check=AbsEncoder, default="huggingface"
+)
+fusion_choices = ClassChoices(
+    "fusion",
+    {"speech": SpeechFusion, "text": TextFusion, "concat": ConcatFusion, "m4ser": M4serFusion},
+    type_check=Fusion,
+    default="concat",
+)
+CHOICES = [speech_encoder_choices, text_encoder_choices, fusion_choices]
+OBJECTIVES = {
+    "aed": ErrorDetection,
+    "aec": ErrorCorrection,
+    "adversarial": AdversarialObjective,
+    "contrastive": ContrastiveObjective,
+}
+DEFAULT_WEIGHTS = {"aed": 0.1, "aec": 0.1, "adversarial": 0.01, "contrastive": 0.1}
+TOKENIZER_DIR = "tokenizer"
+
+
+def construct(kind: Callable, conf: dict[str, Any], option: str, **given: Any) -> Any:
+    """Call ``kind(**given, **conf)``; an unknown key of ``conf`` is the user's error, named with the known keys."""
+    known = set(inspect.signature(kind).parameters) - set(given) - {"sizes"}
+    if unknown := sorted(set(conf) - known):
+        raise UserError(f"{option}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    try:
+        return kind(**given, **conf)
+    except ValueError as error:
+        raise UserError(f"{option}: {error}") from None
+
+
+def text_model(args: argparse.Namespace) -> str:
+    """Name of the pretrained text encoder in a configuration."""
+    default = inspect.signature(HuggingFaceTextEncoder).parameters["model"].default
+    return args.text_encoder_conf.get("model", default)
+
+
+def build_text_processor(args: argparse.Namespace) -> TextProcessor | None:
+    """Tokenizer and dummy tokens, None for a fusion without text."""
+    if not fusion_choices.get_class(args.fusion).uses_text:
+        return None
+    name = args.tokenizer or text_model(args)
+    given = {"name": name, "pretrained_dir": args.pretrained_dir}
+    known = ("dummy_tokens", "max_pieces", "max_correction")
+    if unknown := sorted(set(args.text_conf) - set(known)):
+        raise UserError(f"text_conf: unknown key {unknown[0]!r}; known are {', '.join(known)}")
+    return TextProcessor.from_name(**given, **args.text_conf)
+
+
+def build_preprocessor(args: argparse.Namespace) -> SERPreprocessor:
+    """See :class:`SERPreprocessor`."""
+    with_edits = any(OBJECTIVES[name].needs_edits for name in args.objectives if name in OBJECTIVES)
+    return SERPreprocessor(args.labels, build_text_processor(args), with_edits)
+
+
+def build_collate(args: argparse.Namespace) -> Collate:
+    """See :class:`Collate`."""
+    text = build_text_processor(args)
+    return Collate(text.padding if text else 0)
+
+
+def build_model(args: argparse.Namespace) -> SERModel:
+    """Build the model; pretrained weights are read unless the arguments hold the architecture (``hf_config``).
+
+    Raises:
+        UserError: an unknown key or a value that does not fit, named with its option.
+    """
+    if not args.labels:
+        raise UserError("--labels is missing: the emotion classes in index order")
+    kind = fusion_choices.get_class(args.fusion)
+    speech_encoder = text_encoder = text = None
+    if kind.uses_speech:
+        encoder = speech_encoder_choices.get_class(args.speech_encoder)
+        speech_encoder = construct(encoder, args.speech_encoder_conf, "speech_encoder_conf")
+    if kind.uses_text:
+        encoder = text_encoder_choices.get_class(args.text_encoder)
+        conf = {"pretrained_dir": args.pretrained_dir, **args.text_encoder_conf}
+        text_encoder = construct(encoder, conf, "text_encoder_conf")
+        text = build_text_processor(args)
+        if args.output_dir is not None and args.tokenizer is None:
+            args.tokenizer = str(_save_tokenizer(text, Path(args.output_dir)))
+    speech_size = speech_encoder.output_size() if speech_encoder else 0
+    text_size = text_encoder.output_size() if text_encoder else 0
+    fusion = construct(kind, args.fusion_conf, "fusion_conf", speech_size=speech_size, text_size=text_size)
+    size = getattr(fusion, "size", text_size or speech_size)
+    sizes = Sizes(size, text_size, fusion.output_size, len(args.labels))
+    vocabulary = text_encoder.word_embeddings.shape[0] if text_encoder else 0
+    # Objectives draw their weights aside: the rest starts the same with and without them.
+    with torch.random.fork_rng(devices=[]):
+        objectives, weights = _build_objectives(args, sizes, fusion, text, vocabulary)
+    tools = Tools()
+    if text is not None:
+        tools = Tools(text_encoder.embed, lambda: text_encoder.word_embeddings, text.start, text.end, text.words)
+    given = {
+        "labels": args.labels,
+        "speech_encoder": speech_encoder,
+        "text_encoder": text_encoder,
+        "fusion": fusion,
+        "objectives": objectives,
+        "weights": weights,
+        "tools": tools,
+    }
+    model = construct(SERModel, args.model_conf, "model_conf", **given)
+    if text_encoder is not None:
+        args.text_encoder_conf = {**args.text_encoder_conf, "hf_config": text_encoder.hf_config}
+    return model
+
+
+def _save_tokenizer(text: TextProcessor, output_dir: Path) -> Path:
+    """Keep the tokenizer with the checkpoints: inference needs no other folder. One process writes, all read."""
+    folder = output_dir / TOKENIZER_DIR
+    several = torch.distributed.is_initialized()
+    if not several or torch.distributed.get_rank() == 0:
+        text.tokenizer.save_pretrained(folder)
+    if several:
+        torch.distributed.barrier()
+    return folder
+
+
+def _build_objectives(
+    args: argparse.Namespace, sizes: Sizes, fusion: Fusion, text: TextProcessor | None, vocabulary: int
+):
+    """Objectives and weights by name, in the order of :data:`OBJECTIVES`."""
+    if unknown := sorted(set(args.objectives) - set(OBJECTIVES)):
+        raise UserError(f"objectives: unknown objective {unknown[0]!r}; known are {', '.join(OBJECTIVES)}")
+    objectives, weights = {}, {}
+    for name, kind in OBJECTIVES.items():
+        if name not in args.objectives:
+            continue
+        conf = dict(args.objectives[name] or {})
+        weights[name] = float(conf.pop("weight", DEFAULT_WEIGHTS[name]))
+        if kind.needs_edits and text is None:
+            raise UserError(f"objectives: {name} needs a fusion with text, not {args.fusion}")
+        if name == "adversarial" and not isinstance(fusion, M4serFusion):
+            raise UserError("objectives: adversarial needs specific and invariant representations: fusion: m4ser")
+        given = {"vocabulary_size": vocabulary} if name == "aec" else {}
+        objectives[name] = construct(kind, conf, f"objectives: {name}", sizes=sizes, **given)
+    return objectives, weights

@@ -1,0 +1,112 @@
+"""Cost of a training step and of inference, several configurations in one run, on the dumps of a recipe.
+
+    cd egs/mini && python ../../tools/benchmark_steps.py conf/train_concat.yaml conf/train_m4ser.yaml
+
+The first configuration is the reference of the ratios. Batches of 32 of the first fold's training part,
+the same for all;
+the configurations take turns, medians are printed. Encoders, fusion, objectives, backward pass, clipping and optimizer
+count; reading files does not.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from espnet2.train.dataset import ESPnetDataset
+
+from m4ser.bin.train import data_options, get_parser, read_folds, task_command, write_data
+from m4ser.cli import command
+from m4ser.experiment import parse_task, runs
+from m4ser.task import SERTask
+
+INPUTS = ("speech", "speech_lengths", "text", "text_lengths")
+
+
+class Subject:
+    """One configuration: its model, optimizer and batches."""
+
+    def __init__(self, config: str, options: argparse.Namespace):
+        words = [
+            "--config",
+            config,
+            "--feats",
+            options.feats,
+            "--text",
+            options.text,
+            "--exp",
+            options.exp,
+            "--job",
+            "1",
+        ]
+        args = get_parser().parse_args(words)
+        folds, task = read_folds(args.data), parse_task(config, options.train_args)
+        (run,) = runs(Path(args.exp) / Path(config).stem, [next(iter(folds.folds))], [1])
+        write_data(args, task, folds, folds.folds[run.fold], run.folder / "data")
+        full = SERTask.get_parser().parse_args([*task_command(args, task, folds, run), *options.train_args.split()])
+        torch.manual_seed(1)
+        self.model = SERTask.build_model(full)
+        (self.optimizer,) = SERTask.build_optimizers(full, self.model)
+        data = data_options(run.folder / "data", "train", task)
+        dataset = ESPnetDataset(data, preprocess=SERTask.build_preprocess_fn(full, train=True))
+        collate = SERTask.build_collate_fn(full, train=True)
+        ids = folds.folds[run.fold].train[:: max(1, len(folds.folds[run.fold].train) // (32 * options.batches))]
+        groups = [ids[start : start + 32] for start in range(0, 32 * options.batches, 32)]
+        self.batches = [collate([dataset[utt] for utt in group])[1] for group in groups]
+
+    def step(self, batch: dict) -> float:
+        """Seconds of one training step."""
+        self.model.train()
+        start = time.perf_counter()
+        self.model(**batch)["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return time.perf_counter() - start
+
+    @torch.no_grad()
+    def infer(self, batch: dict) -> float:
+        """Seconds of the inference graph."""
+        self.model.eval()
+        given = {name: batch[name] for name in INPUTS if name in batch}
+        start = time.perf_counter()
+        self.model.logits(self.model.represent(**given))
+        return time.perf_counter() - start
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("configs", nargs="+", help="training configurations, the reference first")
+    parser.add_argument("--feats", default="dump/feats/whisper-tiny.en_pool8")
+    parser.add_argument("--text", default="dump/text/faster_whisper_whisper-tiny.en-ct2")
+    parser.add_argument(
+        "--train-args", default="", help="options for all, such as '--text_encoder_conf trained_layers=6'"
+    )
+    parser.add_argument("--exp", default="exp/.benchmark", help="folder for the lists")
+    parser.add_argument("--batches", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(cmd)
+    torch.set_num_threads(options.threads)
+    subjects = {Path(config).stem: Subject(config, options) for config in options.configs}
+    steps, inferences = ({name: [] for name in subjects} for _ in range(2))
+    for turn in range(options.rounds + 1):
+        for index in range(options.batches):
+            for name, subject in subjects.items():
+                pair = subject.step(subject.batches[index]), subject.infer(subject.batches[index])
+                if turn:  # the first round warms up
+                    steps[name].append(pair[0])
+                    inferences[name].append(pair[1])
+    reference = next(iter(subjects))
+    print(f"{'configuration':32s} {'step ms':>8s} {'ratio':>6s} {'inference ms':>13s} {'ratio':>6s}")
+    for name in subjects:
+        a, b = (statistics.median(times[name]) for times in (steps, inferences))
+        c, d = (statistics.median(times[reference]) for times in (steps, inferences))
+        print(f"{name:32s} {1e3 * a:8.1f} {a / c:6.2f} {1e3 * b:13.1f} {b / d:6.2f}")
+
+
+if __name__ == "__main__":
+    main()
