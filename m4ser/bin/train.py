@@ -24,6 +24,7 @@ from m4ser.data.scp import write_scp
 from m4ser.errors import UserError
 from m4ser.experiment import NO_TEXT, Run, choose_folds, parse_task, read_maps, runs, write_plan
 from m4ser.files import atomic_directory, atomic_path, read_json, write_json
+from m4ser.history import HISTORY, read_history
 
 DONE = "train_info.json"
 PARTS = {"train": "train", "dev": "valid"}
@@ -240,8 +241,9 @@ def _launch(options: list[str], ngpu: int, run: Run) -> None:
 
 
 def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshots: bool) -> None:
-    """Copy the selected (averaged) model, drop the snapshots, leave the done-marker with what training cost."""
-    phase, key, _ = task.best_model_criterion[0]
+    """Copy the selected (averaged) model and the history, drop the snapshots, leave the done-marker with the costs."""
+    criterion = task.best_model_criterion[0]
+    phase, key, _ = criterion
     chosen = next(
         (p for p in (folder / f"{phase}.{key}.ave.pth", folder / f"{phase}.{key}.best.pth") if p.exists()), None
     )
@@ -249,6 +251,8 @@ def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshot
         raise UserError(f"{folder}: training left no model chosen by {phase} {key}; see its log")
     with atomic_path(folder / "model.pth") as temporary:
         shutil.copyfile(chosen, temporary)
+    if (folder / "checkpoint.pth").exists():
+        write_json(folder / HISTORY, read_history(folder / "checkpoint.pth", criterion))
     stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     epochs = sorted(int(p.name.removesuffix("epoch.pth")) for p in folder.glob("[0-9]*epoch.pth"))
     info = {"seconds": round(seconds, 1), "last_epoch": epochs[-1] if epochs else 0, **stored.get("parameters", {})}

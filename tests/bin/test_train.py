@@ -96,6 +96,10 @@ def test_trains_selects_and_predicts(recipe, config, capsys):
     folder = recipe.folder / "exp/toy/fold1/seed1"
     info = json.loads((folder / "train_info.json").read_text())
     assert info["parameters"] > 0
+    history = json.loads((folder / "history.json").read_text())
+    assert list(history["epochs"]) == [str(epoch + 1) for epoch in range(info["last_epoch"])]
+    dev = [phases["valid"]["ua"] for phases in history["epochs"].values()]
+    assert dev[history["best_epoch"] - 1] == max(dev) and history["criterion"] == ["valid", "ua", "max"]
     assert sorted(p.name for p in folder.glob("*.pth")) == ["model.pth"]
     infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
     found = read_predictions(folder / "predictions_test.tsv", ["happy", "sad"])

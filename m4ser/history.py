@@ -1,0 +1,42 @@
+"""The course of a training, kept as ``history.json`` when the checkpoint that holds it is removed."""
+
+import math
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+
+HISTORY = "history.json"
+
+
+def read_history(checkpoint: str | Path, criterion: tuple[str, str, str]) -> dict[str, Any]:
+    """Statistics of every epoch in ESPnet's checkpoint of a run of ours.
+
+    Args:
+        checkpoint: ``checkpoint.pth`` of the last epoch.
+        criterion: phase, statistic and ``max`` or ``min``: what the model was chosen by.
+
+    Returns:
+        ``criterion``; ``best_epoch``; ``epochs``: ``{"1": {"train": {"loss": 1.2, ...}, "valid": {...}}, ...}`` with
+        numbers only, times in seconds; a statistic that was not finite in an epoch is missing there.
+    """
+    # Not weights only: ESPnet keeps times as datetime objects. The file was written by this very training.
+    stats = torch.load(checkpoint, map_location="cpu", weights_only=False)["reporter"]["stats"]
+    epochs = {
+        str(epoch): {phase: _numbers(values) for phase, values in phases.items()}
+        for epoch, phases in sorted(stats.items())
+    }
+    phase, name, mode = criterion
+    scores = {int(epoch): phases[phase][name] for epoch, phases in epochs.items() if name in phases.get(phase, {})}
+    best = (max if mode == "max" else min)(scores, key=scores.get) if scores else None
+    return {"criterion": list(criterion), "best_epoch": best, "epochs": epochs}
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    found = {}
+    for name, value in values.items():
+        number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+        if math.isfinite(number):
+            found[name] = float(f"{number:.6g}")
+    return found
