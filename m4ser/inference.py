@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 from m4ser.build import TOKENIZER_DIR, build_collate, build_model, build_preprocessor
 from m4ser.errors import UserError
 from m4ser.model import SERModel
+from m4ser.representations import Representations
 
 MODEL = "model.pth"
 
@@ -46,15 +48,15 @@ def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[SERModel, argpar
 
 
 @torch.no_grad()
-def predict(
+def represent(
     model: SERModel,
     args: argparse.Namespace,
     data: list[tuple[str, str, str]],
     utterances: Iterable[str],
     device: str = "cpu",
     batch_size: int = 32,
-) -> Iterator[tuple[list[str], torch.Tensor]]:
-    """Yield (utterances, probabilities (B, E)) batch by batch, in the order given.
+) -> Iterator[tuple[list[str], Representations]]:
+    """Yield (utterances, what the fusion makes of them) batch by batch, in the order given.
 
     ``data`` are (path, name, type) as for ESPnet's dataset; names: speech, text.
     """
@@ -64,5 +66,11 @@ def predict(
     for keys, batch in DataLoader(dataset, batch_sampler=batches, collate_fn=build_collate(args)):
         batch = to_device(batch, device)
         names = ("speech", "speech_lengths", "text", "text_lengths")
-        reps = model.represent(**{name: batch[name] for name in names if name in batch})
+        yield keys, model.represent(**{name: batch[name] for name in names if name in batch})
+
+
+@torch.no_grad()
+def predict(model: SERModel, *args: Any, **options: Any) -> Iterator[tuple[list[str], torch.Tensor]]:
+    """Yield (utterances, probabilities (B, E)) batch by batch; arguments as for :func:`represent`."""
+    for keys, reps in represent(model, *args, **options):
         yield keys, torch.softmax(model.logits(reps).float(), dim=-1).cpu()
