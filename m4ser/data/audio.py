@@ -1,6 +1,7 @@
 """Reading audio of any common format, rate and channel count, and saying clearly why a file cannot be used."""
 
 import io
+import math
 import struct
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from m4ser.errors import UserError
 RATE = 16000
 # A segment may end this many seconds after its recording does: corpora round their times.
 OVERSHOOT = 0.5
+# Sampling rates beyond this are damaged headers: resampling would take any amount of memory.
+SLOWEST, FASTEST = 1000, 1_000_000
+BLOCK = 1 << 20  # frames read at a time: memory grows with what a file holds, not with what its header promises
 # Some programs count the header itself (44 bytes) as audio; a file that lacks no more than that is whole.
 HEADER_BYTES = 44
 # Programs that write WAV to a pipe cannot go back to fill in the length; they leave 0 or about the largest number.
@@ -28,22 +32,31 @@ class AudioError(UserError):
         self.path, self.reason = Path(path), reason
 
 
-def read_audio(path: str | Path, start: float | None = None, end: float | None = None) -> tuple[np.ndarray, int]:
+def read_audio(
+    path: str | Path, start: float | None = None, end: float | None = None, longest: float = math.inf
+) -> tuple[np.ndarray, int]:
     """Read a recording, or its part from `start` to `end` (seconds), as the mean of its channels.
 
     Returns:
         Samples in -1..1, shape (samples,) float32, and the sampling rate in Hz.
 
     Raises:
-        AudioError: the file is missing, empty, truncated, not audio, all zero, or has NaN or infinite samples.
+        AudioError: the file is missing, empty, truncated, not audio, all zero, has NaN or infinite samples, or lasts
+            more than `longest` seconds.
     """
     path = Path(path)
-    if not path.is_file():
-        raise AudioError(path, "no such file", "copy it there or correct wav.scp")
-    if path.stat().st_size == 0:
-        raise AudioError(path, "the file is empty (0 bytes)", "copy it again")
-    _check_complete(path)
-    channels, rate = _decode(path, start, end)
+    try:
+        if not path.is_file():
+            fault = (
+                "no such file" if not path.exists() else "is a folder" if path.is_dir() else "is not an ordinary file"
+            )
+            raise AudioError(path, fault, "copy it there or correct wav.scp")
+        if path.stat().st_size == 0:
+            raise AudioError(path, "the file is empty (0 bytes)", "copy it again")
+        _check_complete(path)
+        channels, rate = _decode(path, start, end, longest)
+    except (OSError, MemoryError) as error:
+        raise AudioError(path, f"cannot be read ({error_text(error)})", "copy it again") from None
     if len(channels) == 0:
         raise AudioError(path, "holds no samples", "copy it again")
     if not np.isfinite(channels).all():
@@ -64,19 +77,26 @@ def resample(samples: np.ndarray, rate: int, target: int = RATE) -> np.ndarray:
     return soxr.resample(samples, rate, target, quality="VHQ")
 
 
-def load_16k(path: str | Path, start: float | None = None, end: float | None = None) -> np.ndarray:
+def load_16k(
+    path: str | Path, start: float | None = None, end: float | None = None, longest: float = math.inf
+) -> np.ndarray:
     """Read as :func:`read_audio` does and resample to 16 kHz: shape (samples,) float32."""
-    return resample(*read_audio(path, start, end))
+    return resample(*read_audio(path, start, end, longest))
+
+
+def to_16_bit(samples: np.ndarray) -> np.ndarray:
+    """(samples,) float32 -> int16; samples beyond -1..1 are clipped. 16-bit sources survive bit for bit."""
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def write_flac(path: str | Path, samples: np.ndarray, rate: int = RATE, source: str | Path = "") -> None:
-    """Write mono 16-bit FLAC; samples beyond -1..1 are clipped. 16-bit sources survive bit for bit.
+    """Write mono 16-bit FLAC, see :func:`to_16_bit`.
 
     Raises:
         AudioError: naming `source`, if nothing is left of it in 16 bit.
         OSError: the disk is full.
     """
-    whole = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+    whole = to_16_bit(samples)
     if not whole.any():
         raise AudioError(source or path, "is so quiet that all samples are zero in 16 bit", "amplify it")
     content = io.BytesIO()  # libsndfile would not say that the disk is full
@@ -84,35 +104,61 @@ def write_flac(path: str | Path, samples: np.ndarray, rate: int = RATE, source: 
     Path(path).write_bytes(content.getvalue())
 
 
-def _decode(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
+def error_text(error: Exception) -> str:
+    """What an exception says, on one line."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split()) or type(error).__name__
+
+
+def _decode(path: Path, start: float | None, end: float | None, longest: float) -> tuple[np.ndarray, int]:
     """Decode to (frames, channels) float32 and the rate in Hz.
 
     libsndfile reads wav, flac, ogg, opus, mp3, aiff, au, sphere, caf ...; the sound of video files comes from PyAV.
     """
     try:
         with soundfile.SoundFile(_repaired(path)) as file:
+            if not SLOWEST <= file.samplerate <= FASTEST:
+                raise AudioError(path, f"has a sampling rate of {file.samplerate} Hz", "convert it again")
             first, count = _span(path, file.frames, file.samplerate, start, end)
+            _check_duration(path, count / file.samplerate, longest)
             if first:
                 file.seek(first)
-            channels = file.read(count, dtype="float32", always_2d=True)
+            channels = _read(file, count)
             # Not every sample: the length of an MP3 file may be an estimate.
             if len(channels) < 0.9 * count:
                 raise _truncated(path, f"{len(channels)} of {count} samples")
             return channels, file.samplerate
     except soundfile.LibsndfileError:
         if is_container(path):
-            return _decode_video(path, start, end)
+            return _decode_video(path, start, end, longest)
         # libsndfile's own words mislead ("File does not exist" for a damaged MP3).
         fault = "is a truncated or damaged FLAC file" if _is_flac(path) else "is not audio that can be decoded"
         raise AudioError(path, fault, "copy or convert it again") from None
 
 
-def _decode_video(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
+def _read(file: soundfile.SoundFile, count: int) -> np.ndarray:
+    """Read up to `count` frames: (frames, channels) float32."""
+    blocks = []
+    while count > 0:
+        blocks.append(file.read(min(BLOCK, count), dtype="float32", always_2d=True))
+        count -= len(blocks[-1])
+        if len(blocks[-1]) < BLOCK:
+            break
+    return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), np.float32)
+
+
+def _check_duration(path: Path, seconds: float, longest: float) -> None:
+    if seconds > longest:
+        raise AudioError(path, f"lasts {seconds:.0f} s, more than the limit of {longest:g} s", "cut it")
+
+
+def _decode_video(path: Path, start: float | None, end: float | None, longest: float) -> tuple[np.ndarray, int]:
     try:
-        channels, rate = decode(path)
+        channels, rate = decode(path, longest)
     except VideoError as error:
         raise AudioError(path, str(error), "copy it again") from None
     first, count = _span(path, len(channels), rate, start, end)
+    _check_duration(path, count / rate, longest)
     return channels[first : first + count], rate
 
 

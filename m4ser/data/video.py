@@ -1,5 +1,6 @@
 """The sound of video files (mp4, mov, mkv, webm, avi) and of m4a, which libsndfile does not read."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,11 +25,11 @@ def is_container(path: Path) -> bool:
     )
 
 
-def decode(path: Path) -> tuple[np.ndarray, int]:
+def decode(path: Path, longest: float = math.inf) -> tuple[np.ndarray, int]:
     """Decode the first audio track: shape (samples, channels) float32 and its rate in Hz.
 
     Raises:
-        VideoError: damaged, cut off, or without sound.
+        VideoError: damaged, cut off, without sound, or with more than `longest` seconds of it.
     """
     try:
         with av.open(str(path)) as container:
@@ -36,6 +37,8 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
                 raise VideoError("has no audio track")
             stream = container.streams.audio[0]
             promised = float(stream.duration * stream.time_base) if stream.duration else 0.0
+            if promised > longest:
+                raise VideoError(f"lasts {promised:.0f} s, more than the limit of {longest:g} s")
             resampler = av.AudioResampler(format="fltp")  # sample format only: layout and rate stay
             frames = [part for frame in _frames(container, stream) for part in resampler.resample(frame)]
             rate = stream.rate

@@ -1,3 +1,5 @@
+import io
+import os
 import struct
 
 import numpy as np
@@ -141,11 +143,32 @@ def test_truncated_header_and_mp3(tmp_path):
         read_audio(tmp_path / "a.mp3")
 
 
+def claiming_flac() -> bytes:
+    """A FLAC file of one second whose header promises the most that it can, 2^36 - 1 samples: 256 GiB as floats."""
+    content = io.BytesIO()
+    soundfile.write(content, tone(), 16000, format="FLAC")
+    head = bytearray(content.getvalue())
+    head[21] |= 0x0F
+    head[22:26] = b"\xff" * 4
+    return bytes(head)
+
+
+def test_longest(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(2), 16000)
+    assert len(read_audio(tmp_path / "a.wav", longest=2)[0]) == 32000
+    with pytest.raises(AudioError, match=r"lasts 2 s, more than the limit of 1\.5 s"):
+        read_audio(tmp_path / "a.wav", longest=1.5)
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (lambda path: None, "no such file"),
-        (lambda path: path.mkdir(), "no such file"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: os.mkfifo(path), "is not an ordinary file"),
+        (lambda path: path.symlink_to(path), "no such file"),
+        (lambda path: path.write_bytes(claiming_flac()), "is truncated"),
+        (lambda path: soundfile.write(path, tone(), 1), "sampling rate of 1 Hz"),
         (lambda path: path.write_bytes(b""), "empty (0 bytes)"),
         (lambda path: path.write_text("404: not found\n" * 100), "is not audio"),
         (lambda path: path.write_bytes(bytes(range(256)) * 50), "is not audio"),
