@@ -167,7 +167,7 @@ def test_longest(tmp_path):
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: os.mkfifo(path), "is not an ordinary file"),
         (lambda path: path.symlink_to(path), "no such file"),
-        (lambda path: path.write_bytes(claiming_flac()), "is truncated"),
+        (lambda path: path.write_bytes(claiming_flac()), "truncated or damaged FLAC"),
         (lambda path: soundfile.write(path, tone(), 1), "sampling rate of 1 Hz"),
         (lambda path: path.write_bytes(b""), "empty (0 bytes)"),
         (lambda path: path.write_text("404: not found\n" * 100), "is not audio"),
