@@ -1,5 +1,11 @@
-"""Figures of a result, drawn from the dictionaries that `metrics.json` and `comparison.json` hold."""
+"""Figures of a result, drawn from the dictionaries that `metrics.json` and `comparison.json` hold.
 
+A figure is a function that returns a matplotlib figure; :func:`save` makes a PNG of it, :func:`svg` text for a page.
+"""
+
+import io
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +20,73 @@ from m4ser.scoring.metrics import NAMES
 
 COLOURS = {"wa": "#4477aa", "ua": "#ee6677"}  # Paul Tol's bright scheme, distinct for colour-blind readers
 GREY = "#777777"
+# Of classes: told apart on white and on black; every class has a marker of its own as well.
+PALETTE = ("#4477aa", "#ee6677", "#228833", "#b8860b", "#aa3377", "#2aa5b8", "#e07b39", "#8c6bb1", "#7f7f7f", "#a05a2c")
+MARKERS = "o^sDvPX*<>"
+MAX_SPEAKERS = 60  # more are drawn as a histogram
+# Panels of the training figure: title and statistics, as (phase, name, what the legend says).
+CURVES = {
+    "loss": [("train", "loss", "train"), ("valid", "loss", "dev")],
+    "dev scores, %": [("valid", "ua", "UA"), ("valid", "wa", "WA"), ("valid", "macro_f1", "macro-F1")],
+    "emotion loss": [("train", "loss_emotion", "train"), ("valid", "loss_emotion", "dev")],
+    "dev error detection, F1": [
+        ("valid", "aed_f1_keep", "KEEP"),
+        ("valid", "aed_f1_delete", "DELETE"),
+        ("valid", "aed_f1_change", "CHANGE"),
+    ],
+    "dev WER, %": [("valid", "wer_asr", "of the ASR"), ("valid", "wer_aec", "corrected")],
+    "dev discriminator": [
+        ("valid", "disc_acc_speech", "speech told"),
+        ("valid", "disc_acc_text", "text told"),
+        ("valid", "disc_invariant", "invariant (aim 0.5)"),
+    ],
+    "dev cosine in the contrastive space": [
+        ("valid", "cosine_same_class", "same class"),
+        ("valid", "cosine_other_class", "other class"),
+    ],
+}
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+INK = "#010203"  # stands for the text colour of the page that a drawing is put into
+
+
+def save(figure: plt.Figure, path: Path) -> None:
+    """Write a figure as PNG."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150, metadata={"Software": None})
     plt.close(figure)
+
+
+def svg(name: str, function: Callable[..., plt.Figure], *args: Any) -> str:
+    """A figure as an ``<svg>`` element that takes the text colour and font of its page and has no title of its own.
+
+    ``name`` must be unique in the page: the element's ids start with it.
+    """
+    ink = dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+    fixed = {"svg.fonttype": "none", "svg.hashsalt": name}
+    with plt.rc_context(ink | fixed):
+        figure = function(*args)
+        if figure.get_suptitle():
+            figure.suptitle("")
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        plt.close(figure)
+    content = text.getvalue()
+    content = content[content.index("<svg") :]
+    content = re.sub(r"<metadata>.*?</metadata>", "", content, flags=re.DOTALL)
+    content = re.sub(r' id="(?:figure|axes|patch|line2d|text|legend|matplotlib|xtick|ytick)[^"]*"', "", content)
+    content = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", content)
+    content = re.sub(r"font: ([^;\"']*?[\d.]+px)[^;\"]*", r"font: \1 sans-serif", content)
+    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', content).groups()
+    content = re.sub(r"<svg [^>]*>", f'<svg viewBox="0 0 {width} {height}" role="img">', content, count=1)
+    return content.replace(INK, "currentColor").replace("xlink:href", "href")
 
 
 def _title(metrics: dict[str, Any]) -> str:
     return f"{metrics['tag']}, {metrics['partition']}" + (" (PARTIAL)" if metrics["partial"] else "")
 
 
-def confusion(metrics: dict[str, Any], path: Path) -> None:
+def confusion(metrics: dict[str, Any]) -> plt.Figure:
     """Row-normalised confusion matrix with per cent and counts."""
     labels, counts = metrics["labels"], np.array(metrics["confusion_summed_over_seeds"])
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -42,14 +102,14 @@ def confusion(metrics: dict[str, Any], path: Path) -> None:
     seeds = len(metrics["seeds"])
     axes.set_xlabel("recognised")
     axes.set_ylabel("reference")
-    axes.set_title(
+    figure.suptitle(
         f"{_title(metrics)}\n% of the reference (count{f', {seeds} seeds summed' if seeds > 1 else ''})", fontsize=10
     )
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the reference class")
-    _save(figure, path)
+    return figure
 
 
-def per_fold(metrics: dict[str, Any], path: Path) -> None:
+def per_fold(metrics: dict[str, Any]) -> plt.Figure:
     """WA and UA of each fold, error bars over seeds; lines: pooled, majority class."""
     folds = metrics["per_fold"]
     x = np.arange(len(folds))
@@ -58,7 +118,7 @@ def per_fold(metrics: dict[str, Any], path: Path) -> None:
         mean = [100 * value[name]["mean"] for value in folds.values()]
         sd = [100 * (value[name]["sd"] or 0) for value in folds.values()]
         several = len(metrics["seeds"]) > 1
-        bars = {"yerr": sd, "capsize": 3} if several else {}
+        bars = {"yerr": sd, "capsize": 3, "ecolor": plt.rcParams["text.color"]} if several else {}
         axes.bar(x + (k - 0.5) * 0.38, mean, 0.36, color=colour, label=NAMES[name], **bars)
         pooled = 100 * metrics["pooled"][name]["mean"]
         axes.axhline(pooled, color=colour, linestyle="--", linewidth=1, label=f"{NAMES[name]} pooled: {pooled:.1f}")
@@ -68,12 +128,12 @@ def per_fold(metrics: dict[str, Any], path: Path) -> None:
     axes.set_xlabel("fold")
     axes.set_ylabel("per cent")
     axes.set_ylim(0, 100)
-    axes.set_title(_title(metrics), fontsize=10)
+    figure.suptitle(_title(metrics), fontsize=10)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    _save(figure, path)
+    return figure
 
 
-def wer_bins(metrics: dict[str, Any], path: Path) -> None:
+def wer_bins(metrics: dict[str, Any]) -> plt.Figure:
     """WA and UA against the word error rate of the utterance, with 95 % intervals."""
     bins = metrics["by_wer"]
     x = np.arange(len(bins))
@@ -91,10 +151,126 @@ def wer_bins(metrics: dict[str, Any], path: Path) -> None:
     axes.set_ylabel("per cent (95 % CI)")
     axes.set_ylim(0, 100)
     wer = metrics["asr_word_errors"]
-    axes.set_title(f"{_title(metrics)}; {metrics['setup']['asr']}, WER {100 * wer['wer']:.1f} %", fontsize=10)
+    figure.suptitle(f"{_title(metrics)}; {metrics['setup']['asr']}, WER {100 * wer['wer']:.1f} %", fontsize=10)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize=8, frameon=False)
-    _save(figure, path)
+    return figure
+
+
+def per_speaker(metrics: dict[str, Any], speakers: dict[str, dict[str, Any]]) -> plt.Figure:
+    """UA of each speaker with its 95 % interval, best on top; of many speakers a histogram.
+
+    ``speakers``: name to what :func:`m4ser.scoring.report.pooled` says of the speaker's utterances.
+    """
+    pooled = 100 * metrics["pooled"]["ua"]["mean"]
+    mean = {name: 100 * value["ua"]["mean"] for name, value in speakers.items()}
+    line = {"color": GREY, "linestyle": "--", "linewidth": 1, "label": f"all speakers: {pooled:.1f}"}
+    if len(speakers) > MAX_SPEAKERS:
+        figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        axes.hist(list(mean.values()), bins=np.arange(0, 101, 5), color=COLOURS["ua"])
+        axes.axvline(pooled, **line)
+        axes.set_ylabel("speakers")
+    else:
+        order = sorted(mean, key=lambda name: (mean[name], name))
+        figure, axes = plt.subplots(figsize=(6.4, 1.3 + 0.21 * len(order)), layout="constrained")
+        value = np.array([mean[name] for name in order])
+        ends = 100 * np.array([speakers[name]["ua"]["ci"] for name in order])
+        y = np.arange(len(order))
+        axes.barh(y, value, 0.72, color=COLOURS["ua"], alpha=0.75)
+        reach = np.clip([value - ends[:, 0], ends[:, 1] - value], 0, None)
+        axes.errorbar(value, y, xerr=reach, fmt="none", ecolor=plt.rcParams["text.color"], elinewidth=1, capsize=2)
+        axes.axvline(pooled, **line)
+        axes.set_yticks(y, [f"{name} ({speakers[name]['utterances']})" for name in order], fontsize=8)
+        axes.set_ylim(-0.6, len(order) - 0.4)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("UA of the speaker, % (utterances in brackets)")
+    figure.suptitle(_title(metrics), fontsize=10)
+    figure.legend(loc="outside lower center", fontsize=8, frameon=False)
+    return figure
+
+
+def training(metrics: dict[str, Any], histories: list[dict[str, Any]]) -> plt.Figure:
+    """Curves over epochs: mean of the runs, shaded from the lowest to the highest; dots: the epochs chosen."""
+    panels = {
+        title: curves
+        for title, curves in CURVES.items()
+        if any(name in (phases.get(phase) or {}) for h in histories for phases in h["epochs"].values()
+               for phase, name, _ in curves)
+    }  # fmt: skip
+    rows = -(-len(panels) // 2)
+    figure, grid = plt.subplots(rows, 2, figsize=(7, 0.5 + 2.4 * rows), layout="constrained", squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.axis("off")
+    for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
+        scale = 100 if "%" in title else 1
+        for (phase, name, label), colour in zip(curves, PALETTE, strict=False):
+            _curve(axes, histories, phase, name, scale, colour, label)
+        axes.set_title(title, fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(fontsize=7, frameon=False)
+    for axes in grid[-1]:
+        axes.set_xlabel("epoch", fontsize=8)
+    figure.suptitle(_title(metrics), fontsize=10)
+    return figure
+
+
+def _curve(axes: plt.Axes, histories: list, phase: str, name: str, scale: float, colour: str, label: str) -> None:
+    by_epoch: dict[int, list[float]] = {}
+    chosen = []
+    for history in histories:
+        for epoch, phases in history["epochs"].items():
+            if name in (phases.get(phase) or {}):
+                by_epoch.setdefault(int(epoch), []).append(scale * phases[phase][name])
+                if phase == "valid" and int(epoch) == history["best_epoch"]:
+                    chosen.append((int(epoch), scale * phases[phase][name]))
+    if not by_epoch:
+        return
+    epochs = sorted(by_epoch)
+    axes.plot(epochs, [np.mean(by_epoch[e]) for e in epochs], color=colour, linewidth=1.5, label=label)
+    if len(histories) > 1:
+        low, high = ([end(by_epoch[e]) for e in epochs] for end in (min, max))
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
+    axes.plot(*zip(*chosen, strict=True), "o", color=colour, markersize=4) if chosen else None
+
+
+def vector_map(metrics: dict[str, Any], chart: dict[str, Any]) -> plt.Figure:
+    """Utterance vectors in two dimensions, and, of a model that has them, specific and invariant representations.
+
+    ``chart``: what :func:`m4ser.scoring.vectors.chart` returns. Every group of points has the id
+    ``points-<panel>-<kind>-<class>`` in an SVG, its points in the order of the utterances.
+    """
+    labels, panels = metrics["labels"], chart["panels"]
+    figure, grid = plt.subplots(
+        1, len(panels), figsize=(4.1 * len(panels) + 0.2, 4.6), layout="constrained", squeeze=False
+    )
+    ref = np.array(chart["ref"])
+    for p, (axes, panel) in enumerate(zip(grid.flat, panels, strict=True)):
+        several = len(panel["points"]) > 1
+        for k, (kind, points) in enumerate(panel["points"].items()):
+            for c in sorted(set(ref)):
+                at = np.asarray(points)[ref == c]
+                marker = MARKERS[(k if several else c) % len(MARKERS)]
+                dots = axes.scatter(
+                    *at.T, s=14, marker=marker, color=PALETTE[c % len(PALETTE)], alpha=0.75, linewidths=0
+                )
+                dots.set_gid(f"points-{p}-{k}-{c}")
+            if several:
+                axes.scatter([], [], s=18, marker=MARKERS[k], color=GREY, label=kind)
+        axes.set_title(panel["title"], fontsize=9)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        if several:
+            axes.legend(fontsize=7, frameon=True, framealpha=0.3, loc="best")
+    handles = [
+        plt.Line2D([], [], linestyle="", marker=MARKERS[c % len(MARKERS)], color=PALETTE[c % len(PALETTE)])
+        for c in sorted(set(ref))
+    ]
+    names = [labels[c] for c in sorted(set(ref))]
+    figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)), fontsize=8, frameon=False)
+    figure.suptitle(f"{_title(metrics)}; {chart['of']}", fontsize=10)
+    return figure
 
 
 def comparison(result: dict[str, Any], path: Path) -> None:
@@ -114,7 +290,7 @@ def comparison(result: dict[str, Any], path: Path) -> None:
     axes.set_xlabel(f"per cent (95 % CI); protocol {result['protocol']}, {result['partition']}")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw(metrics: dict[str, Any], folder: Path, suffix: str = "") -> list[str]:
@@ -125,5 +301,5 @@ def draw(metrics: dict[str, Any], folder: Path, suffix: str = "") -> list[str]:
     if metrics["by_wer"]:
         figures[f"wer_bins{suffix}.png"] = wer_bins
     for name, function in figures.items():
-        function(metrics, folder / name)
+        save(function(metrics), folder / name)
     return list(figures)
