@@ -104,7 +104,7 @@ def write_plan(exp: str | Path, plan: dict[str, Any]) -> None:
     if path.exists():
         old = read_json(path)
         for key, value in plan.items():
-            if key not in ("seeds", "folds", "wer") and old.get(key) != value:
+            if key not in ("seeds", "folds", "wer", "pipeline") and old.get(key) != value:
                 raise UserError(
                     f"{path}: was planned with another {key}; give this run a --tag of its own or delete {exp}"
                 )

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from m4ser import cli
 from m4ser.data import parts
 from m4ser.data.audio import load_16k
@@ -15,6 +13,7 @@ from m4ser.data.features import FeatureWriter, read_feats_scp
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.errors import UserError
 from m4ser.files import read_json, write_json
+from m4ser.frontend import frozen_features
 from m4ser.progress import track
 from m4ser.provenance import made_by
 
@@ -80,8 +79,8 @@ def extract_share(
             name: FeatureWriter(temporary / name, f"feats.{job}of{args.nj}", final=args.out / name) for name in sets
         }
         for name, utt in track(share, "extract features"):
-            hidden = encoder.layers(load_16k(*sets[name].audio(utt)))[layers]
-            writers[name].write(utt, pool(hidden.transpose(1, 0, 2).reshape(hidden.shape[1], -1), args.pool))
+            samples = load_16k(*sets[name].audio(utt))
+            writers[name].write(utt, frozen_features(encoder, samples, layers, args.pool))
         for name, writer in writers.items():
             writer.close()
             if writer.num_frames:
@@ -129,18 +128,6 @@ def choose_layers(text: str, num_layers: int) -> list[int]:
         return sorted({range(num_layers)[int(word)] for word in cli.words(text)})
     except (ValueError, IndexError):
         raise UserError(f"--layers {text}: must be all or numbers from 0 to {num_layers - 1}, e.g. 0,2") from None
-
-
-def pool(frames: np.ndarray, size: int) -> np.ndarray:
-    """Average `size` consecutive frames; the last group averages what it has.
-
-    Shape: (frames, features) -> (ceil(frames / size), features)
-    """
-    if size == 1:
-        return frames
-    starts = np.arange(0, len(frames), size)
-    counts = np.diff(np.append(starts, len(frames)))
-    return np.add.reduceat(frames, starts, axis=0) / counts[:, None].astype(frames.dtype)
 
 
 def _settings(sets: dict[str, DataDir], share: Sequence[tuple[str, str]], args: argparse.Namespace) -> dict[str, Any]:

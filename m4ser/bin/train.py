@@ -24,6 +24,7 @@ from m4ser.data.scp import write_scp
 from m4ser.errors import UserError
 from m4ser.experiment import NO_TEXT, Run, choose_folds, parse_task, read_maps, runs, write_plan
 from m4ser.files import atomic_directory, atomic_path, read_json, write_json
+from m4ser.frontend import describe
 from m4ser.history import HISTORY, read_history
 
 DONE = "train_info.json"
@@ -82,6 +83,7 @@ def plan(args: argparse.Namespace, folds: Folds) -> int:
         "text_encoder": _text_model(args, task) if needs(task, "text") else NO_TEXT,
         "text_source": args.text_source if needs(task, "text") else NO_TEXT,
         "asr": args.asr_tag if needs(task, "text") and args.text_source == "asr" else NO_TEXT,
+        "pipeline": pipeline(args, task, folds),
         "config": Path(args.config).name,
         "train_args": args.train_args,
         "settings": _settings(task),
@@ -90,6 +92,13 @@ def plan(args: argparse.Namespace, folds: Folds) -> int:
     }
     write_plan(args.exp, fields)
     return len(runs(args.exp, names, seeds))
+
+
+def pipeline(args: argparse.Namespace, task: argparse.Namespace, folds: Folds) -> dict[str, Any]:
+    """What was done to the recordings before training: prediction of others does the same (m4ser.frontend)."""
+    source = args.text_source if needs(task, "text") else NO_TEXT
+    feats = args.feats if task.speech_encoder == "precomputed" else ""
+    return describe(needs(task, "speech"), source, feats, args.text, args.asr_dir, folds.sets)
 
 
 def _seeds(args: argparse.Namespace) -> list[int]:
