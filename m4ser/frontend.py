@@ -4,8 +4,8 @@ A trained run says in its ``run.json``, under ``pipeline``, what was done to the
 
 - ``speech``: ``{"encoder", "layers", "pool"}`` of a frozen encoder; ``{}`` if the model reads the waveform; null if it
   does not use speech.
-- ``text``: ``{"source": "asr" or "ref", "normaliser", "asr": {"name", "model", "settings"} or null}``; null if the model
-  does not use text.
+- ``text``: ``{"source": "asr" or "ref", "normaliser", "asr": {"name", "model", "settings"} or null}``; null if the
+  model does not use text.
 """
 
 import json
