@@ -57,17 +57,50 @@ def read_audio(
         channels, rate = _decode(path, start, end, longest)
     except (OSError, MemoryError) as error:
         raise AudioError(path, f"cannot be read ({error_text(error)})", "copy it again") from None
-    if len(channels) == 0:
-        raise AudioError(path, "holds no samples", "copy it again")
+    try:
+        return as_samples(channels, path), rate
+    except SampleError as error:
+        raise AudioError(path, error.reason, error.remedy) from None
+
+
+class SampleError(UserError):
+    """Samples that cannot be used."""
+
+    def __init__(self, name: str | Path, reason: str, remedy: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.reason, self.remedy = reason, remedy
+
+
+def as_samples(channels: np.ndarray, name: str | Path = "array") -> np.ndarray:
+    """Mean of the channels of (samples,) or (samples, channels): (samples,) float32 in -1..1.
+
+    Integers are scaled by their type's range.
+
+    Raises:
+        SampleError: nothing in it, all zero, NaN or infinite samples, or values far beyond -1..1.
+    """
+    if channels.ndim not in (1, 2):
+        raise SampleError(name, f"has {channels.ndim} dimensions", "give (samples,) or (samples, channels)")
+    if channels.dtype.kind in "iu":
+        scale = float(np.iinfo(channels.dtype).max) + 1.0
+        offset = scale / 2 if channels.dtype.kind == "u" else 0.0
+        channels = (channels - offset) / (offset or scale)
+    if channels.dtype.kind != "f":
+        raise SampleError(name, f"has values of type {channels.dtype}", "give numbers")
+    channels = channels.astype(np.float32, copy=False)
+    if channels.ndim == 1:
+        channels = channels[:, None]
+    if channels.size == 0:
+        raise SampleError(name, "holds no samples", "copy it again")
     if not np.isfinite(channels).all():
-        raise AudioError(path, "has samples that are NaN or infinite", "convert it again from its source")
+        raise SampleError(name, "has samples that are NaN or infinite", "convert it again from its source")
     peak = float(np.abs(channels).max())
     if peak > 100:  # integers stored as floats would become a square wave
-        raise AudioError(path, f"has samples up to {peak:.0f} instead of -1..1", "divide them by 32768")
+        raise SampleError(name, f"has samples up to {peak:.0f} instead of -1..1", "divide them by 32768")
     samples = channels.mean(axis=1)
     if not samples.any():
-        raise AudioError(path, "all samples are zero", "copy it again from its source")
-    return samples, rate
+        raise SampleError(name, "all samples are zero", "copy it again from its source")
+    return samples
 
 
 def resample(samples: np.ndarray, rate: int, target: int = RATE) -> np.ndarray:
