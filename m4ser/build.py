@@ -14,29 +14,50 @@ from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.train.class_choices import ClassChoices
 
 from m4ser.batches import Collate, SERPreprocessor
+from m4ser.encoders.huggingface_speech import HuggingFaceSpeechEncoder
 from m4ser.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.encoders.precomputed import PrecomputedEncoder
 from m4ser.errors import UserError
+from m4ser.fusion.attention import CrossAttentionFusion
 from m4ser.fusion.base import Fusion
+from m4ser.fusion.lamer import LamerFusion
+from m4ser.fusion.late import GatedFusion, LateFusion
 from m4ser.fusion.m4ser import M4serFusion
+from m4ser.fusion.mmer import MmerFusion
 from m4ser.fusion.plain import ConcatFusion, SpeechFusion, TextFusion
 from m4ser.model import SERModel
 from m4ser.objectives.adversarial import AdversarialObjective
 from m4ser.objectives.aec import ErrorCorrection
 from m4ser.objectives.aed import ErrorDetection
+from m4ser.objectives.augmentation import AugmentationObjective
 from m4ser.objectives.base import Sizes, Tools
 from m4ser.objectives.contrastive import ContrastiveObjective
+from m4ser.objectives.ctc import CtcObjective
+from m4ser.objectives.views import AugmentedViewObjective
 from m4ser.text import TextProcessor
 
 speech_encoder_choices = ClassChoices(
-    "speech_encoder", {"precomputed": PrecomputedEncoder}, type_check=AbsEncoder, default="precomputed"
+    "speech_encoder",
+    {"precomputed": PrecomputedEncoder, "huggingface": HuggingFaceSpeechEncoder},
+    type_check=AbsEncoder,
+    default="precomputed",
 )
 text_encoder_choices = ClassChoices(
     "text_encoder", {"huggingface": HuggingFaceTextEncoder}, type_check=AbsEncoder, default="huggingface"
 )
 fusion_choices = ClassChoices(
     "fusion",
-    {"speech": SpeechFusion, "text": TextFusion, "concat": ConcatFusion, "m4ser": M4serFusion},
+    {
+        "speech": SpeechFusion,
+        "text": TextFusion,
+        "concat": ConcatFusion,
+        "late": LateFusion,
+        "gated": GatedFusion,
+        "cross_attention": CrossAttentionFusion,
+        "lamer": LamerFusion,
+        "mmer": MmerFusion,
+        "m4ser": M4serFusion,
+    },
     type_check=Fusion,
     default="concat",
 )
@@ -46,8 +67,11 @@ OBJECTIVES = {
     "aec": ErrorCorrection,
     "adversarial": AdversarialObjective,
     "contrastive": ContrastiveObjective,
+    "ctc": CtcObjective,
+    "augmented_view": AugmentedViewObjective,
+    "augmentation": AugmentationObjective,
 }
-DEFAULT_WEIGHTS = {"aed": 0.1, "aec": 0.1, "adversarial": 0.01, "contrastive": 0.1}
+DEFAULT_WEIGHTS = {name: 0.1 for name in OBJECTIVES} | {"adversarial": 0.01}
 TOKENIZER_DIR = "tokenizer"
 
 
@@ -82,8 +106,10 @@ def build_text_processor(args: argparse.Namespace) -> TextProcessor | None:
 
 def build_preprocessor(args: argparse.Namespace) -> SERPreprocessor:
     """See :class:`SERPreprocessor`."""
-    with_edits = any(OBJECTIVES[name].needs_edits for name in args.objectives if name in OBJECTIVES)
-    return SERPreprocessor(args.labels, build_text_processor(args), with_edits)
+    objectives = [OBJECTIVES[name] for name in args.objectives if name in OBJECTIVES]
+    with_edits = any(objective.needs_edits for objective in objectives)
+    with_reference = any(objective.needs_reference for objective in objectives)
+    return SERPreprocessor(args.labels, build_text_processor(args), with_edits, with_reference)
 
 
 def build_collate(args: argparse.Namespace) -> Collate:
@@ -103,12 +129,9 @@ def build_model(args: argparse.Namespace) -> SERModel:
     kind = fusion_choices.get_class(args.fusion)
     speech_encoder = text_encoder = text = None
     if kind.uses_speech:
-        encoder = speech_encoder_choices.get_class(args.speech_encoder)
-        speech_encoder = construct(encoder, args.speech_encoder_conf, "speech_encoder_conf")
+        speech_encoder = _build_encoder(speech_encoder_choices, args)
     if kind.uses_text:
-        encoder = text_encoder_choices.get_class(args.text_encoder)
-        conf = {"pretrained_dir": args.pretrained_dir, **args.text_encoder_conf}
-        text_encoder = construct(encoder, conf, "text_encoder_conf")
+        text_encoder = _build_encoder(text_encoder_choices, args)
         text = build_text_processor(args)
         if args.output_dir is not None and args.tokenizer is None:
             args.tokenizer = str(_save_tokenizer(text, Path(args.output_dir)))
@@ -116,14 +139,18 @@ def build_model(args: argparse.Namespace) -> SERModel:
     text_size = text_encoder.output_size() if text_encoder else 0
     fusion = construct(kind, args.fusion_conf, "fusion_conf", speech_size=speech_size, text_size=text_size)
     size = getattr(fusion, "size", text_size or speech_size)
-    sizes = Sizes(size, text_size, fusion.output_size, len(args.labels))
+    precomputed = isinstance(speech_encoder, PrecomputedEncoder)
+    speech_input = (speech_encoder.num_layers, speech_encoder.input_size) if precomputed else None
+    sizes = Sizes(size, text_size, fusion.output_size, len(args.labels), speech_size, speech_input)
     vocabulary = text_encoder.word_embeddings.shape[0] if text_encoder else 0
     # Objectives draw their weights aside: the rest starts the same with and without them.
     with torch.random.fork_rng(devices=[]):
         objectives, weights = _build_objectives(args, sizes, fusion, text, vocabulary)
     tools = Tools()
     if text is not None:
-        tools = Tools(text_encoder.embed, lambda: text_encoder.word_embeddings, text.start, text.end, text.words)
+        tools = Tools(
+            text_encoder.embed, lambda: text_encoder.word_embeddings, text.start, text.end, text.words, text.mask
+        )
     given = {
         "labels": args.labels,
         "speech_encoder": speech_encoder,
@@ -133,10 +160,18 @@ def build_model(args: argparse.Namespace) -> SERModel:
         "weights": weights,
         "tools": tools,
     }
-    model = construct(SERModel, args.model_conf, "model_conf", **given)
-    if text_encoder is not None:
-        args.text_encoder_conf = {**args.text_encoder_conf, "hf_config": text_encoder.hf_config}
-    return model
+    return construct(SERModel, args.model_conf, "model_conf", **given)
+
+
+def _build_encoder(choices: ClassChoices, args: argparse.Namespace) -> AbsEncoder:
+    """Build the encoder chosen; where it was pretrained, ``args`` get the architecture, which rebuilds it anywhere."""
+    option = f"{choices.name}_conf"
+    kind, conf = choices.get_class(getattr(args, choices.name)), getattr(args, option)
+    given = {"pretrained_dir": args.pretrained_dir} if "pretrained_dir" in inspect.signature(kind).parameters else {}
+    encoder = construct(kind, {**given, **conf}, option)
+    if hasattr(encoder, "architecture"):
+        setattr(args, option, {**conf, **encoder.architecture()})
+    return encoder
 
 
 def _save_tokenizer(text: TextProcessor, output_dir: Path) -> Path:
@@ -164,6 +199,8 @@ def _build_objectives(
         weights[name] = float(conf.pop("weight", DEFAULT_WEIGHTS[name]))
         if kind.needs_edits and text is None:
             raise UserError(f"objectives: {name} needs a fusion with text, not {args.fusion}")
+        if kind.needs_speech and not fusion.uses_speech:
+            raise UserError(f"objectives: {name} needs a fusion with speech, not {args.fusion}")
         if name == "adversarial" and not isinstance(fusion, M4serFusion):
             raise UserError("objectives: adversarial needs specific and invariant representations: fusion: m4ser")
         given = {"vocabulary_size": vocabulary} if name == "aec" else {}

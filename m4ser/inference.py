@@ -12,6 +12,7 @@ from espnet2.train.dataset import ESPnetDataset
 from torch.utils.data import DataLoader
 
 from m4ser.build import TOKENIZER_DIR, build_collate, build_model, build_preprocessor
+from m4ser.encoders.lora import merge_lora
 from m4ser.errors import UserError
 from m4ser.model import SERModel
 from m4ser.representations import Representations
@@ -44,6 +45,7 @@ def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[SERModel, argpar
         model.load_state_dict(kept)
     except RuntimeError as error:
         raise UserError(f"{run_dir / MODEL}: does not fit config.yaml beside it ({error})".replace("\n", " ")) from None
+    merge_lora(model)
     return model.to(device).eval(), args
 
 

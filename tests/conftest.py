@@ -41,6 +41,58 @@ def tiny_bert(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_speech(tmp_path_factory):
+    """A function from a family's name to the folder of a random speech model of size 16 with three layers."""
+    import torch
+    import transformers as tf
+
+    sizes = {
+        "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32,
+        "conv_dim": (8,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,
+    }  # fmt: skip
+    layer = {"feat_extract_norm": "layer", "do_stable_layer_norm": True}
+    whisper = {
+        "vocab_size": 20, "num_mel_bins": 8, "d_model": 16, "encoder_layers": 3, "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 32, "decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 32,
+        "max_source_positions": 100, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+        "decoder_start_token_id": 1, "suppress_tokens": None, "begin_suppress_tokens": None,
+    }  # fmt: skip
+    data2vec = {**sizes, "num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 5}
+    kinds = {
+        "hubert": lambda: tf.HubertModel(tf.HubertConfig(**sizes)),
+        "hubert-large": lambda: tf.HubertModel(tf.HubertConfig(**sizes, **layer)),
+        "wav2vec2": lambda: tf.Wav2Vec2Model(tf.Wav2Vec2Config(**sizes)),
+        "wav2vec2-large": lambda: tf.Wav2Vec2Model(tf.Wav2Vec2Config(**sizes, **layer)),
+        "wavlm": lambda: tf.WavLMModel(tf.WavLMConfig(**sizes)),
+        "wavlm-large": lambda: tf.WavLMModel(tf.WavLMConfig(**sizes, **layer)),
+        "data2vec": lambda: tf.Data2VecAudioModel(tf.Data2VecAudioConfig(**data2vec)),
+        "unispeech-sat": lambda: tf.UniSpeechSatModel(tf.UniSpeechSatConfig(**sizes)),
+        "whisper": lambda: tf.WhisperModel(tf.WhisperConfig(**whisper)),
+    }
+    made = {}
+
+    def folder(kind):
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind)
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                model = kinds[kind]()
+                # Norms and biases start at one and zero: what goes wrong with them would not be seen.
+                for parameter in model.parameters():
+                    if parameter.dim() == 1:
+                        parameter.data += 0.2 * torch.randn_like(parameter)
+            model.save_pretrained(made[kind])
+            if kind == "whisper":
+                tf.WhisperFeatureExtractor(feature_size=8).save_pretrained(made[kind])
+            else:
+                tf.Wav2Vec2FeatureExtractor(do_normalize=not kind.startswith("wavlm")).save_pretrained(made[kind])
+        return made[kind]
+
+    folder.kinds = tuple(kinds)
+    return folder
+
+
 @pytest.fixture
 def toy_dumps(tmp_path):
     """``data`` and ``dump`` of 48 utterances, 6 speakers, 2 emotions that features and words both tell.

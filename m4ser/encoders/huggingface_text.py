@@ -1,12 +1,15 @@
-"""Hugging Face text encoders (BERT, MiniLM, RoBERTa, ...) behind ESPnet's ``AbsEncoder``."""
+"""Hugging Face text encoders (BERT, MiniLM, RoBERTa, DeBERTa, ...) behind ESPnet's ``AbsEncoder``."""
 
 from typing import Any
 
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
-from torch import Tensor
-from transformers import AutoConfig, AutoModel
+from torch import Tensor, nn
+from transformers import AutoModel
 
+from m4ser.encoders.backbones import plain_config, rebuild_config
+from m4ser.encoders.lora import add_lora
 from m4ser.pretrained import resolve
+from m4ser.pretrained.load import load_model
 from m4ser.representations import length_mask
 
 
@@ -21,6 +24,9 @@ class HuggingFaceTextEncoder(AbsEncoder):
             -1 trains all including the embeddings, 0 none.
         keep_layers: use only the first so many layers; 0 keeps all.
         dropout: replaces the dropout probabilities of the architecture when not negative.
+        lora_rank: train low-rank terms on frozen weights (:mod:`m4ser.encoders.lora`) instead of layers; 0 for none.
+        lora_alpha: their scale is alpha / rank; 0 for alpha = 2 rank.
+        lora_targets: names of the layers that get them; default: queries and values of attention.
         pretrained_dir: where folders named by ``model`` are looked for first.
     """
 
@@ -31,6 +37,9 @@ class HuggingFaceTextEncoder(AbsEncoder):
         trained_layers: int = 2,
         keep_layers: int = 0,
         dropout: float = -1.0,
+        lora_rank: int = 0,
+        lora_alpha: float = 0.0,
+        lora_targets: list[str] | None = None,
         pretrained_dir: str | None = None,
     ):
         super().__init__()
@@ -38,26 +47,37 @@ class HuggingFaceTextEncoder(AbsEncoder):
         if dropout >= 0:
             change |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
         if hf_config is None:
-            self.model = AutoModel.from_pretrained(resolve(model, pretrained_dir), **change)
+            self.model = load_model(AutoModel, resolve(model, pretrained_dir), **change)
         else:
-            fields = {**hf_config, **change}
-            self.model = AutoModel.from_config(AutoConfig.for_model(fields.pop("model_type"), **fields))
+            self.model = AutoModel.from_config(rebuild_config({**hf_config, **change}))
         if hasattr(self.model, "pooler"):
             self.model.pooler = None  # a sentence-level layer that a sequence of states does not need
-        self.hf_config = self.model.config.to_diff_dict()
-        self.hf_config["model_type"] = self.model.config.model_type
-        self._freeze_below(trained_layers)
+        if self.model.config.is_encoder_decoder:
+            raise ValueError(f"{self.model.config.model_type} is no encoder: use BERT, RoBERTa, DeBERTa or the like")
+        self.hf_config = plain_config(self.model.config)
+        if lora_rank:
+            add_lora(self.model, lora_rank, lora_alpha, lora_targets or ())
+        else:
+            self._freeze_below(trained_layers)
 
     def _freeze_below(self, trained_layers: int) -> None:
         if trained_layers < 0:
             return
-        layers = self.model.encoder.layer
-        frozen = len(layers) - trained_layers
-        if frozen < 0:
-            raise ValueError(f"trained_layers is {trained_layers} but the text encoder has {len(layers)} layers")
-        self.model.embeddings.requires_grad_(False)
-        for layer in layers[:frozen]:
-            layer.requires_grad_(False)
+        count = self.model.config.num_hidden_layers
+        if trained_layers > count:
+            raise ValueError(f"trained_layers is {trained_layers} but the text encoder has {count} layers")
+        layers = next((m for m in self.model.modules() if isinstance(m, nn.ModuleList) and len(m) == count), None)
+        if layers is None:
+            raise ValueError(
+                f"{self.model.config.model_type} shares its layers: set trained_layers to -1, or lora_rank"
+            )
+        self.model.requires_grad_(False)
+        for layer in layers[count - trained_layers :]:
+            layer.requires_grad_(True)
+
+    def architecture(self) -> dict[str, Any]:
+        """Constructor arguments that stand for the pretrained folder."""
+        return {"hf_config": self.hf_config}
 
     def output_size(self) -> int:
         """D."""
@@ -71,7 +91,8 @@ class HuggingFaceTextEncoder(AbsEncoder):
 
     def embed(self, ids: Tensor) -> Tensor:
         """Embedding layer (word + position + type) of piece ids (B, T): (B, T, D). Shared with error correction."""
-        return self.model.embeddings(input_ids=ids)
+        embeddings = getattr(self.model, "embeddings", None) or self.model.get_input_embeddings()
+        return embeddings(ids)
 
     @property
     def word_embeddings(self) -> Tensor:

@@ -78,7 +78,7 @@ def test_long_recordings_are_cut_into_equal_pieces(whisper_folder, samples):
     encoder = load_frozen(str(whisper_folder))
     found = encoder.layers(noise(samples))
     assert found.shape[1] == -(-samples // 320)
-    first = encoder._cuts(samples)[0]
+    first = encoder.backbone.cuts(samples)[0]
     np.testing.assert_array_equal(found[:, : first // 320], encoder.layers(noise(samples)[:first]))
 
 
