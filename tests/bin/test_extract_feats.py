@@ -22,21 +22,22 @@ from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.features import load_features, read_feats_scp
 from m4ser.data.scp import read_scp
 from m4ser.encoders import frozen
+from m4ser.encoders.backbones import Backbone
 
 SAMPLES = {"a-1": 3200, "a-2": 3201, "b-1": 1600, "b-2": 8000, "c-1": 16000}
 
 
-class Counter(frozen.FrozenEncoder):
+class Counter(Backbone):
     """Stand-in: 3 layers of size 2, 100 samples a frame; layer l of frame t is (l, t)."""
 
     num_layers, dim, samples_per_frame = 3, 2, 100
     calls = 0
 
-    def _states(self, samples):
+    def states(self, samples, lengths, time_mask):
         type(self).calls += 1
-        frames = len(samples) // 100
+        frames = samples.shape[1] // 100
         layer, time = torch.meshgrid(torch.arange(3.0), torch.arange(float(frames)), indexing="ij")
-        return torch.stack([layer, time], dim=-1)
+        return list(torch.stack([layer, time], dim=-1)[:, None]), lengths // 100
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def counter(monkeypatch):
     """The stand-in in place of every encoder."""
-    monkeypatch.setattr(frozen, "load_frozen", lambda name, pretrained_dir=None: Counter())
+    monkeypatch.setattr(frozen, "load_frozen", lambda name, pretrained_dir=None: frozen.FrozenEncoder(Counter()))
     monkeypatch.setattr(Counter, "calls", 0)
     return Counter
 
@@ -196,15 +197,15 @@ def test_other_job_numbers_leave_no_old_archives(here, counter):
 
 def test_stopped_in_the_middle_of_a_part(here, counter, monkeypatch):
     whole = run(out="whole")
-    states = Counter._states
+    states = Counter.states
 
-    def stop(self, samples):
-        if len(samples) == SAMPLES["b-2"]:
+    def stop(self, samples, lengths, time_mask):
+        if samples.shape[1] == SAMPLES["b-2"]:
             raise KeyboardInterrupt
-        return states(self, samples)
+        return states(self, samples, lengths, time_mask)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Counter, "_states", stop)
+        patch.setattr(Counter, "states", stop)
         with pytest.raises(SystemExit, match="interrupted"):
             run()
     assert [path.name for path in Path("feats/.parts").iterdir()] == []
