@@ -18,6 +18,7 @@ Search folders, in this order: the ``pretrained_dir`` given, ``$M4SER_PRETRAINED
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from m4ser.errors import UserError
@@ -56,8 +57,19 @@ def packaged_dir(name: str) -> Path | None:
     return path if path.is_dir() else None
 
 
-def resolve(name: str, pretrained_dir: str | Path | None = None) -> str:
+def resolve(
+    name: str,
+    pretrained_dir: str | Path | None = None,
+    files: Sequence[str] | None = None,
+    proof: str = "config.json",
+) -> str:
     """Return the local folder of the model ``name`` (see the module's table).
+
+    Args:
+        name: offline:NAME, folder or hub id.
+        pretrained_dir: searched first.
+        files: patterns of what to download of a hub id whose files are not those of transformers or CTranslate2.
+        proof: file that tells a model in the hub's cache from a mere part of it.
 
     Raises:
         UserError: the model is not there; the message says what to put where.
@@ -68,7 +80,7 @@ def resolve(name: str, pretrained_dir: str | Path | None = None) -> str:
         return str(Path(name).expanduser().resolve())
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f"{name}: no such folder; give an existing model folder, a hub id (org/name) or offline:NAME")
-    return _resolve_hub(name, pretrained_dir)
+    return _resolve_hub(name, pretrained_dir, list(files or ()), proof)
 
 
 def _find(names: tuple[str, ...], pretrained_dir: str | Path | None) -> str | None:
@@ -92,7 +104,7 @@ def _resolve_offline(name: str, pretrained_dir: str | Path | None) -> str:
     raise UserError(f"{name}: not installed; run `make -C tools`, or put a folder {short} into one of: {places}")
 
 
-def _resolve_hub(name: str, pretrained_dir: str | Path | None) -> str:
+def _resolve_hub(name: str, pretrained_dir: str | Path | None, files: list[str], proof: str) -> str:
     found = _find((name, name.replace("/", "--")), pretrained_dir)
     if found:
         return found
@@ -101,12 +113,13 @@ def _resolve_hub(name: str, pretrained_dir: str | Path | None) -> str:
 
     try:
         try:
-            folder = Path(snapshot_download(name, allow_patterns=[*MODEL_FILES, *PICKLED], local_files_only=True))
-            if not (folder / "config.json").is_file() or not _has(folder, [*WEIGHTS, *PICKLED]):
+            every = files or [*MODEL_FILES, *PICKLED]
+            folder = Path(snapshot_download(name, allow_patterns=every, local_files_only=True))
+            if not (folder / proof).is_file() or not (files or _has(folder, [*WEIGHTS, *PICKLED])):
                 raise FileNotFoundError("the hub's cache holds only a part of the model")
         except OSError:
-            folder = Path(snapshot_download(name, allow_patterns=MODEL_FILES))
-            if not _has(folder, WEIGHTS):
+            folder = Path(snapshot_download(name, allow_patterns=files or MODEL_FILES))
+            if not files and not _has(folder, WEIGHTS):
                 snapshot_download(name, allow_patterns=PICKLED)
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

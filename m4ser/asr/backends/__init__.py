@@ -3,7 +3,8 @@
 ================ ==========================================================================================
 faster_whisper   Whisper of any size, multilingual or English, by CTranslate2 (default)
 hf               Whisper and CTC models (wav2vec 2.0, HuBERT, WavLM, ...) by transformers and PyTorch
-pocketsphinx     CMU PocketSphinx with its own small English model; wants a package that is not installed by default
+espnet           ASR models packed by ESPnet2: attention and CTC, or transducer
+pocketsphinx     CMU PocketSphinx with its own small English model, wrong often enough to study errors
 reference        the reference transcript, as it is or with errors at a chosen word error rate
 ================ ==========================================================================================
 
@@ -25,10 +26,11 @@ __all__ = ["BACKENDS", "Backend", "Hypothesis", "backend_class", "build_backend"
 BACKENDS = {
     "faster_whisper": ("m4ser.asr.backends.faster_whisper", "FasterWhisper"),
     "hf": ("m4ser.asr.backends.hf", "HuggingFace"),
+    "espnet": ("m4ser.asr.backends.espnet", "EspnetAsr"),
     "pocketsphinx": ("m4ser.asr.backends.pocketsphinx", "PocketSphinx"),
     "reference": ("m4ser.asr.backends.reference", "Reference"),
 }
-# How to get packages that are not installed by default.
+# How to get packages that are not installed everywhere: this one has no wheel for some versions of Python.
 OPTIONAL = {"pocketsphinx": "pip install --no-deps pocketsphinx==5.1.1"}
 # Arguments of a constructor that are not settings of a user.
 GIVEN = ("self", "model", "pretrained_dir", "references")

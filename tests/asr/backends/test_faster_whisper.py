@@ -8,7 +8,7 @@ from m4ser.asr.backends import build_backend
 from m4ser.errors import UserError
 from m4ser.pretrained import packaged_dir
 
-CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.flac"))
+CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.opus"))
 RATE = 16000
 needs_model = pytest.mark.skipif(packaged_dir("whisper-tiny.en-ct2") is None, reason="the packaged model is missing")
 

@@ -12,7 +12,7 @@ from m4ser.errors import UserError
 from m4ser.pretrained import default_dir, packaged_dir
 
 RATE = 16000
-CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.flac"))
+CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.opus"))
 WHISPER = default_dir() / "whisper-tiny.en"
 needs_models = pytest.mark.skipif(
     not WHISPER.is_dir() or packaged_dir("whisper-tiny.en-ct2") is None, reason="Whisper tiny.en is not installed"

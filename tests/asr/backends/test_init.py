@@ -54,7 +54,7 @@ def test_a_backend_gets_what_it_takes(toy):
 
 
 def test_unknown_backend():
-    with pytest.raises(UserError, match="--asr kaldi: unknown; choose one of faster_whisper, hf, pocketsphinx, ref"):
+    with pytest.raises(UserError, match="--asr kaldi: unknown; choose one of faster_whisper, hf, espnet, pocketsphinx"):
         build_backend("kaldi")
 
 
