@@ -1,6 +1,7 @@
 """Print one line per capability of the Python environment; exit with status 1 if a required one is missing."""
 
 import contextlib
+import ctypes
 import importlib
 import importlib.metadata
 import io
@@ -73,6 +74,25 @@ def _encoder(name: str) -> Callable[[], str]:
     return probe
 
 
+def _pocketsphinx() -> str:
+    try:
+        import pocketsphinx
+
+        pocketsphinx.Decoder(loglevel="FATAL")
+    except ModuleNotFoundError:
+        remedy = "pip install --no-deps pocketsphinx==5.1.1, which compiles it"
+        raise RuntimeError(f"no wheel for Python {platform.python_version()}: {remedy}") from None
+    return importlib.metadata.version("pocketsphinx")
+
+
+def _espeak() -> str:
+    import espeakng_loader
+
+    library = espeakng_loader.load_library()
+    library.espeak_Info.restype = ctypes.c_char_p
+    return f"espeak-ng {library.espeak_Info(None).decode()}"
+
+
 def _linters() -> str:
     # As programs: they are called by name, and neither can be imported usefully.
     here = os.path.dirname(sys.executable)  # noqa: PTH120  (must not follow the venv's link to the system's Python)
@@ -124,6 +144,8 @@ CHECKS = (
     module("pytest"),
     Check("linters", _linters),
     Check("espnet2 ASR and CLS", _espnet_recognition, required=False),
+    Check("PocketSphinx", _pocketsphinx, required=False),
+    Check("speech synthesis", _espeak, required=False),
     Check("GPU", _gpu, required=False),
     Check("Slurm", _slurm, required=False),
 )

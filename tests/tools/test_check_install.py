@@ -66,4 +66,12 @@ def test_only_required_capabilities_count(check_install, capsys):
 def test_names_every_promised_capability(check_install):
     names = {check.name for check in check_install.CHECKS}
     assert {"torch", "torchaudio", "espnet2 training", "offline ASR", "offline speech encoder"} <= names
-    assert {"offline text encoder", "linters", "GPU"} <= names
+    assert {"offline text encoder", "linters", "GPU", "PocketSphinx", "speech synthesis"} <= names
+
+
+def test_pocketsphinx_without_a_wheel(check_install, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    assert check_install.report([check for check in check_install.CHECKS if check.name == "PocketSphinx"])
+    shown = capsys.readouterr().out
+    assert shown.startswith("[ ] PocketSphinx             no wheel for Python 3.")
+    assert shown.endswith("pip install --no-deps pocketsphinx==5.1.1, which compiles it\n")
