@@ -8,7 +8,8 @@ from espnet2.train.dataset import DATA_TYPES
 
 from m4ser.data.features import load_features, read_feats_scp
 from m4ser.errors import UserError
-from m4ser.text import IGNORE, TextProcessor
+from m4ser.objectives.ctc import letters
+from m4ser.text import IGNORE, TextProcessor, reference_words
 
 
 class FeatureList(dict):
@@ -31,12 +32,15 @@ class SERPreprocessor:
     """One utterance as read from its files -> arrays for the model.
 
     Not ESPnet's AbsPreprocessor: importing that one loads phonemizers which try to download data.
-    ``speech`` stays; ``text`` (a line of stage 3's ``edits``) becomes piece ids with labels; ``emotion`` its index.
+    ``speech`` stays; ``text`` (a line of stage 3's ``edits``) becomes piece ids with labels, and with
+    ``with_reference`` the letters of what was really said; ``emotion`` its index.
     """
 
-    def __init__(self, labels: list[str], text: TextProcessor | None, with_edits: bool = False):
+    def __init__(
+        self, labels: list[str], text: TextProcessor | None, with_edits: bool = False, with_reference: bool = False
+    ):
         self.index = {label: np.array([i], dtype=np.int64) for i, label in enumerate(labels)}
-        self.text, self.with_edits = text, with_edits
+        self.text, self.with_edits, self.with_reference = text, with_edits, with_reference
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
         """Return arrays by name; shapes as in :class:`m4ser.text.EncodedText`."""
@@ -54,6 +58,8 @@ class SERPreprocessor:
             arrays["text"] = encoded.ids
             if self.with_edits:
                 arrays |= {name: getattr(encoded, name) for name in ("word_index", "tags", "slots", "corrections")}
+        if "text" in data and self.with_reference:
+            arrays["letters"] = letters(reference_words(data["text"]))
         return arrays
 
 

@@ -9,6 +9,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
 from m4ser.fusion.base import Fusion
+from m4ser.fusion.late import AveragedExperts
 from m4ser.objectives.aec import ErrorCorrection
 from m4ser.objectives.base import Objective, Targets, Tools
 from m4ser.representations import Representations, length_mask
@@ -47,10 +48,10 @@ class SERModel(AbsESPnetModel):
         self.labels = list(labels)
         self.speech_encoder, self.text_encoder, self.fusion = speech_encoder, text_encoder, fusion
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(fusion.output_size, len(labels))
+        self.classifier = fusion.build_classifier(len(labels))
         self.objectives = nn.ModuleDict(objectives or {})
         self.weights = dict(weights or {})
-        self.tools = tools or Tools()
+        self.tools = (tools or Tools())._replace(represent=self.represent, encode_speech=self.encode_speech)
         self.label_smoothing = label_smoothing
         weight = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weight, persistent=False)
@@ -65,12 +66,16 @@ class SERModel(AbsESPnetModel):
         """Encoder inputs (B, ...) with lengths (B,) -> what the fusion returns."""
         states: list[Tensor | None] = [None] * 4
         if self.speech_encoder is not None:
-            states[0], lengths, _ = self.speech_encoder(speech, speech_lengths)
-            states[1] = length_mask(lengths, states[0].shape[1])
+            states[:2] = self.encode_speech(speech, speech_lengths)
         if self.text_encoder is not None:
             states[2], lengths, _ = self.text_encoder(text, text_lengths)
             states[3] = length_mask(lengths, states[2].shape[1])
         return self.fusion(*states)
+
+    def encode_speech(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Speech input (B, T, ...) with lengths (B,) -> states (B, M, D) and their mask (B, M)."""
+        states, lengths, _ = self.speech_encoder(speech, speech_lengths)
+        return states, length_mask(lengths, states.shape[1])
 
     def logits(self, reps: Representations) -> Tensor:
         """Scores of the emotion classes (B, E)."""
@@ -107,13 +112,22 @@ class SERModel(AbsESPnetModel):
         return self.represent(**{name: batch[name] for name in names if name in batch})
 
     def _targets(self, emotion: Tensor, batch: dict[str, Any]) -> Targets:
-        names = ("word_index", "tags", "slots", "corrections")
+        names = ("word_index", "tags", "slots", "corrections", "speech", "speech_lengths", "text_lengths", "letters")
         return Targets(emotion, batch.get("text"), **{name: batch.get(name) for name in names})
 
+    def _emotion_loss(self, reps: Representations, logits: Tensor, emotion: Tensor) -> Tensor:
+        """Cross-entropy of the answer; experts whose answers are averaged are each trained by themselves."""
+        scores = [logits]
+        if isinstance(self.classifier, AveragedExperts):
+            scores = self.classifier.experts(self.dropout(reps.utterance))
+        losses = [
+            nn.functional.cross_entropy(each.float(), emotion, self.class_weights, label_smoothing=self.label_smoothing)
+            for each in scores
+        ]
+        return torch.stack(losses).mean()
+
     def _loss(self, reps: Representations, logits: Tensor, targets: Targets) -> dict[str, Any]:
-        emotion_loss = nn.functional.cross_entropy(
-            logits.float(), targets.emotion, self.class_weights, label_smoothing=self.label_smoothing
-        )
+        emotion_loss = self._emotion_loss(reps, logits, targets.emotion)
         loss = emotion_loss
         stats = {
             "loss_emotion": emotion_loss.detach(),

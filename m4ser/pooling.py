@@ -18,6 +18,19 @@ class MeanPooling(nn.Module):
         return masked_mean(x, mask)
 
 
+class MaxPooling(nn.Module):
+    """Largest value over time of every dimension; zeros for a row without valid positions."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.output_size = size
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) -> (B, D)."""
+        largest = x.masked_fill(~mask.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
+        return largest.masked_fill(~mask.any(1, keepdim=True), 0.0)
+
+
 class StatisticsPooling(nn.Module):
     """Mean and standard deviation over time: how much a feature moves matters for emotion."""
 
@@ -47,11 +60,11 @@ class AttentivePooling(nn.Module):
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)
 
 
-POOLINGS = {"mean": MeanPooling, "statistics": StatisticsPooling, "attentive": AttentivePooling}
+POOLINGS = {"mean": MeanPooling, "max": MaxPooling, "statistics": StatisticsPooling, "attentive": AttentivePooling}
 
 
 def build_pooling(name: str, size: int) -> nn.Module:
-    """Return the pooling called ``mean``, ``statistics`` or ``attentive``.
+    """Return the pooling called ``mean``, ``max``, ``statistics`` or ``attentive``.
 
     Raises: ValueError for another name.
     """

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from m4ser.asr.alignment import CHANGE, DELETE, KEEP
+from m4ser.asr.alignment import CHANGE, DELETE, KEEP, apply_edits, from_line
 from m4ser.pretrained import resolve
 
 TAGS = (DELETE, KEEP, CHANGE)  # order of the classes of error detection
@@ -42,6 +42,11 @@ class EncodedText:
     corrections: np.ndarray  # (C, P), pieces of the missing words then [SEP], padded with IGNORE
 
 
+def reference_words(line: str) -> list[str]:
+    """Words of the reference transcript from one line of stage 3's ``edits``: the hypothesis with its errors mended."""
+    return apply_edits(*from_line(line))
+
+
 class TextProcessor:
     """Tokenizer of a Hugging Face text encoder plus the dummy tokens.
 
@@ -61,6 +66,8 @@ class TextProcessor:
         self.max_correction = max_correction
         self.start, self.end = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         self.padding = self.tokenizer.pad_token_id
+        mask, unknown = self.tokenizer.mask_token_id, self.tokenizer.unk_token_id
+        self.mask = unknown if mask is None else mask
         self._dummies = self._dummy_ids()
         self._pieces = lru_cache(maxsize=100_000)(self._word_pieces)
 

@@ -23,3 +23,7 @@ class Fusion(nn.Module, ABC):
         self, speech: Tensor | None, speech_mask: Tensor | None, text: Tensor | None, text_mask: Tensor | None
     ) -> Representations:
         """(B, M, D_S), (B, M), (B, N, D_T), (B, N) -> Representations. Masks are True on valid positions."""
+
+    def build_classifier(self, num_classes: int) -> nn.Module:
+        """From the utterance vector (B, U) to scores of the classes (B, E): one linear layer."""
+        return nn.Linear(self.output_size, num_classes)

@@ -18,6 +18,10 @@ class Targets(NamedTuple):
     tags: Tensor | None = None  # (B, N), index into m4ser.text.TAGS, -1 where there is none
     slots: Tensor | None = None  # (B, C), positions of CHANGE in the pieces, -1 padded
     corrections: Tensor | None = None  # (B, C, P), pieces of the missing words, -1 padded
+    speech: Tensor | None = None  # (B, T, ...), input of the speech encoder
+    speech_lengths: Tensor | None = None  # (B,)
+    text_lengths: Tensor | None = None  # (B,)
+    letters: Tensor | None = None  # (B, L), letters of the reference, see m4ser.objectives.ctc, -1 padded
 
 
 class Sizes(NamedTuple):
@@ -27,6 +31,8 @@ class Sizes(NamedTuple):
     text_size: int  # D of the text encoder
     utterance_size: int  # U
     num_classes: int
+    speech_size: int = 0  # D of the speech encoder
+    speech_input: tuple[int, int] | None = None  # layers and size of each in a frame of precomputed features
 
 
 class Tools(NamedTuple):
@@ -37,6 +43,9 @@ class Tools(NamedTuple):
     start: int = 0  # piece that starts a correction
     end: int = 0  # piece that ends it
     words: Callable[[list[int]], list[str]] | None = None  # pieces -> words
+    mask: int = 0  # piece that stands for a hidden one
+    represent: Callable[..., Representations] | None = None  # encoder inputs by name -> representations
+    encode_speech: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None  # input, lengths -> states, mask
 
 
 class Loss(NamedTuple):
@@ -53,7 +62,9 @@ class Objective(nn.Module, ABC):
     The loss is always a finite tensor connected to the graph, also when a batch has nothing to learn from.
     """
 
-    needs_edits = False
+    needs_edits = False  # labels of recognition errors on the pieces
+    needs_reference = False  # letters of the reference transcript
+    needs_speech = False  # the speech encoder or its input
 
     @abstractmethod
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
