@@ -90,16 +90,19 @@ def decode_share(
     waiting: list[str] = []
 
     def decode_waiting(name: str) -> None:
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         audio = [load_16k(*sets[name].audio(utt)) for utt in waiting] if backend.needs_audio else []
         hypotheses = backend.transcribe_batch(audio, waiting)
-        result = found.setdefault(name, {"hypotheses": {}, "audio_seconds": 0.0, "seconds": 0.0})
+        result = found.setdefault(name, {"hypotheses": {}, "audio_seconds": 0.0, "seconds": 0.0, "cpu_seconds": 0.0})
         for utt, hypothesis in zip(waiting, hypotheses, strict=True):
             result["hypotheses"][utt] = [hypothesis.text, hypothesis.confidence, hypothesis.untreated]
         result["audio_seconds"] += sum(map(len, audio)) / RATE
         result["seconds"] += time.perf_counter() - start
+        result["cpu_seconds"] += time.process_time() - cpu_start
         waiting.clear()
 
+    if backend.batch_size > 1:  # like with like: only windows of one length are decoded together
+        share = sorted(share, key=lambda item: (item[0], _samples(sets[item[0]], item[1])))
     previous = ""
     for name, utt in track(share, "recognise"):
         if waiting and (name != previous or len(waiting) == backend.batch_size):
@@ -116,7 +119,7 @@ def join(out: Path, found: Sequence[dict[str, Any]], args: argparse.Namespace) -
     """Write the lists of one set; `text` comes last."""
     hypotheses = {utt: values for part in found for utt, values in part["hypotheses"].items()}
     loops = {utt: untreated for utt, (_, _, untreated) in sorted(hypotheses.items()) if untreated is not None}
-    audio, seconds = (sum(part[key] for part in found) for key in ("audio_seconds", "seconds"))
+    audio, seconds, cpu = (sum(part[key] for part in found) for key in ("audio_seconds", "seconds", "cpu_seconds"))
     (out / "text").unlink(missing_ok=True)
     write_json(
         out / "decode.json",
@@ -127,7 +130,10 @@ def join(out: Path, found: Sequence[dict[str, Any]], args: argparse.Namespace) -
             "utterances": len(hypotheses),
             "audio_seconds": round(audio, 2),
             "job_seconds": round(seconds, 2),
+            "cpu_seconds": round(cpu, 2),
+            # Of one job; the second is what it takes on a machine that does nothing else.
             "real_time_factor": round(seconds / audio, 4) if audio else None,
+            "cpu_real_time_factor": round(cpu / audio, 4) if audio else None,
             "empty_hypotheses": sum(not text for text, _, _ in hypotheses.values()),
             "looping_hypotheses": len(loops),
             "loop_rule": RULE,
@@ -136,8 +142,12 @@ def join(out: Path, found: Sequence[dict[str, Any]], args: argparse.Namespace) -
     )
     write_scp(out / "confidence", {utt: f"{confidence:.4f}" for utt, (_, confidence, _) in hypotheses.items()})
     write_scp(out / "text", {utt: text for utt, (text, _, _) in hypotheses.items()})
-    speed = f", {seconds / audio:.3f} s of one job for each second of audio" if audio else ""
+    speed = f"; real-time factor of a job {seconds / audio:.3f}, of the processor {cpu / audio:.3f}" if audio else ""
     print(f"{out}: text of {len(hypotheses)} utterances{speed}")
+
+
+def _samples(data: DataDir, utt: str) -> int:
+    return int(data.maps.get("utt2num_samples", {}).get(utt, 0))
 
 
 def _references(sets: dict[str, DataDir]) -> dict[str, str]:

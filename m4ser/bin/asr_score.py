@@ -13,6 +13,12 @@ from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
 from m4ser.files import read_json, write_json
 
+# What decode.json tells of the recogniser and goes into wer.json too.
+FROM_DECODING = (
+    *("asr", "model", "settings", "audio_seconds", "real_time_factor", "cpu_real_time_factor"),
+    *("looping_hypotheses", "loop_rule"),
+)
+
 
 def get_parser() -> argparse.ArgumentParser:
     """Command line of the step."""
@@ -50,7 +56,8 @@ def score(data: DataDir, folder: Path, normalise: str) -> dict[str, Any]:
     result = wer.report(data.maps["text"], hypotheses, normalise, data.maps.get("utt2emo"), data.maps["utt2spk"])
     decoding = folder / "decode.json"
     if decoding.is_file():
-        result |= {key: read_json(decoding)[key] for key in ("looping_hypotheses", "loop_rule")}
+        made = read_json(decoding)
+        result |= {key: made[key] for key in FROM_DECODING if key in made}
     return result
 
 

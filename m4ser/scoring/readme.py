@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from m4ser.asr import table as recognisers
 from m4ser.errors import UserError
 from m4ser.scoring import comparison, report
 
@@ -18,8 +19,13 @@ def _comparison(result: dict[str, Any]) -> str:
 
 
 def block(result: dict[str, Any]) -> str:
-    """The table of a `metrics.json` or `comparison.json`, and which code version made it."""
-    text = {"metrics": report.summary, "comparison": _comparison}.get(result.get("kind"))
+    """The table of a `metrics.json`, `comparison.json` or the like, and which code version made it."""
+    kinds = {
+        "metrics": report.summary,
+        "comparison": _comparison,
+        recognisers.KIND: recognisers.markdown,
+    }
+    text = kinds.get(result.get("kind"))
     if text is None:
         raise UserError("the file given with --from is not a metrics.json or comparison.json; give one of these")
     made_by = result["made_by"]

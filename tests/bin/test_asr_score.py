@@ -17,7 +17,9 @@ def corpus(tmp_path):
     write_scp(audio / "utt2spk", {"s1-a": "s1", "s1-b": "s1", "s2-a": "s2"})
     write_scp(audio / "utt2emo", {"s1-a": "sad", "s1-b": "angry", "s2-a": "angry"})
     write_scp(asr / "text", {"s1-a": "I'm here.", "s1-b": "Go on now!", "s2-a": ""})
-    write_json(asr / "decode.json", {"looping_hypotheses": 4, "loop_rule": "the rule"})
+    write_json(
+        asr / "decode.json", {"asr": "x", "real_time_factor": 0.2, "looping_hypotheses": 4, "loop_rule": "the rule"}
+    )
     return tmp_path
 
 
@@ -34,6 +36,7 @@ def test_report(corpus, capsys):
     assert found["by_speaker"]["s2"]["normalised"]["wer"] == 1
     assert found["empty_hypotheses"] == 1
     assert found["looping_hypotheses"] == 4 and found["loop_rule"] == "the rule"
+    assert found["asr"] == "x" and found["real_time_factor"] == 0.2
     assert "all: WER 28.6 % (sub 14.3, del 14.3, ins 0.0) with the english normaliser" in capsys.readouterr().out
 
 

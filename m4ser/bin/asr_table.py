@@ -1,0 +1,38 @@
+"""Compare recognisers of one corpus: word error rates, kinds of errors, speed, as Markdown and JSON."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from m4ser import cli
+from m4ser.asr.table import collect, markdown
+from m4ser.errors import UserError
+from m4ser.files import write_json
+from m4ser.scoring.report import write_markdown
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--asr-dir", type=Path, nargs="+", required=True, help="folders dump/asr/<asr>, scored")
+    parser.add_argument("--names", nargs="+", default=[], help="names of the rows (default: those of the folders)")
+    parser.add_argument("--sets", type=cli.words, default=[], help="sets, e.g. 'test' (default: all there)")
+    parser.add_argument("--out", type=Path, default=Path("exp/asr"), help="writes OUT.md and OUT.json")
+    return parser
+
+
+@cli.command
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    if args.names and len(args.names) != len(args.asr_dir):
+        raise UserError(f"--names: {len(args.names)} names for {len(args.asr_dir)} folders; give one for each")
+    result = collect(args.asr_dir, args.sets, args.names)
+    table = markdown(result)
+    write_markdown(args.out.with_name(f"{args.out.name}.md"), table)
+    write_json(args.out.with_name(f"{args.out.name}.json"), result)
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
