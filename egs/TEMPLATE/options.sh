@@ -10,10 +10,11 @@
 # and calls `parse_options FILE "$@"`. The line sets the default and is the documentation: `--help` lists all of them.
 # An option is typed --stop-stage 5, --stop_stage 5 or --stop-stage=5; a later one overrides an earlier one.
 # The type is int or number (either may be empty where the default is), ints (a list), bool (true or false),
-# one|two|three, path (see below) or text.
+# one|two|three, path (see below), recipes (a list of folders of other recipes) or text.
 #
 # Options in such a block of the file ./$own_options, if that variable is set, are known too: their default is empty,
-# and they end up in the array own_words as `--name value`, files among them (type path) in own_files as well.
+# and they end up in the array own_words as `--name value`, files among them (type path) in own_files as well, and of
+# other recipes the files that tell when their data has changed.
 #
 # A bare `--` among the words separates what a recipe's run.sh sets from what its user typed after it. Relative paths
 # are those of the recipe's folder; a typed one that exists where the user is, in $OLDPWD, means that one.
@@ -140,8 +141,26 @@ parse_options() {
         [ -n "$value" ] || continue
         # shellcheck disable=SC2034  # for the caller
         own_words+=("--${name//_/-}" "$value")
-        # shellcheck disable=SC2034
-        [ "${types[$name]}" != path ] || [ ! -f "$value" ] || own_files+=("$value")
+        case ${types[$name]} in
+            path) [ ! -f "$value" ] || own_files+=("$value") ;;
+            recipes) for word in $value; do recipe_files "${word#*=}"; done ;;
+            *) ;;
+        esac
+    done
+}
+
+# recipe_files FOLDER: adds what tells when the data of another recipe has changed to own_files. FOLDER is the recipe's
+# or one of its data folders, here or next to this recipe.
+recipe_files() {
+    local folder=$1 data=data file
+    [ -d "$folder" ] || folder=../$folder
+    if [ -f "$folder/folds.json" ]; then
+        data=$(basename "$folder")
+        folder=$(dirname "$folder")
+    fi
+    for file in "$folder/$data/folds.json" "$folder/dump${data#data}/audio/.done"; do
+        # shellcheck disable=SC2034  # for the caller
+        [ ! -f "$file" ] || own_files+=("$file")
     done
 }
 

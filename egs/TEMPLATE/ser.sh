@@ -16,6 +16,7 @@ stop_stage=5                      # [int] last stage to run
 force=false                       # [bool] run the asked stages again even if they are done
 corpus=                           # [text] name of the corpus: its variable in db.sh; default: the recipe's folder
 corpus_dir=                       # [path] folder of the corpus in its official layout; default: from db.sh
+join_dumps=false                  # [bool] stages 1 and 2 take what the corpora's own recipes have made (egs/cross_corpus)
 download=false                    # [bool] fetch the corpus first, to --corpus-dir or else the recipe's folder downloads
 prepare_args=                     # [text] further options of local/prepare.py, quoted as one word
 data=data                         # [text] folder of the data directories
@@ -70,6 +71,8 @@ parse_options "${BASH_SOURCE[0]}" "$@"
 name_shape='^([A-Za-z0-9][A-Za-z0-9._+=-]*)?$'
 [[ $tag =~ $name_shape ]] || option_fail "--tag '$tag': only letters, digits and . _ + = - are allowed"
 [[ $asr_tag =~ $name_shape ]] || option_fail "--asr-tag '$asr_tag': only letters, digits and . _ + = - are allowed"
+! $join_dumps || [ "$skip_bad_audio$min_duration$max_duration" = false ] ||
+    option_fail "recordings cannot be left out here; do so in the corpora's own recipes"
 seeds=${seeds//,/ } folds=${folds//,/ }
 
 # shellcheck source=path.sh
@@ -170,9 +173,25 @@ finish() {
 split() {
     local name=$1 folder=$2
     shift 2
+    if $join_dumps; then
+        python -m m4ser.bin.join_dumps --data "$data" --dump "$dump" --out "$folder"
+        return
+    fi
     "${launcher[@]}" --name "$name" --max-jobs-run "$nj" "JOB=1:$nj" "$folder/log/$name.JOB.log" \
         python -m "$@" --nj "$nj" --job JOB
     python -m "$@" --nj "$nj" --merge
+}
+
+# joined FOLDER: sets `origins`, arguments of `begin` for a step that takes what other recipes have made
+joined() {
+    local markers marker
+    origins=()
+    ! $join_dumps || [ ! -f "$data/folds.json" ] || {
+        markers=$(python -m m4ser.bin.join_dumps --data "$data" --dump "$dump" --out "$1" --markers true)
+        while IFS= read -r marker; do
+            [ -z "$marker" ] || origins+=(--input "$marker")
+        done <<<"$markers"
+    }
 }
 
 # runs NAME COUNT COMMAND...: one job for each fold and seed
@@ -228,7 +247,8 @@ stage_1() {
     local -a limits=()
     [ -z "$min_duration" ] || limits+=(--min-duration "$min_duration")
     [ -z "$max_duration" ] || limits+=(--max-duration "$max_duration")
-    begin 1 "16 kHz audio" "$audio_dir" "" --need "$data/folds.json=0" --clean true \
+    joined "$audio_dir"
+    begin 1 "16 kHz audio" "$audio_dir" "" "${origins[@]}" --need "$data/folds.json=0" --clean true \
         --option "skip-bad-audio=$skip_bad_audio" --option "min-duration=$min_duration" \
         --option "max-duration=$max_duration" --input "$data/@set" --output "$audio_dir/@set/wav.scp"
     if [ "$todo" = run ]; then
@@ -237,7 +257,8 @@ stage_1() {
         finish "$audio_dir" ""
     fi
     [ "$speech_encoder" != none ] || return 0
-    begin 1 "features of $speech_encoder" "$feats_dir" "" --need "$data/folds.json=0" --clean true \
+    joined "$feats_dir"
+    begin 1 "features of $speech_encoder" "$feats_dir" "" "${origins[@]}" --need "$data/folds.json=0" --clean true \
         --after "$audio_dir:=1" --option "speech-encoder=$speech_encoder" --option "feats-layers=$feats_layers" \
         --option "feats-pool=$feats_pool" --output "$feats_dir/@set/feats.scp"
     if [ "$todo" = run ]; then
@@ -252,7 +273,8 @@ stage_2() {
         not_needed="not needed with --text-source $text_source"
         return 0
     fi
-    begin 2 "speech recognition with $asr $asr_model" "$asr_dir" "" --need "$data/folds.json=0" --clean true \
+    joined "$asr_dir"
+    begin 2 "speech recognition with $asr $asr_model" "$asr_dir" "" "${origins[@]}" --need "$data/folds.json=0" --clean true \
         --after "$audio_dir:=1" --option "asr=$asr" --option "asr-model=$asr_model" --option "asr-conf=$asr_conf" \
         --output "$asr_dir/@set/text"
     if [ "$todo" = run ]; then

@@ -1,12 +1,17 @@
-"""Score one experiment: `exp/<tag>/metrics.json`, `RESULTS.md` and figures from its prediction files."""
+"""Score one experiment: `exp/<tag>/metrics.json`, `RESULTS.md` and figures from its prediction files.
+
+Of crossed corpora the result is a table of what was trained on by what was tested, in `matrix.csv` as well.
+"""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from m4ser.cli import command, words
-from m4ser.files import write_json
-from m4ser.scoring import figures, report
+from m4ser.errors import UserError
+from m4ser.files import atomic_write, write_json
+from m4ser.scoring import figures, matrix, report
 from m4ser.scoring.bootstrap import RESAMPLES
 from m4ser.scoring.comparison import pair
 from m4ser.scoring.experiment import Corpus, collect
@@ -37,6 +42,12 @@ def main(cmd: list[str] | None = None) -> None:
     def note(line: str) -> None:
         print(f"note: {line}", file=sys.stderr)
 
+    if corpus.folds.trained_on:
+        if args.baseline or args.partition != "test":
+            raise UserError("--baseline, --partition: crossed corpora are scored on test, without comparison")
+        result = matrix.evaluate(args.exp, corpus, args.seeds, args.folds, args.asr_dir, note, args.resamples)
+        write_matrix(args.exp, result)
+        return
     experiment = collect(args.exp, corpus, args.partition, args.seeds, args.folds, note)
     comparison = None
     if args.baseline:
@@ -50,6 +61,19 @@ def main(cmd: list[str] | None = None) -> None:
     write_json(numbers, metrics)
     print(report.summary(metrics))
     print(f"Table: {results}\nNumbers: {numbers}\nFigures: {' '.join(str(args.exp / name) for name in drawn)}")
+
+
+def write_matrix(exp: Path, result: dict[str, Any]) -> None:
+    """Write the table of crossed corpora."""
+    matrix.draw(result, exp / "matrix.png")
+    report.write_markdown(exp / "RESULTS.md", matrix.markdown(result, "matrix.png"))
+    with atomic_write(exp / "matrix.csv") as file:
+        file.write(matrix.comma_separated(result))
+    write_json(exp / "metrics.json", result)
+    print(matrix.summary(result))
+    print(
+        "Written: " + " ".join(str(exp / name) for name in ("RESULTS.md", "metrics.json", "matrix.csv", "matrix.png"))
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from m4ser.errors import UserError
 from m4ser.files import read_json, write_json
@@ -30,6 +31,10 @@ class Folds:
     description has to say so, and results carry the protocol's name. `dev_speaker_disjoint` is false where dev has to
     be taken from the training speakers because there are too few of them (TESS has two): test speakers are new to the
     model all the same, only the choice of the epoch is made on known voices.
+
+    `trained_on` and `corpora` are for corpora that are crossed (:mod:`m4ser.data.crossing`): `{fold: what it trains
+    on}`, and what is known of each set's corpus. Utterances are then tested in several folds, and the result is a
+    table of what was trained on by what was tested.
     """
 
     protocol: str
@@ -39,6 +44,8 @@ class Folds:
     folds: dict[str, Fold] = field(default_factory=dict)
     speaker_disjoint: bool = True
     dev_speaker_disjoint: bool = True
+    trained_on: dict[str, str] = field(default_factory=dict)
+    corpora: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | Path, utt2spk: Mapping[str, str] | None = None) -> "Folds":
@@ -63,7 +70,8 @@ class Folds:
 
     def write(self, path: str | Path) -> None:
         """Write `folds.json` atomically."""
-        write_json(path, asdict(self))
+        value = asdict(self)
+        write_json(path, {key: value[key] for key in value if value[key] or key not in ("trained_on", "corpora")})
 
     def check(self, utt2spk: Mapping[str, str], path: str | Path = "folds.json") -> None:
         """Assert that every fold is usable and honest.

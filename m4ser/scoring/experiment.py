@@ -110,11 +110,12 @@ def _runs(path: Path, partition: str) -> dict[tuple[str, str], Path]:
     return found
 
 
-def _number(name: str) -> tuple:
+def sort_key(name: str) -> tuple:
+    """Numbers by value, before other names."""
     return (0, int(name), "") if name.isdigit() else (1, 0, name)
 
 
-def _read_run(path: Path) -> dict[str, Any]:
+def read_run(path: Path) -> dict[str, Any]:
     """What the training stage says of itself; nothing in it is obligatory."""
     try:
         return read_json(path) if path.exists() else {}
@@ -122,7 +123,7 @@ def _read_run(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is damaged; run stage 4 again") from None
 
 
-def _check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:
+def check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:
     """An experiment belongs to one protocol and label set; numbers of two must never meet."""
     for key, ours in (("protocol", corpus.folds.protocol), ("labels", corpus.folds.labels)):
         theirs = run.get(key, ours)
@@ -134,7 +135,8 @@ def _check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:
             )
 
 
-def _check_references(path: Path, predictions: Predictions, corpus: Corpus) -> None:
+def check_references(path: Path, predictions: Predictions, corpus: Corpus) -> None:
+    """Labels and speakers of a prediction file are those of the corpus."""
     for utt, speaker, ref in zip(predictions.utts, predictions.speakers, predictions.ref, strict=True):
         if corpus.emotion.get(utt) != predictions.labels[ref]:
             raise UserError(
@@ -168,8 +170,10 @@ def collect(
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path}: no such folder; run stage 4 first, or correct --exp")
-    run = _read_run(path / "run.json")
-    _check_run(path, run, corpus)
+    if corpus.folds.trained_on:
+        raise UserError(f"{path}: crossed corpora have a table each (RESULTS.md); they are not compared here")
+    run = read_run(path / "run.json")
+    check_run(path, run, corpus)
     found = _runs(path, partition)
     if not found:
         raise UserError(f"{path}: has no fold*/seed*/predictions_{partition}.tsv; run the inference of stage 5 first")
@@ -177,11 +181,11 @@ def collect(
     if unknown := [fold for fold in wanted if fold not in corpus.folds.folds]:
         raise UserError(f"{corpus.path / 'folds.json'}: has no fold {unknown[0]}; correct --folds")
     found_seeds = {seed for seed, _ in found}
-    used = sorted({str(seed) for seed in seeds or run.get("seeds") or found_seeds}, key=_number)
+    used = sorted({str(seed) for seed in seeds or run.get("seeds") or found_seeds}, key=sort_key)
     missing = [(seed, fold) for seed in used for fold in wanted if (seed, fold) not in found]
     for seed, fold in missing:
         note(f"{path}/fold{fold}/seed{seed}: no predictions_{partition}.tsv; run stages 4 and 5 for it")
-    for seed in sorted(found_seeds - set(used), key=_number):
+    for seed in sorted(found_seeds - set(used), key=sort_key):
         note(f"{path}: seed {seed} is there but not asked for and not used")
     if len(missing) == len(used) * len(wanted):
         raise UserError(f"{path}: no predictions for the seeds and folds asked for; run stages 4 and 5 for them")
@@ -216,7 +220,7 @@ def collect(
             file = found[seed, name]
             where = np.flatnonzero(folds_array == name)
             predictions = read_predictions(file, labels, [items[i] for i in where])
-            _check_references(file, predictions, corpus)
+            check_references(file, predictions, corpus)
             order = {utt: i for i, utt in enumerate(predictions.utts)}
             source = [order[items[i]] for i in where]
             hyp[s, where] = predictions.hyp[source]

@@ -11,7 +11,7 @@ from typing import Any
 
 from m4ser.asr import table as recognisers
 from m4ser.errors import UserError
-from m4ser.scoring import comparison, report
+from m4ser.scoring import comparison, matrix, report
 
 
 def _comparison(result: dict[str, Any]) -> str:
@@ -23,6 +23,7 @@ def block(result: dict[str, Any]) -> str:
     kinds = {
         "metrics": report.summary,
         "comparison": _comparison,
+        "matrix": matrix.summary,
         recognisers.KIND: recognisers.markdown,
     }
     text = kinds.get(result.get("kind"))

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Several prepared corpora as one: classes that they share, folds named after what they train on.
+
+Every corpus becomes a data set of its own with unique ids (`ravdess-Actor01-...`), its name as domain (`utt2domain`)
+and the audio that its own recipe has left in its dump.
+"""
+
+import argparse
+from pathlib import Path
+
+from m4ser import cli
+from m4ser.data import layout, recipe
+from m4ser.data.crossing import JOIN, classes_of, cross, read_label_map, read_source
+from m4ser.data.datadir import Utterance
+from m4ser.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this recipe."""
+    parser.add_argument("--corpora", type=cli.words, default=[], help="recipes or their data folders, [NAME=]FOLDER")
+    parser.add_argument("--train", type=cli.words, help="what to train on, A+B for both together (default: each)")
+    parser.add_argument("--test", type=cli.words, help="corpora to test on (default: all)")
+    parser.add_argument("--joint", type=cli.boolean, default=False, help="true: train on all corpora together, too")
+    parser.add_argument("--label-map", type=Path, help="table with the columns corpus, label, class")
+    parser.add_argument("--texts", type=cli.words, default=[], help="NAME=FOLDER of dump/asr, or NAME=ref")
+
+
+def protocol(args: argparse.Namespace) -> recipe.Protocol:
+    """Read the corpora; classes and folds come from them."""
+    if not args.corpora:
+        raise UserError('which corpora? give --corpora "ravdess crema_d", recipes that have been run to stage 2')
+    label_map = read_label_map(args.label_map) if args.label_map else {}
+    texts = {name: text for name, _, text in (word.partition("=") for word in args.texts)}
+    args.sources = [read_source(word, args.corpus_dir, label_map, texts) for word in args.corpora]
+    names = [source.name for source in args.sources]
+    if twice := [name for index, name in enumerate(names) if name in names[:index]]:
+        raise UserError(f"--corpora: two corpora are named {twice[0]}; name one of them as NAME=FOLDER")
+    if unknown := sorted({*texts, *(corpus for corpus, _ in label_map)} - set(names)):
+        raise UserError(f"--texts, --label-map: there is no corpus {unknown[0]}; --corpora has {', '.join(names)}")
+    for source in args.sources:
+        kinds = ", ".join(f"{label} {count}" for label, count in sorted(source.left_out.items()))
+        layout.note(source.left_out.total(), f"utterances of {source.name} have none of the classes: {kinds}")
+        layout.note(source.skipped, f"recordings of {source.name} were left out by its own stage 1")
+    classes = classes_of(args.sources)
+    if len(classes) < 2:
+        raise UserError("--corpora: have fewer than two classes in common; map their labels with --label-map")
+    train = args.train or names
+    if args.joint:
+        train = [*train, JOIN.join(dict.fromkeys(JOIN.join(train).split(JOIN)))]
+    train = list(dict.fromkeys(train))
+    return recipe.Protocol(classes, lambda found: cross(args.sources, train, args.test or names))
+
+
+def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
+    """Everything that has a class."""
+    return [utt for source in args.sources for utt in source.utterances.values()]
+
+
+if __name__ == "__main__":
+    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__)

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Train on some prepared corpora, test on others: ./run.sh --corpora "ravdess crema_d mini" (README.md)
+# shellcheck disable=SC2034  # the options are read by ser.sh
+set -euo pipefail
+# --- options
+corpora=    # [recipes] folders of recipes that have been run to stage 2, e.g. "ravdess ../esd/data_zh"
+train=      # [text] what to train on, one model family each, A+B for both together; default: each corpus
+test=       # [text] corpora to test on; default: all
+joint=      # [bool] train on all corpora together, too; default: false
+label_map=  # [path] table with the columns corpus, label, class, for labels that are not known or to be mapped otherwise
+texts=      # [text] text other than that of --asr, e.g. "emodb=ref esd_zh=NAME": NAME is a folder of its dump/asr
+# --- end of options
+CDPATH='' cd -- "$(dirname -- "$0")"
+exec ../TEMPLATE/ser.sh --corpus cross_corpus --corpus-dir .. --join-dumps true -- "$@"
