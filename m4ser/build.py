@@ -86,17 +86,17 @@ def construct(kind: Callable, conf: dict[str, Any], option: str, **given: Any) -
         raise UserError(f"{option}: {error}") from None
 
 
-def text_model(args: argparse.Namespace) -> str:
-    """Name of the pretrained text encoder in a configuration."""
-    default = inspect.signature(HuggingFaceTextEncoder).parameters["model"].default
-    return args.text_encoder_conf.get("model", default)
+def encoder_model(args: argparse.Namespace, choices: ClassChoices) -> str | None:
+    """Name of an encoder's pretrained model in a configuration, None where the encoder is trained from scratch."""
+    parameter = inspect.signature(choices.get_class(getattr(args, choices.name))).parameters.get("model")
+    return parameter and getattr(args, f"{choices.name}_conf").get("model", parameter.default)
 
 
 def build_text_processor(args: argparse.Namespace) -> TextProcessor | None:
     """Tokenizer and dummy tokens, None for a fusion without text."""
     if not fusion_choices.get_class(args.fusion).uses_text:
         return None
-    name = args.tokenizer or text_model(args)
+    name = args.tokenizer or encoder_model(args, text_encoder_choices)
     given = {"name": name, "pretrained_dir": args.pretrained_dir}
     known = ("dummy_tokens", "max_pieces", "max_correction")
     if unknown := sorted(set(args.text_conf) - set(known)):

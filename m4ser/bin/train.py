@@ -22,7 +22,7 @@ from m4ser.cli import boolean, command, words
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
 from m4ser.errors import UserError
-from m4ser.experiment import NO_TEXT, Run, choose_folds, parse_task, read_maps, runs, write_plan
+from m4ser.experiment import NO_TEXT, Run, choose_folds, parse_task, read_maps, runs, task_class, write_plan
 from m4ser.files import atomic_directory, atomic_path, read_json, write_json
 from m4ser.frontend import describe
 from m4ser.history import HISTORY, read_history
@@ -46,7 +46,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=words, default=["1"], help="random seeds (default: 1)")
     parser.add_argument("--text-source", default="asr", choices=["asr", "ref", NO_TEXT], help="(default: asr)")
     parser.add_argument("--text-encoder", default="", help="name or folder, overrides text_encoder_conf: model")
-    parser.add_argument("--speech-encoder", default="", help="name of the encoder that made --feats, for the results")
+    parser.add_argument(
+        "--speech-encoder",
+        default="",
+        help="with --feats: name of the encoder that made them; else overrides speech_encoder_conf: model",
+    )
     parser.add_argument("--asr-tag", default="", help="name of the recogniser, for the results")
     parser.add_argument("--pretrained-dir", default="", help="where pretrained folders are looked for first")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs for this job (default: 0)")
@@ -77,10 +81,10 @@ def plan(args: argparse.Namespace, folds: Folds) -> int:
         "tag": Path(args.exp).name,
         "protocol": folds.protocol,
         "labels": folds.labels,
-        "fusion": task.fusion,
+        "fusion": task.fusion if task.task == "ser" else task.task,
         "objectives": {name: conf or {} for name, conf in task.objectives.items()},
-        "speech_encoder": args.speech_encoder if needs(task, "speech") else NO_TEXT,
-        "text_encoder": _text_model(args, task) if needs(task, "text") else NO_TEXT,
+        "speech_encoder": _encoder(args, task, "speech"),
+        "text_encoder": _encoder(args, task, "text"),
         "text_source": args.text_source if needs(task, "text") else NO_TEXT,
         "asr": args.asr_tag if needs(task, "text") and args.text_source == "asr" else NO_TEXT,
         "pipeline": pipeline(args, task, folds),
@@ -109,14 +113,24 @@ def _seeds(args: argparse.Namespace) -> list[int]:
 
 def _settings(task: argparse.Namespace) -> dict[str, Any]:
     """What the configuration says, as plain JSON: changed settings under an old tag are noticed by it."""
-    left_out = ("config", "output_dir", "ngpu", "version", "required")
+    left_out = ("config", "output_dir", "ngpu", "version", "required", "task")
     return json.loads(json.dumps({k: v for k, v in vars(task).items() if k not in left_out}, default=str))
 
 
-def _text_model(args: argparse.Namespace, task: argparse.Namespace) -> str:
-    from m4ser.build import text_model
+def _encoder(args: argparse.Namespace, task: argparse.Namespace, modality: str) -> str:
+    """What the results call the encoder: its pretrained model, or its kind where it is trained from scratch."""
+    from m4ser.build import encoder_model, speech_encoder_choices, text_encoder_choices
 
-    return args.text_encoder or text_model(task)
+    if not needs(task, modality):
+        return NO_TEXT
+    choices = speech_encoder_choices if modality == "speech" else text_encoder_choices
+    given, kind = getattr(args, choices.name), getattr(task, choices.name)
+    if kind == "precomputed":
+        return given
+    pretrained = encoder_model(task, choices)
+    if given and not pretrained:
+        raise UserError(f"--{modality}-encoder {given}: {kind} in {args.config} is trained from scratch; leave it out")
+    return given or pretrained or kind
 
 
 def needs(task: argparse.Namespace, modality: str) -> bool:
@@ -124,6 +138,16 @@ def needs(task: argparse.Namespace, modality: str) -> bool:
     from m4ser.build import fusion_choices
 
     return getattr(fusion_choices.get_class(task.fusion), f"uses_{modality}")
+
+
+def needs_reference(task: argparse.Namespace) -> bool:
+    """Whether training, though not inference, reads the reference transcripts that stage 3 has aligned."""
+    from m4ser.build import OBJECTIVES
+
+    objectives = [OBJECTIVES[name] for name in task.objectives if name in OBJECTIVES]
+    return any(part.needs_reference for part in objectives) or getattr(
+        task_class(task.task), "needs_reference", False
+    )
 
 
 def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:
@@ -137,6 +161,8 @@ def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:
             f"{args.config}: fusion {task.fusion} needs text, but --text-source is none; "
             "choose a configuration with fusion: speech"
         )
+    if needs_reference(task) and args.text_source == NO_TEXT:
+        raise UserError(f"{args.config}: is trained with reference transcripts; use --text-source asr or ref")
     if needs(task, "speech") and task.speech_encoder == "precomputed" and not args.feats:
         raise UserError(f"{args.config}: speech_encoder precomputed needs --feats, the features of stage 1")
 
@@ -152,7 +178,7 @@ def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds,
         else:
             maps["wav.scp"] = read_maps(args.audio, sets, "wav.scp", stage=1)
             lengths = read_maps(args.audio, sets, "utt2num_samples", stage=1)
-    if needs(task, "text"):
+    if needs(task, "text") or needs_reference(task):
         maps["edits"] = read_maps(args.text, sets, "edits", stage=3)
         if not needs(task, "speech"):
             lengths = {utt: str(len(json.loads(line)["words"]) + 1) for utt, line in maps["edits"].items()}
@@ -201,8 +227,9 @@ def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Fold
         for option, key in (("input_size", "dim"), ("frame_rate", "frame_rate")):
             options += ["--speech_encoder_conf", f"{option}={info[key]}"]
         options += ["--speech_encoder_conf", f"num_layers={len(info['layers'])}"]
-    if args.text_encoder and needs(task, "text"):
-        options += ["--text_encoder_conf", f"model={args.text_encoder}"]
+    for modality, given in (("speech", args.speech_encoder), ("text", args.text_encoder)):
+        if given and needs(task, modality) and getattr(task, f"{modality}_encoder") != "precomputed":
+            options += [f"--{modality}_encoder_conf", f"model={given}"]
     if args.pretrained_dir:
         options += ["--pretrained_dir", args.pretrained_dir]
     if task.model_conf.get("class_weights") == "balanced":
@@ -234,9 +261,7 @@ def train(args: argparse.Namespace, folds: Folds, run: Run) -> None:
     if args.ngpu > 1:
         _launch(options, args.ngpu, run)
     else:
-        from m4ser.task import SERTask
-
-        SERTask.main(cmd=options)
+        task_class(task.task).main(cmd=options)
     finish(run.folder, task, time.monotonic() - started, args.keep_snapshots)
 
 
