@@ -61,11 +61,25 @@ def test_leave_one_session_out(official):
     assert folds.protocol == "iemocap-4-leave-one-session-out"
     parts = {name: [{utt[:6] for utt in part} for part in (f.train, f.dev, f.test)] for name, f in folds.folds.items()}
     assert list(parts) == ["1", "2", "3", "4", "5"]
+    # Of each training session but one both speakers train; of the next one after the test session one is dev.
     assert parts["5"] == [
-        {f"Ses0{session}{letter}" for session in (2, 3, 4) for letter in "FM"},
-        {"Ses01F", "Ses01M"},
+        {f"Ses0{session}{letter}" for session in (2, 3, 4) for letter in "FM"} | {"Ses01M"},
+        {"Ses01F"},
         {"Ses05F", "Ses05M"},
     ]
+    assert [min(dev) for _, dev, _ in parts.values()] == ["Ses02F", "Ses03M", "Ses04F", "Ses05M", "Ses01F"]
+
+
+def test_a_whole_session_as_dev(official):
+    official.prepare("--allow-partial", "true", "--dev", "session")
+    folds = official.folds()
+    assert folds.protocol == "iemocap-4-leave-one-session-out-dev-session"
+    fold = folds.folds["5"]
+    assert [sorted({utt[:6] for utt in part}) for part in (fold.test, fold.dev)] == [
+        ["Ses05F", "Ses05M"],
+        ["Ses01F", "Ses01M"],
+    ]
+    assert len({utt[:6] for utt in fold.train}) == 6
 
 
 def test_other_classes_and_folds(official):

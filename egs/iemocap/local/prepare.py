@@ -4,7 +4,7 @@
 Official layout: IEMOCAP_full_release/Session1/{dialog/EmoEvaluation, dialog/transcriptions, sentences/wav} to Session5.
 
 Classes: 4 (angry, happy with excited, neutral, sad: 5531 utterances), 4-no-exc (excited left out) or 6. Folds: by
-session (5) or by speaker (10); speakers of the following session select the model.
+session (5) or by speaker (10); one speaker of the following session selects the model, or both of them.
 """
 
 import argparse
@@ -64,36 +64,36 @@ def _session(folder: Path, classes: dict[str, str]) -> Iterator[Utterance]:
 
 
 def folds(found: list[Utterance], args: argparse.Namespace) -> Folds:
-    """Leave one session or one speaker out."""
-    sessions = sorted({utt.extra["utt2session"] for utt in found})
-    letters = ("FM",) if args.folds == "session" else ("F", "M")
-    test, dev = (
-        [[session + letter for letter in part] for session in order for part in letters]
-        for order in (sessions, sessions[1:] + sessions[:1])
-    )
-    dev_groups = {str(number): group for number, group in enumerate(dev, 1)}
-    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, test, dev_groups)
-    description = f"IEMOCAP, classes {args.classes}, leave one {args.folds} out, dev speakers from the next session"
-    return Folds(f"iemocap-{args.classes}-leave-one-{args.folds}-out", description, folds=made)
+    """Leave one session or one speaker out; women and men take turns as dev speakers."""
+    sessions, test, dev = sorted({utt.extra["utt2session"] for utt in found}), [], {}
+    for index, (session, following) in enumerate(zip(sessions, sessions[1:] + sessions[:1], strict=True)):
+        for testers in ("FM",) if args.folds == "session" else ("F", "M"):
+            one = testers if len(testers) == 1 else "FM"[index % 2]
+            test.append([session + letter for letter in testers])
+            dev[str(len(test))] = [following + letter for letter in ("FM" if args.dev == "session" else one)]
+    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, test, dev)
+    description = f"IEMOCAP, classes {args.classes}, leave one {args.folds} out, dev: one {args.dev}, next in turn"
+    name = f"iemocap-{args.classes}-leave-one-{args.folds}-out" + "-dev-session" * (args.dev == "session")
+    return Folds(name, description, folds=made)
 
 
 def protocol(args: argparse.Namespace) -> recipe.Protocol:
     """Labels, folds and expected counts of the chosen options."""
     classes = CLASSES[args.classes]
-    labels = sorted(set(classes.values()))
     expected = {
         "utterances": sum(COUNTS[code] for code in classes),
         "speakers": 10,
         "utt2session": {f"Ses0{n}": count for n, count in enumerate(PER_SESSION.get(args.classes, ()), 1)},
         "utt2category": {code: COUNTS[code] for code in classes},
     }
-    return recipe.Protocol(labels, lambda found: folds(found, args), expected)
+    return recipe.Protocol(sorted(set(classes.values())), lambda found: folds(found, args), expected)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which classes, which folds."""
+    """Classes and folds."""
     parser.add_argument("--classes", choices=list(CLASSES), default="4", help="which emotions (default: 4)")
     parser.add_argument("--folds", choices=["session", "speaker"], default="session", help="what tests in turn")
+    parser.add_argument("--dev", choices=["speaker", "session"], default="speaker", help="who selects the model")
 
 
 if __name__ == "__main__":
