@@ -138,6 +138,42 @@ def test_logged_loss_survives_gradient_accumulation(tiny_bert):
     assert output["stats"]["loss"].item() == before
 
 
+def test_accumulated_gradients_are_those_of_the_larger_batch(tiny_bert):
+    model = build(tiny_bert, objectives={}).eval()
+    texts = (("i was so happy", ""), ("we are sad", ""), ("so glad", ""), ("bad", ""))
+    both, (first, second) = (
+        batch(tiny_bert, texts, (6, 9, 4, 7)),
+        (
+            batch(tiny_bert, texts[:2], (6, 9)),
+            batch(tiny_bert, texts[2:], (4, 7)),
+        ),
+    )
+    speech = torch.cat(
+        [torch.nn.functional.pad(b["speech"], (0, 0, 0, 9 - b["speech"].shape[1])) for b in (first, second)]
+    )
+    both["speech"] = speech  # the same random frames
+    for part in (first, second):
+        (model(**part)["loss"] / 2).backward()
+    accumulated = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    model(**both)["loss"].backward()
+    for name, gradient in accumulated.items():
+        torch.testing.assert_close(dict(model.named_parameters())[name].grad, gradient, atol=1e-6, rtol=1e-4)
+
+
+def test_mixed_precision_stays_close_and_finite(tiny_bert):
+    """As under ``use_amp``: losses in float32, gradients finite, everything near full precision."""
+    model = build(tiny_bert).eval()
+    data = batch(tiny_bert)
+    full = model(**data)["loss"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(**data)
+    output["loss"].backward()
+    assert output["loss"].dtype == torch.float32
+    assert output["loss"].item() == pytest.approx(full.item(), rel=0.05)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

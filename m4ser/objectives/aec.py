@@ -52,17 +52,20 @@ class ErrorCorrection(Objective):
         self.tied_output = tied_output
 
     def decode(self, pieces: Tensor, state: Tensor, memory: Tensor, memory_mask: Tensor, tools: Tools) -> Tensor:
-        """Scores of the next piece after each of ``pieces``.
+        """What the decoder knows after each of ``pieces``.
 
-        (K, T) previous pieces, (K, D) state of each CHANGE, (K, N, D) text states, (K, N) -> (K, T, V).
+        (K, T) previous pieces, (K, D) state of each CHANGE, (K, N, D) text states, (K, N) -> (K, T, D).
         """
         previous = tools.embed(pieces)
         steps = pieces.shape[1]
         z = torch.cat([previous, state.unsqueeze(1).expand(-1, steps, -1)], dim=-1)
         causal = torch.ones(steps, steps, dtype=torch.bool, device=pieces.device).triu(1)
-        hidden = self.decoder(
+        return self.decoder(
             self.input(self.input_dropout(z)), memory, tgt_mask=causal, memory_key_padding_mask=~memory_mask
         )
+
+    def score(self, hidden: Tensor, tools: Tools) -> Tensor:
+        """Scores of the next piece: (..., D) -> (..., V). The costly part: ask for needed positions only."""
         if self.tied_output:
             return nn.functional.linear(hidden, tools.word_embeddings(), self.output_bias)
         return self.output(hidden)
@@ -77,8 +80,9 @@ class ErrorCorrection(Objective):
         start = wanted.new_full((len(row), 1), tools.start)
         previous = torch.cat([start, wanted[:, :-1].clamp(min=0)], dim=1)
         state = reps.text[row, targets.slots[row, column]]
-        scores = self.decode(previous, state, reps.text[row], reps.text_mask[row], tools)
-        loss = nn.functional.cross_entropy(scores.float().flatten(0, 1), wanted.flatten(), ignore_index=IGNORE)
+        hidden = self.decode(previous, state, reps.text[row], reps.text_mask[row], tools)
+        written = wanted != IGNORE
+        loss = nn.functional.cross_entropy(self.score(hidden[written], tools).float(), wanted[written])
         return Loss(loss, {"loss_aec": loss.detach()})
 
     @torch.no_grad()
@@ -86,8 +90,8 @@ class ErrorCorrection(Objective):
         """Best piece after best piece until the end piece or ``steps``: a list of K lists of pieces."""
         pieces = torch.full((len(state), 1), tools.start, dtype=torch.long, device=state.device)
         for _ in range(steps):
-            best = self.decode(pieces, state, memory, memory_mask, tools)[:, -1].argmax(-1, keepdim=True)
-            pieces = torch.cat([pieces, best], dim=1)
+            hidden = self.decode(pieces, state, memory, memory_mask, tools)[:, -1]
+            pieces = torch.cat([pieces, self.score(hidden, tools).argmax(-1, keepdim=True)], dim=1)
             if (pieces == tools.end).any(1).all():
                 break
         rows = pieces[:, 1:].tolist()
