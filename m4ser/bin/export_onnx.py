@@ -1,0 +1,37 @@
+"""Write the model as an ONNX graph; it is compared with PyTorch before it is kept."""
+
+import argparse
+from pathlib import Path
+
+from m4ser.cli import command
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("model", help="experiment, run, archive, unpacked archive or hub id")
+    parser.add_argument("--out", type=Path, default=Path("model.onnx"), help="file to write (default: model.onnx)")
+    parser.add_argument("--fold", help="fold of the model (default: the first)")
+    parser.add_argument("--seed", type=int, help="its seed (default: the first)")
+    parser.add_argument("--int8", action="store_true", help="weights of matrix products as 8-bit integers")
+    parser.add_argument("--head", action="store_true", help="fusion and classifier only, from the encoders' states")
+    return parser
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    from m4ser.onnx_graph import export
+    from m4ser.stored import open_model
+
+    with open_model(args.model, args.fold, args.seed) as stored:
+        made = export(stored.folder, args.out, args.int8, args.head)
+    print(
+        f"{args.out}: {made['bytes'] / 1e6:.1f} MB, inputs {', '.join(made['inputs'])}; "
+        f"logits differ from PyTorch's by at most {made['difference']:.1e} on random input"
+    )
+
+
+if __name__ == "__main__":
+    main()

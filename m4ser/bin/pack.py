@@ -1,0 +1,46 @@
+"""Pack a trained model with everything that prediction needs into one archive (stage 6)."""
+
+import argparse
+from pathlib import Path
+
+from m4ser.cli import boolean, command
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("model", type=Path, help="experiment exp/<tag>, or one of its runs exp/<tag>/fold1/seed1")
+    parser.add_argument("--out", type=Path, help="archive to write (default: exp/<tag>/<tag>.m4ser.zip)")
+    parser.add_argument("--fold", help="fold of the model to pack (default: the first)")
+    parser.add_argument("--seed", type=int, help="its seed (default: the first)")
+    parser.add_argument(
+        "--include",
+        choices=["auto", "all", "none"],
+        default="auto",
+        help="pretrained speech encoder and recogniser: all go into the archive, none (they are named), or auto: those "
+        "that are not on the model hub (default: auto)",
+    )
+    parser.add_argument("--onnx", type=boolean, default=False, help="add the ONNX graph (default: false)")
+    parser.add_argument("--pretrained-dir", help="where local copies of models are looked for first")
+    return parser
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    from m4ser.packing import ENDING, pack
+    from m4ser.stored import find_model
+
+    stored = find_model(args.model, args.fold, args.seed)
+    tag = stored.about.get("tag", stored.folder.name)
+    archive = args.out or stored.folder.parents[1] / f"{tag}{ENDING}"
+    made = pack(stored, archive, args.include, args.onnx, args.pretrained_dir)
+    print(f"{archive}: fold {stored.fold}, seed {stored.seed}, {archive.stat().st_size / 1e6:.1f} MB")
+    for name, file in made["files"].items():
+        if file["size"] > 1e6:
+            print(f"  {name}: {file['size'] / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
