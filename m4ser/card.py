@@ -59,10 +59,10 @@ def model_card(about: dict[str, Any]) -> str:
         "## Limits",
         "",
         f"It chooses among the {len(labels)} labels above for every recording, also where none of them fits. It was",
-        f"tested on the protocol `{training.get('protocol', 'unknown')}` only: other speakers, microphones and languages,",
-        "and spontaneous speech instead of acted speech, will give other results. An emotion that somebody expresses is",
-        "not what they feel; do not decide about people by it. The terms of the training corpus and of the pretrained",
-        "models hold for this model too.",
+        f"tested on the protocol `{training.get('protocol', 'unknown')}` only: with other speakers, microphones and",
+        "languages, and with spontaneous instead of acted speech, results will be others. An emotion that somebody",
+        "expresses is not what they feel; do not decide about people by it. The terms of the training corpus and of the",
+        "pretrained models hold for this model too.",
         "",
     ]
     return "\n".join(lines)
