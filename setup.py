@@ -19,6 +19,9 @@ RUNTIME = [
     "loralib",
     "matplotlib",
     "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
     "pyyaml",
     "rapidfuzz",
     "safetensors",
@@ -58,6 +61,10 @@ setup(
     install_requires=RUNTIME,
     extras_require={"espnet": ESPNET + ESPNET_TASKS, "test": TEST},
     entry_points={
-        "console_scripts": ["m4ser-local = m4ser.launch.local:main", "m4ser-slurm = m4ser.launch.slurm:main"]
+        "console_scripts": [
+            "m4ser = m4ser.bin.m4ser:main",
+            "m4ser-local = m4ser.launch.local:main",
+            "m4ser-slurm = m4ser.launch.slurm:main",
+        ]
     },
 )

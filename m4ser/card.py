@@ -60,8 +60,8 @@ def model_card(about: dict[str, Any]) -> str:
         "",
         f"It chooses among the {len(labels)} labels above for every recording, also where none of them fits. It was",
         f"tested on the protocol `{training.get('protocol', 'unknown')}` only: with other speakers, microphones and",
-        "languages, and with spontaneous instead of acted speech, results will be others. An emotion that somebody",
-        "expresses is not what they feel; do not decide about people by it. The terms of the training corpus and of the",
+        "languages, and with spontaneous instead of acted speech, results will be others. An emotion that is expressed",
+        "is not one that is felt; do not decide about people by it. The terms of the training corpus and of the",
         "pretrained models hold for this model too.",
         "",
     ]

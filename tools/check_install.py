@@ -137,6 +137,7 @@ CHECKS = (
     module("rapidfuzz"),
     module("jiwer"),
     module("loralib"),
+    module("onnxscript"),
     module("m4ser"),
     Check("offline ASR", _asr),
     Check("offline speech encoder", _encoder("offline:whisper-tiny.en")),
