@@ -1,6 +1,7 @@
 """The folder of one experiment: ``exp/<tag>/run.json`` and one run per fold and seed."""
 
 import argparse
+import importlib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,13 @@ from m4ser.files import read_json, write_json
 
 PLAN = "run.json"
 NO_TEXT = "none"
+# What a configuration can be for, by its key `task`: module and class, imported when asked for.
+TASKS = {
+    "ser": ("m4ser.task", "SERTask"),
+    "espnet_cls": ("m4ser.baselines.espnet_cls", "ClassificationBaseline"),
+    "espnet_asr": ("m4ser.baselines.espnet_asr", "FirstTokenBaseline"),
+    "linear": ("m4ser.baselines.linear", "LinearBaseline"),
+}
 
 
 @dataclass(frozen=True)
@@ -59,10 +67,20 @@ def _refuse_numbers_as_text(value: Any, where: str) -> None:
 
 def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
     """ESPnet's arguments of a configuration file and extra options (one shell-quoted string)."""
-    from m4ser.task import SERTask
+    task = task_class(read_config(config).get("task", "ser"), str(config))
+    return task.get_parser().parse_args(["--config", str(config), *shlex.split(extra)])
 
-    read_config(config)
-    return SERTask.get_parser().parse_args(["--config", str(config), *shlex.split(extra)])
+
+def task_class(name: str, where: str = "task") -> Any:
+    """The class behind a name of :data:`TASKS`.
+
+    Raises:
+        UserError: there is no such task; ``where`` is the file that names it.
+    """
+    if name not in TASKS:
+        raise UserError(f"{where}: unknown task {name!r}; known are {', '.join(TASKS)}")
+    module, kind = TASKS[name]
+    return getattr(importlib.import_module(module), kind)
 
 
 def choose_folds(folds: Folds, asked: list[str]) -> list[str]:

@@ -1,21 +1,27 @@
-"""ESPnet-style entry of the task, for :mod:`espnet2.bin.launch`: all options are those of SERTask."""
+"""ESPnet-style entry of a task, for :mod:`espnet2.bin.launch`: all options are those of the task.
+
+The task is the one that the file behind ``--config`` is for (see m4ser.experiment.TASKS).
+"""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from m4ser.cli import command
-from m4ser.task import SERTask
+from m4ser.experiment import read_config, task_class
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Options of ESPnet's trainer and of the task."""
-    return SERTask.get_parser()
+    """Options of ESPnet's trainer and of SERTask; other tasks have their own."""
+    return task_class("ser").get_parser()
 
 
 @command
 def main(cmd: Sequence[str] | None = None) -> None:
     """Command line entry."""
-    SERTask.main(cmd=cmd)
+    words = sys.argv[1:] if cmd is None else list(cmd)
+    config = words[words.index("--config") + 1] if "--config" in words[:-1] else None
+    task_class(read_config(config).get("task", "ser") if config else "ser").main(cmd=words)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from m4ser.encoders.backbones import Backbone, load_backbone
+from m4ser.encoders.opensmile import PREFIX, OpenSmileFunctionals
 
 
 class FrozenEncoder:
@@ -32,10 +33,12 @@ class FrozenEncoder:
         return torch.cat(states, dim=1).numpy()
 
 
-def load_frozen(name: str, pretrained_dir: str | Path | None = None) -> FrozenEncoder:
-    """Load an encoder by name, local folder or hub id (see :mod:`m4ser.pretrained`).
+def load_frozen(name: str, pretrained_dir: str | Path | None = None) -> FrozenEncoder | OpenSmileFunctionals:
+    """Load an encoder by name, local folder or hub id (see :mod:`m4ser.pretrained`), or openSMILE's functionals.
 
     Raises:
         UserError: it is not there, incomplete, or of a type that is not a speech encoder.
     """
+    if name.startswith(PREFIX):
+        return OpenSmileFunctionals(name.removeprefix(PREFIX))
     return FrozenEncoder(load_backbone(name, pretrained_dir))
