@@ -11,7 +11,7 @@ from typing import Any
 
 from m4ser.asr import table as recognisers
 from m4ser.errors import UserError
-from m4ser.scoring import comparison, matrix, report
+from m4ser.scoring import comparison, learned, matrix, report
 
 
 def _comparison(result: dict[str, Any]) -> str:
@@ -24,6 +24,7 @@ def block(result: dict[str, Any]) -> str:
         "metrics": report.summary,
         "comparison": _comparison,
         "matrix": matrix.summary,
+        learned.KIND: learned.markdown,
         recognisers.KIND: recognisers.markdown,
     }
     text = kinds.get(result.get("kind"))

@@ -1,0 +1,38 @@
+"""What the objectives of several experiments learned on the dev set: one table as Markdown and JSON."""
+
+import argparse
+from pathlib import Path
+
+from m4ser.cli import command
+from m4ser.errors import UserError
+from m4ser.files import write_json
+from m4ser.scoring import learned, report
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--exp", type=Path, nargs="+", required=True, help="folders exp/<tag>, one row each")
+    parser.add_argument("--names", nargs="+", default=[], help="names of the rows, as many as --exp")
+    parser.add_argument("--out", type=Path, default=Path("exp/objectives"), help="writes OUT.md and OUT.json")
+    return parser
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    if args.names and len(args.names) != len(args.exp):
+        raise UserError(f"--names has {len(args.names)} names for {len(args.exp)} folders; give one for each")
+    result = learned.collect(args.exp, args.names)
+    if not result["rows"]:
+        print("no experiment has objectives: no table of what they learned")
+        return
+    text = learned.markdown(result)
+    report.write_markdown(args.out.with_name(f"{args.out.name}.md"), text)
+    write_json(args.out.with_name(f"{args.out.name}.json"), result)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What the objectives learned, on the dev set at the chosen epoch: one row for each experiment that has objectives.
+
+The numbers are the readable metrics of :mod:`m4ser.objectives`, from the ``history.json`` of every run: F1 of error
+detection, word error rate of the hypotheses before and after correction, how well the discriminator tells the
+modality-specific states apart and how undecided it is about the invariant ones, similarity within and across classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from m4ser.errors import UserError
+from m4ser.files import read_json
+from m4ser.history import HISTORY
+from m4ser.scoring import tables
+
+KIND = "learned"
+METRICS = (
+    *("aed_f1_keep", "aed_f1_delete", "aed_f1_change", "wer_asr", "wer_aec", "aec_exact"),
+    *("disc_acc_speech", "disc_acc_text", "disc_invariant", "cosine_same_class", "cosine_other_class"),
+)
+
+
+def collect(folders: Sequence[Path], names: Sequence[str] = ()) -> dict[str, Any]:
+    """Mean and standard deviation over the runs (folds x seeds) of every experiment; those without objectives left out.
+
+    ``wer_reduction`` is (before - after) / before, each rate averaged over the runs first.
+
+    Raises:
+        UserError: an experiment has no finished run.
+    """
+    rows = []
+    for number, folder in enumerate(folders):
+        found = sorted(folder.glob(f"fold*/seed*/{HISTORY}"))
+        if not found:
+            raise UserError(f"{folder}: no fold*/seed*/{HISTORY}; run stage 4 (training) first")
+        chosen = [_chosen(read_json(path)) for path in found]
+        known = [name for name in METRICS if all(name in metrics for metrics in chosen)]
+        if not known:
+            continue
+        values = {name: [metrics[name] for metrics in chosen] for name in known}
+        row: dict[str, Any] = {"name": names[number] if names else folder.name, "runs": len(found)}
+        row["mean"] = {name: float(np.mean(v)) for name, v in values.items()}
+        row["sd"] = {name: float(np.std(v, ddof=1)) for name, v in values.items()} if len(found) > 1 else {}
+        if row["mean"].get("wer_asr"):
+            row["wer_reduction"] = 1.0 - row["mean"]["wer_aec"] / row["mean"]["wer_asr"]
+        rows.append(row)
+    return {"kind": KIND, "rows": rows}
+
+
+def _chosen(history: Mapping[str, Any]) -> Mapping[str, float]:
+    """Dev metrics of the epoch that was chosen."""
+    return history["epochs"][str(history["best_epoch"])]["valid"]
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """Rates, accuracies and F1 in per cent, mean ± standard deviation over runs; cosines as they are."""
+    header = (
+        *("dev set", "AED F1 keep", "AED F1 delete", "AED F1 change", "WER of ASR", "WER after AEC", "relative change"),
+        *("exact corrections", "D right on speech", "D right on text", "D on invariant", "cosine same class"),
+        "cosine other class",
+    )
+    lines = []
+    for row in result["rows"]:
+        mean, sd = row["mean"], row["sd"]
+        cells = [tables.plus_minus(mean.get(name), sd.get(name)) for name in METRICS[:9]]
+        reduction = row.get("wer_reduction")
+        cells.insert(5, tables.NOTHING if reduction is None else tables.signed(-reduction))
+        cells += [f"{mean[name]:.2f}" if name in mean else tables.NOTHING for name in METRICS[9:]]
+        lines.append([row["name"], *cells])
+    note = "Mean ± standard deviation over folds and seeds, at the epoch chosen by dev score.\n"
+    return f"{tables.table(header, lines)}\n{note}" if lines else ""
