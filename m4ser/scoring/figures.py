@@ -18,6 +18,7 @@ import numpy as np
 from m4ser.files import atomic_path
 from m4ser.scoring.metrics import NAMES
 
+plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
 COLOURS = {"wa": "#4477aa", "ua": "#ee6677"}  # Paul Tol's bright scheme, distinct for colour-blind readers
 GREY = "#777777"
 # Of classes: told apart on white and on black; every class has a marker of its own as well.
@@ -77,6 +78,7 @@ def svg(name: str, function: Callable[..., plt.Figure], *args: Any) -> str:
     content = re.sub(r' id="(?:figure|axes|patch|line2d|text|legend|matplotlib|xtick|ytick)[^"]*"', "", content)
     content = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", content)
     content = re.sub(r"font: ([^;\"']*?[\d.]+px)[^;\"]*", r"font: \1 sans-serif", content)
+    content = re.sub(r' (?:d|x|y)="[^"]*"', lambda place: re.sub(r"(\.\d\d)\d+", r"\1", place[0]), content)
     width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', content).groups()
     content = re.sub(r"<svg [^>]*>", f'<svg viewBox="0 0 {width} {height}" role="img">', content, count=1)
     return content.replace(INK, "currentColor").replace("xlink:href", "href")
@@ -189,29 +191,37 @@ def per_speaker(metrics: dict[str, Any], speakers: dict[str, dict[str, Any]]) ->
     return figure
 
 
-def training(metrics: dict[str, Any], histories: list[dict[str, Any]]) -> plt.Figure:
-    """Curves over epochs: mean of the runs, shaded from the lowest to the highest; dots: the epochs chosen."""
-    panels = {
-        title: curves
-        for title, curves in CURVES.items()
-        if any(name in (phases.get(phase) or {}) for h in histories for phases in h["epochs"].values()
-               for phase, name, _ in curves)
-    }  # fmt: skip
-    rows = -(-len(panels) // 2)
-    figure, grid = plt.subplots(rows, 2, figsize=(7, 0.5 + 2.4 * rows), layout="constrained", squeeze=False)
+def training_panels(histories: list[dict[str, Any]]) -> list[str]:
+    """Titles in ``CURVES`` of which these runs have numbers."""
+    kept = {
+        (phase, name)
+        for history in histories
+        for phases in history["epochs"].values()
+        for phase, stats in phases.items()
+        for name in stats
+    }
+    return [title for title, curves in CURVES.items() if any(curve[:2] in kept for curve in curves)]
+
+
+def training(metrics: dict[str, Any], histories: list[dict[str, Any]], panels: list[str] | None = None) -> plt.Figure:
+    """Curves over epochs: mean of the runs, shaded from the lowest to the highest; dots: each run's best epoch."""
+    panels = training_panels(histories) if panels is None else panels
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    size = (0.2 + 3.5 * columns, 0.3 + 2.4 * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
-    for axes, (title, curves) in zip(grid.flat, panels.items(), strict=False):
+    for axes, title in zip(grid.flat, panels, strict=False):
         scale = 100 if "%" in title else 1
-        for (phase, name, label), colour in zip(curves, PALETTE, strict=False):
+        for (phase, name, label), colour in zip(CURVES[title], PALETTE, strict=False):
             _curve(axes, histories, phase, name, scale, colour, label)
         axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(fontsize=7, frameon=False)
-    for axes in grid[-1]:
         axes.set_xlabel("epoch", fontsize=8)
+        axes.legend(fontsize=7, frameon=False)
     figure.suptitle(_title(metrics), fontsize=10)
     return figure
 
@@ -232,7 +242,8 @@ def _curve(axes: plt.Axes, histories: list, phase: str, name: str, scale: float,
     if len(histories) > 1:
         low, high = ([end(by_epoch[e]) for e in epochs] for end in (min, max))
         axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
-    axes.plot(*zip(*chosen, strict=True), "o", color=colour, markersize=4) if chosen else None
+    if chosen:
+        axes.plot(*zip(*chosen, strict=True), "o", color=colour, markersize=4)
 
 
 def vector_map(metrics: dict[str, Any], chart: dict[str, Any]) -> plt.Figure:
@@ -261,14 +272,15 @@ def vector_map(metrics: dict[str, Any], chart: dict[str, Any]) -> plt.Figure:
         axes.set_title(panel["title"], fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
+        axes.spines[:].set_visible(True)
         if several:
-            axes.legend(fontsize=7, frameon=True, framealpha=0.3, loc="best")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, fontsize=8, frameon=False)
     handles = [
         plt.Line2D([], [], linestyle="", marker=MARKERS[c % len(MARKERS)], color=PALETTE[c % len(PALETTE)])
         for c in sorted(set(ref))
     ]
     names = [labels[c] for c in sorted(set(ref))]
-    figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)), fontsize=8, frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), fontsize=8, frameon=False)
     figure.suptitle(f"{_title(metrics)}; {chart['of']}", fontsize=10)
     return figure
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+
+from m4ser.bin import report_html
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = sorted(path.stem for path in (ROOT / "egs/ravdess/conf").glob("train_*.yaml"))
@@ -108,6 +111,19 @@ def test_runs_from_audio_to_a_table(toy):
     assert [line.split("] ")[1] for line in again.splitlines() if "done already" in line] == [
         f"stage {number}: done already" for number in range(6)
     ]
+
+
+def test_report_of_a_finished_run(toy):
+    report_html.main([str(toy.recipe / "exp/first")])
+    page = (toy.recipe / "exp/first/report.html").read_text(encoding="utf-8")
+    history = json.loads((toy.recipe / "exp/first/fold1/seed1/history.json").read_text())
+    assert list(history["epochs"]) == ["1", "2"]
+    for name in ("training", "vectors", "per_speaker", "confusion"):
+        assert (toy.recipe / f"exp/first/{name}.png").read_bytes().startswith(b"\x89PNG")
+    # Eight test utterances: as vectors, and as three representations each.
+    points = re.findall(r"<title>(d\S+), ([a-z-]+): (?:happy|sad)", page)
+    assert len(points) == len(set(points)) == 8 + 24
+    assert {kind for _, kind in points} == {"utterance", "speech-specific", "text-specific", "invariant"}
 
 
 def test_killed_at_every_stage_ends_with_the_same_table(toy):
