@@ -3,8 +3,8 @@
 
     python tools/benchmark_data.py [--utterances 1000000]
 
-Prints seconds of processor time and peak memory of one process on one core; fails beyond --max-seconds or --max-gb. The data directory is
-made in a temporary folder first, which does not count.
+Prints seconds of processor time and peak memory of one process on one core; fails beyond --max-seconds or --max-gb. The
+data directory is made in a temporary folder first, which does not count.
 """
 
 import argparse

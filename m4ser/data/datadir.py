@@ -16,7 +16,7 @@ BY_UTTERANCE = ("wav.scp", "text", "segments", "feats.scp")
 MAY_BE_EMPTY = ("text",)
 
 
-@dataclass
+@dataclass(slots=True)
 class Utterance:
     """One labelled utterance as a corpus parser yields it.
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ class Folds:
 
     def write(self, path: str | Path) -> None:
         """Write `folds.json` atomically."""
-        value = asdict(self)
+        value = vars(self) | {"folds": {name: vars(fold) for name, fold in self.folds.items()}}
         write_json(path, {key: value[key] for key in value if value[key] or key not in ("trained_on", "corpora")})
 
     def check(self, utt2spk: Mapping[str, str], path: str | Path = "folds.json") -> None:
