@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The robustness study: do error detection and correction pay off when the recogniser errs? Every system is trained and
+# tested with each kind of text; one table and one figure say what became of it: exp/study.md, .csv, .json, .png.
+#   ./run_study.sh --corpus-dir DIR
+# What is done already is not done again, so it can be stopped at any time; rows and systems can be added later.
+set -euo pipefail
+CDPATH='' cd -- "$(dirname -- "$0")"
+# shellcheck source=../TEMPLATE/options.sh
+. ../TEMPLATE/options.sh
+
+noisy="white20 white10 white5 white0 babble20 babble10 babble5 babble0"
+ablations="m4ser_no_aed m4ser_no_aec m4ser_no_aed_aec m4ser_no_adversarial m4ser_no_contrastive"
+# --- options
+corpus_dir=                       # [path] folder of MELD's three CSV files; default: MELD in db.sh
+conditions="reference clean $noisy pocketsphinx"  # [text] rows: reference, clean, pocketsphinx, white10, babble5 ...
+configs="text concat mf_aed_aec m4ser $ablations"  # [text] systems: names as in conf/train_NAME.yaml
+baseline=m4ser                    # [text] system that the others are compared with
+seeds="1 2 3"                     # [ints] random seeds
+train_lines=3000                  # [int] training lines, 0 for all
+dev_lines=0                       # [int] development lines, 0 for all
+test_lines=0                      # [int] test lines, 0 for all
+prepare_only=false                # [bool] make speech, features and text of all rows, train nothing
+readme=                           # [path] page to put the table in, between its markers "results study"
+run_args=                         # [text] further options of ./run.sh, in one word
+exp=exp                           # [text] folder of the experiments, one folder in it for each row
+data=data                         # [text] folder of the data directories, likewise
+dump=dump                         # [text] folder of audio, features, recognised text, likewise
+# --- end of options
+
+typed_words "$@"
+study_command="./run_study.sh${typed[*]:+ $(quote "${typed[@]}")}"
+parse_options "${BASH_SOURCE[0]}" -- "$@"
+# shellcheck source=../TEMPLATE/path.sh
+. ../TEMPLATE/path.sh
+mapfile -d '' -t more < <(python -c 'import shlex, sys
+for word in shlex.split(sys.argv[1]): print(word, end="\0")' "$run_args")
+
+folders=() names=()
+for condition in $conditions; do
+    place=clean name=$condition
+    arguments=(--train-lines "$train_lines" --dev-lines "$dev_lines" --test-lines "$test_lines")
+    case $condition in
+        reference) arguments+=(--text-source ref) name="reference text" ;;
+        clean) ;;
+        pocketsphinx) arguments+=(--asr pocketsphinx) ;;
+        *)
+            [[ $condition =~ ^(white|babble)([0-9]+)$ ]] ||
+                option_fail "--conditions: $condition is none of reference, clean, pocketsphinx, white10, babble5 ..."
+            place=$condition name="${BASH_REMATCH[1]} ${BASH_REMATCH[2]} dB"
+            arguments+=(--noise "${BASH_REMATCH[1]}" --snr "${BASH_REMATCH[2]}")
+            ;;
+    esac
+    [ -z "$corpus_dir" ] || arguments+=(--corpus-dir "$corpus_dir")
+    arguments+=(${more[@]+"${more[@]}"})
+    printf '\n=== %s\n' "$name"
+    if $prepare_only; then
+        ./run.sh --stage 0 --stop-stage 3 --data "$data/$place" --dump "$dump/$place" "${arguments[@]}"
+    else
+        ../TEMPLATE/run_ablation.sh --configs "$configs" --text-ref "" --reference "$baseline" --seeds "$seeds" \
+            --name comparison --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" \
+            --run-args "$(quote "${arguments[@]}")"
+    fi
+    folders+=("$exp/$condition")
+    names+=("$name")
+done
+! $prepare_only || exit 0
+
+export M4SER_COMMAND=$study_command
+python -m m4ser.bin.robustness --conditions "${folders[@]}" --names "${names[@]}" --out "$exp/study"
+if [ -n "$readme" ]; then
+    python -m m4ser.bin.results_block --readme "$readme" --name study --from "$exp/study.json"
+    cp "$exp/study.png" "$(dirname "$readme")/study.png"
+fi

@@ -1,0 +1,47 @@
+"""Systems under several conditions of their text: one table of scores and differences, and scores against the WER."""
+
+import argparse
+from pathlib import Path
+
+from m4ser.cli import command
+from m4ser.errors import UserError
+from m4ser.files import atomic_write, write_json
+from m4ser.scoring import figures, report, robustness
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--conditions", type=Path, nargs="+", required=True, help="folders of experiments, each with a comparison"
+    )
+    parser.add_argument("--names", nargs="+", default=[], help="names of the conditions (default: the folders')")
+    parser.add_argument(
+        "--comparison", default="comparison", help="name of the comparison in each (default: comparison)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("exp/robustness"), help="writes OUT.md, OUT.csv, OUT.json, OUT.png"
+    )
+    return parser
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    if args.names and len(args.names) != len(args.conditions):
+        raise UserError(f"--names: {len(args.names)} names for {len(args.conditions)} conditions; give one for each")
+    result = robustness.collect(args.conditions, args.names, args.comparison)
+    paths = {end: args.out.with_name(f"{args.out.name}.{end}") for end in ("md", "csv", "json", "png")}
+    figures.save(robustness.figure(result), paths["png"])
+    table = robustness.markdown(result)
+    report.write_markdown(paths["md"], f"{table}\n![scores against the word error rate]({paths['png'].name})\n")
+    with atomic_write(paths["csv"]) as file:
+        file.write(robustness.comma_separated(result))
+    write_json(paths["json"], result)
+    print(table)
+    print("Written: " + " ".join(map(str, paths.values())))
+
+
+if __name__ == "__main__":
+    main()

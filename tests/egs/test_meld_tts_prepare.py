@@ -1,0 +1,153 @@
+"""A few lines of dialogue in MELD's layout are spoken, with noise, the same in every run; and the study's script."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from m4ser.errors import UserError
+from m4ser.files import read_json
+
+pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+EMOTIONS = ("joy", "sadness")
+SPEAKERS = ("Ross", "Monica", "Mr. Treeger")
+SIZE = ("--train-lines", "10", "--dev-lines", "4", "--test-lines", "4")
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def speech():
+    spec = importlib.util.spec_from_file_location("speech", ROOT / "egs/meld_tts/local/speech.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["speech"] = module  # its functions are called in other processes, by name
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def official(official):
+    for part, count in (("train", 13), ("dev", 4), ("test", 5)):
+        said = ("Great, I’m so happy!", "Oh no. I’m so sad?")
+        lines = [f'{i},"{said[i % 2]} {i}",{SPEAKERS[i % 3]},{EMOTIONS[i % 2]},x,{i},0' for i in range(count)]
+        lines[0] = lines[0].replace("Great, I’m so happy!", "You must\x92ve \x97").replace(" 0", "")
+        official.put(
+            f"MELD.Raw/{part}_sent_emo.csv", "\r\n".join([HEADER, *lines, '99,"!",Ross,joy,positive,99,0', ""])
+        )
+    return official
+
+
+def read(data, utt):
+    return soundfile.read(data.maps["wav.scp"][utt], dtype="float32")[0]
+
+
+def test_every_line_is_spoken_in_its_speakers_voice(official, tmp_path):
+    where = ("--speech-dir", str(tmp_path / "speech"))
+    sets = official.prepare(*SIZE, *where)
+    assert {name: len(data.utts) for name, data in sets.items()} == {"dev": 4, "test": 4, "train": 10}
+    folds = official.folds()
+    assert (folds.protocol, folds.speaker_disjoint) == ("meld-tts-10-4-4", False)
+    assert "synthetic, not MELD" in folds.description
+    train = sets["train"]
+    assert set(train.maps["utt2spk"].values()) == {"Ross", "Monica", "Mr_Treeger"}
+    assert not any("_dia99_" in utt for utt in train.utts)  # a mere "!" cannot be said
+    for utt in train.utts:
+        samples = read(train, utt)
+        assert 0.7 < len(samples) / RATE < 5
+        voiced = samples[2400:-2400]
+        assert 20 * np.log10(np.sqrt(np.mean(voiced**2))) == pytest.approx(-26, abs=0.3)
+    before = {path: path.read_bytes() for path in (tmp_path / "speech").rglob("*.flac")}
+    assert len(before) == 18
+    shutil.rmtree(tmp_path / "speech/clean")
+    official.prepare(*SIZE, *where)
+    assert {path: path.read_bytes() for path in (tmp_path / "speech").rglob("*.flac")} == before
+
+
+def test_a_larger_training_part_holds_the_smaller(official, tmp_path):
+    where = ("--speech-dir", str(tmp_path / "speech"))
+    small = set(official.prepare(*SIZE, *where)["train"].utts)
+    assert small < set(official.prepare("--train-lines", "12", *SIZE[2:], *where)["train"].utts)
+
+
+def test_noise_is_the_same_at_every_level(official, tmp_path):
+    where = ("--speech-dir", str(tmp_path / "speech"))
+    clean = official.prepare(*SIZE, *where)["test"]
+    utt = clean.utts[0]
+    for kind in ("white", "babble"):
+        noise = {}
+        for snr in (0, 20):
+            noisy = official.prepare(*SIZE, *where, "--noise", kind, "--snr", str(snr))["test"]
+            noise[snr] = read(noisy, utt) - read(clean, utt)
+            speech_power = np.mean(read(clean, utt)[2400:-2400] ** 2)
+            measured = 10 * np.log10(speech_power / np.mean(noise[snr] ** 2))
+            assert measured == pytest.approx(snr, abs=0.1)
+        assert np.corrcoef(noise[0], noise[20])[0, 1] > 0.999
+
+
+def test_bad_options(official, tmp_path):
+    where = ("--speech-dir", str(tmp_path / "speech"))
+    assert "--noise and --snr: give both or none" in official.fails(*SIZE, *where, "--snr", "5")
+    assert "give both or none" in official.fails(*SIZE, *where, "--noise", "white")
+    assert "not the complete corpus" in official.fails(*where)
+    (tmp_path / "speech/clean/made_by.json").write_text('{"espeak-ng": "1.0", "version": 1}')
+    assert "has speech of another version" in official.fails(*SIZE, *where)
+    (official.corpus / "MELD.Raw/dev_sent_emo.csv").unlink()
+    assert "expected dev_sent_emo.csv, found MELD.Raw" in official.fails(*SIZE, *where)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("What?! NO -- I mean... that’s “it”!!", "what. no, i mean. that's it."),
+        ("Oh—my; (sighs) ‘Hi’!", "oh, my, sighs hi."),
+        ("It's 2:17, I-I paid $2.50", "it's 2, 17, i-i paid $2.50."),
+        ("...And?", "and."),
+        ("?!", ""),
+    ],
+)
+def test_nothing_says_how_a_line_is_meant(speech, line, said):
+    assert speech.spoken(line) == said
+    assert speech.spoken(line.upper().replace("!", "?")) == said
+
+
+def test_voices(speech):
+    assert speech.voice_of("Ross").name == "en-us+m3"
+    assert speech.voice_of("Gunther") == speech.voice_of("Gunther") != speech.voice_of("Janice")
+
+
+def test_babble_needs_other_speakers(speech, tmp_path):
+    lines = [speech.Line(f"u{i}", "Ross", "x") for i in range(9)]
+    with pytest.raises(UserError, match="--noise babble: needs 6 training lines of other speakers"):
+        speech.mix_all(tmp_path, tmp_path / "noisy", lines, lines, "babble", 5, 1)
+
+
+def test_study(official, checkout, tiny_bert):
+    """Two rows, one system, from the text to the table in a page."""
+    folder = checkout / "egs/meld_tts"
+    kept = shutil.ignore_patterns("data", "dump", "exp", "speech")
+    shutil.copytree(ROOT / "egs/meld_tts", folder, ignore=kept, dirs_exist_ok=True)
+    (checkout / "tools/activate_python.sh").write_text(f'export PATH="{Path(sys.executable).parent}:$PATH"\n')
+    (folder / "page.md").write_text("<!-- begin results study -->\n<!-- end results study -->\n")
+    options = ("--speech-encoder none --asr reference --asr-conf wer=0.3 --nj 1 "
+               f"--text-encoder '{tiny_bert}' --train-args '--max_epoch 1 --keep_nbest_models 1'")  # fmt: skip
+    command = [
+        *("./run_study.sh", "--corpus-dir", str(official.corpus), *SIZE, "--conditions", "reference white5"),
+        *("--configs", "text", "--baseline", "text", "--seeds", "1", "--readme", "page.md", "--run-args", options),
+    ]
+    env = {key: value for key, value in os.environ.items() if not key.startswith("M4SER_")} | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=280)
+    assert result.returncode == 0, result.stdout + result.stderr
+    study = read_json(folder / "exp/study.json")
+    assert [row["condition"] for row in study["conditions"]] == ["reference text", "white 5 dB"]
+    reference, noisy = (row["wer"] for row in study["conditions"])
+    assert reference == 0 and 0.05 < noisy < 0.6
+    page = (folder / "page.md").read_text()
+    assert "begin results study: ./run_study.sh --corpus-dir" in page and "| white 5 dB |" in page
+    assert (folder / "study.png").read_bytes().startswith(b"\x89PNG")
