@@ -18,6 +18,7 @@ corpus=                           # [text] name of the corpus: its variable in d
 corpus_dir=                       # [path] folder of the corpus in its official layout; default: from db.sh
 join_dumps=false                  # [bool] stages 1 and 2 take what the corpora's own recipes have made (egs/cross_corpus)
 download=false                    # [bool] fetch the corpus first, to --corpus-dir or else the recipe's folder downloads
+allow_partial=false               # [bool] accept an incomplete corpus
 prepare_args=                     # [text] further options of local/prepare.py, quoted as one word
 data=data                         # [text] folder of the data directories
 dump=dump                         # [text] folder of audio, features, recognised text
@@ -62,6 +63,7 @@ export M4SER_COMMAND M4SER_MAIN_PID
 own_options=run.sh # a recipe can have options of its own, for its local/prepare.py
 parse_options "${BASH_SOURCE[0]}" "$@"
 [ ${#own_words[@]} = 0 ] || prepare_args="$(quote "${own_words[@]}") $prepare_args"
+! $allow_partial || prepare_args="--allow-partial true${prepare_args:+ $prepare_args}"
 
 [ "$stop_stage" -le 5 ] || option_fail "--stop-stage $stop_stage: the stages are 0 to 5"
 [ "$stage" -le "$stop_stage" ] || option_fail "--stage $stage comes after --stop-stage $stop_stage"
@@ -208,6 +210,15 @@ runs() {
     "${launcher[@]}" --name "$name" "${resources[@]}" "JOB=1:$count" "$exp_dir/log/$name.JOB.log" "$@"
 }
 
+# no_corpus VARIABLE: says how to give the folder of the corpus, and where local/prepare.py says that it can be had
+no_corpus() {
+    local message="no corpus folder: give --corpus-dir DIR, or fill in $1 in $template/db.sh" obtain
+    obtain=$(sed -n 's/^OBTAIN = "\(..*\)".*$/\1/p' local/prepare.py)
+    [ -z "$obtain" ] || message+="; the corpus is to be had from $obtain"
+    ! grep -q 'recipe\.run(.*download=' local/prepare.py || message+=", or is fetched with --download true"
+    option_fail "$message"
+}
+
 stage_0() {
     local found=$corpus_dir variable file
     local -a inputs=()
@@ -222,8 +233,7 @@ stage_0() {
         if [ -z "$found" ] && $download; then
             found=downloads
         fi
-        [ -n "$found" ] ||
-            option_fail "no corpus folder: give --corpus-dir DIR, or fill in $variable in $template/db.sh"
+        [ -n "$found" ] || no_corpus "$variable"
     fi
     ! $download || mkdir -p "$found"
     [ -d "$found" ] && found=$(cd -- "$found" && pwd)
