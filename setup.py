@@ -60,7 +60,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["m4ser", "m4ser.*"]),
-    package_data={"m4ser": ["**/*.jinja", "**/*.html"]},
+    package_data={"m4ser": ["**/*.jinja", "demo/*.html", "demo/*.css", "demo/*.js"]},
     install_requires=RUNTIME,
     extras_require={"espnet": ESPNET + ESPNET_TASKS, "test": TEST},
     entry_points={

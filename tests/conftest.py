@@ -205,3 +205,32 @@ def write_mp4():
                 file.mux([*audio.encode(sound), *audio.encode(None)])
 
     return write
+
+
+@pytest.fixture
+def loudness_recognizer():
+    """An EmotionRecognizer of calm and excited: all of it is real but the model, which only hears how loud it is."""
+    import torch
+
+    from m4ser.recognizer import EmotionRecognizer
+
+    frontend = types.SimpleNamespace(
+        uses_text=True,
+        speech=lambda samples: np.float32([np.abs(samples).max()]),
+        transcribe=lambda many: [("well <b>hello</b>", 0.9) for _ in many],
+        edits=str,
+    )
+
+    def forward(batch):
+        return torch.tensor([[0.0, 10.0 * (loud - 0.2)] for loud in batch["speech"]])
+
+    return EmotionRecognizer(
+        ["calm", "excited"],
+        frontend,
+        preprocess=lambda name, data: {"speech": float(data["speech"][0])},
+        collate=lambda rows: ([], {"speech": [row["speech"] for _, row in rows]}),
+        forward=forward,
+        about={"tag": "loudness", "protocol": "by ear", "asr": "none"},
+        split=6.0,
+        longest=20.0,
+    )
