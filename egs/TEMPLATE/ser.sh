@@ -47,12 +47,18 @@ tag=                              # [text] name of the experiment; default: from
 folds=                            # [text] folds to train and test, e.g. "1 2"; default: all
 seeds="1"                         # [ints] random seeds, e.g. "1 2 3"
 baseline=                         # [path] experiment to compare with: its tag or folder
+pack_run=                         # [text] run that stage 6 packs, e.g. fold2/seed1; default: the first fold and seed
+pack_include=auto                 # [auto|all|none] pretrained models in the archive; auto: those that are not hub ids
+pack_onnx=false                   # [bool] add the ONNX graph to the archive
+hub_repo=                         # [text] where stage 7 uploads the archive to: org/name on the model hub
+hub_private=true                  # [bool] make a new repository there private
 # --- end of options
 
 # shellcheck disable=SC2034  # read by options.sh
 usage_end='
 stages: 0 data directories and folds   1 audio and speech features   2 speech recognition and word error rate
         3 targets from recognition errors   4 training per fold and seed   5 predictions, scores, figures
+        6 one archive of a trained model   7 its upload (6 and 7 only when asked for: --stop-stage 6)
 
 A stage that is done is not run again unless its options or inputs have changed (see --force).'
 
@@ -65,7 +71,9 @@ parse_options "${BASH_SOURCE[0]}" "$@"
 [ ${#own_words[@]} = 0 ] || prepare_args="$(quote "${own_words[@]}") $prepare_args"
 ! $allow_partial || prepare_args="--allow-partial true${prepare_args:+ $prepare_args}"
 
-[ "$stop_stage" -le 5 ] || option_fail "--stop-stage $stop_stage: the stages are 0 to 5"
+[ "$stop_stage" -le 7 ] || option_fail "--stop-stage $stop_stage: the stages are 0 to 7"
+[ "$stop_stage" -lt 7 ] || [[ $hub_repo =~ ^[^/]+/[^/]+$ ]] || option_fail "stage 7 needs --hub-repo org/name"
+[[ $pack_run =~ ^(fold[^/]+/seed[0-9]+)?$ ]] || option_fail "--pack-run '$pack_run': must be like fold1/seed1"
 [ "$stage" -le "$stop_stage" ] || option_fail "--stage $stage comes after --stop-stage $stop_stage"
 [ "$num_nodes" -le 1 ] || [ "$cmd_backend" = slurm ] || option_fail "--num-nodes $num_nodes needs --cmd-backend slurm"
 [ "$feats_pool" -ge 1 ] || option_fail "--feats-pool must be 1 or more"
@@ -380,6 +388,24 @@ stage_5() {
         finish "$exp_dir" score
     fi
     result=$exp_dir/log/score.log
+}
+
+stage_6() {
+    local -a options=(--include "$pack_include" --onnx "$pack_onnx" "${pretrained[@]}")
+    begin 6 "archive of $exp_dir" "$exp_dir" pack --need "$data/folds.json=0" --after "$exp_dir:score=5" \
+        --option "run=$pack_run" --option "include=$pack_include" --option "onnx=$pack_onnx" \
+        --output "$exp_dir/$tag.m4ser.zip"
+    if [ "$todo" = run ]; then
+        python -m m4ser.bin.pack "$exp_dir${pack_run:+/$pack_run}" --out "$exp_dir/$tag.m4ser.zip" "${options[@]}"
+        finish "$exp_dir" pack
+    fi
+}
+
+stage_7() {
+    [ -f "$exp_dir/$tag.m4ser.zip" ] || option_fail "$exp_dir/$tag.m4ser.zip is missing; run stage 6 first"
+    say "stage 7: upload to $hub_repo"
+    steps_run=1 # the hub knows what it has: unchanged files are not sent again
+    python -m m4ser.bin.upload "$exp_dir/$tag.m4ser.zip" --hub-repo "$hub_repo" --private "$hub_private"
 }
 
 # ---------------------------------------------------------------------------------------------- all together
