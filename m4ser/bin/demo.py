@@ -22,6 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--fold", help="fold of an experiment's model (default: the first)")
     parser.add_argument("--seed", type=int, help="its seed (default: the first)")
     parser.add_argument("--asr", help="another recogniser than the model's own (see m4ser/asr/backends)")
+    parser.add_argument("--asr-model", help="its model: offline:NAME, folder or hub id")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N (default: cuda where there is one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine)")
     parser.add_argument("--port", type=int, default=7860, help="port; 0 takes a free one (default: 7860)")
@@ -55,6 +56,7 @@ def main(cmd: list[str] | None = None) -> None:
             fold=args.fold,
             seed=args.seed,
             asr=args.asr,
+            asr_model=args.asr_model,
             pretrained_dir=args.pretrained_dir,
             split=args.split,
             longest=args.max_duration,
