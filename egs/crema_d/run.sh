@@ -7,4 +7,4 @@ emobox_dir=  # [path] clone of EmoBox, to use its split instead of ours: it shar
 # --- end of options
 CDPATH='' cd -- "$(dirname -- "$0")"
 # One recording of the corpus is silent (1076_MTI_SAD_XX); what is left out is listed in dump/audio/all/skipped.tsv.
-exec ../TEMPLATE/ser.sh --corpus crema_d --skip-bad-audio true -- "$@"
+exec ../TEMPLATE/ser.sh --corpus crema_d --skip-bad-audio true --max-duration 10 -- "$@"

@@ -93,14 +93,16 @@ def test_wrong_corpora(official):
     assert "expected AudioWAV, found crema-d-mirror; give the folder of the official layout" in official.fails()
 
 
-def test_stages_0_and_1_leave_the_silent_recording_out(official):
+def test_stages_0_and_1_leave_silent_and_endless_recordings_out(official):
     for clip in official.clips:
         official.sound(f"crema-d-mirror/AudioWAV/{clip}.wav", 0.1)
     silent = official.corpus / "crema-d-mirror" / "AudioWAV" / "1076_MTI_SAD_XX.wav"
     silent.write_bytes(silent.read_bytes()[:44] + bytes(silent.stat().st_size - 44))
-    folder, shown = official.run("--stop-stage", "1", "--prepare-args", "--allow-partial true")
+    official.sound(f"crema-d-mirror/AudioWAV/{official.clips[0]}.wav", 10.5)
+    folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true")
     assert "protocol crema_d-5fold" in shown
     skipped = (folder / "dump/audio/all/skipped.tsv").read_text()
     assert [line.split("\t")[0] for line in skipped.splitlines() if "1076_MTI_SAD_XX" in line]
     assert "all samples are zero" in skipped
-    assert len((folder / "dump/audio/all/utt2num_samples").read_text().splitlines()) == 68
+    assert f"{official.clips[0]}.wav\tlonger than --max-duration 10 s" in skipped
+    assert len((folder / "dump/audio/all/utt2num_samples").read_text().splitlines()) == 67

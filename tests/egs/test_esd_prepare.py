@@ -83,3 +83,13 @@ def test_wrong_corpora(official):
     message = official.fails()
     assert "expected 00[0-2][0-9], found Emotion Speech Dataset; give the folder" in message
     assert "github.com/HLTSingapore/Emotional-Speech-Data" in message
+
+
+def test_stages_0_and_1(official):
+    for path in official.corpus.rglob("*.wav"):
+        official.sound(path, 0.1)
+    folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true", "--language", "zh")
+    assert "protocol esd-zh-5fold" in shown
+    assert len((folder / "dump/audio/all/utt2num_samples").read_text().splitlines()) == 100
+    assert (folder / "dump/audio/all/utt2lang").read_text().split()[1] == "zh"
+    assert "打远一看" in (folder / "dump/audio/all/text").read_text()

@@ -114,7 +114,7 @@ def test_another_folder(official):
 
 
 def test_stages_0_and_1(official):
-    folder, shown = official.run("--stop-stage", "1", "--prepare-args", "--allow-partial true")
+    folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true")
     assert "protocol iemocap-4-leave-one-session-out" in shown
     flac = folder / "dump/audio/all/flac/Ses05M-Ses05F_script02_2_M001.flac"
     assert soundfile.info(flac).frames == 3200

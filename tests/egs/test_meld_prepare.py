@@ -110,7 +110,7 @@ def test_incomplete_corpora(official):
 
 
 def test_stages_0_and_1(official):
-    folder, shown = official.run("--stop-stage", "1", "--prepare-args", "--allow-partial true")
+    folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true")
     assert "protocol meld-emotion-official" in shown
     info = soundfile.info(folder / "dump/audio/train/flac/Chandler-train_dia0_utt0.flac")  # was 3 channels of 48 kHz
     assert (info.samplerate, info.channels) == (16000, 1)

@@ -63,7 +63,7 @@ def test_incomplete_corpora(official):
 
 
 def test_stages_0_and_1(official):
-    folder, _ = official.run("--stop-stage", "1", "--prepare-args", "--allow-partial true")
+    folder, _ = official.run("--stop-stage", "1", "--allow-partial", "true")
     files = sorted((folder / "dump/audio/all/flac").iterdir())
     assert len(files) == 24
     assert soundfile.info(files[0]).samplerate == 16000

@@ -1,10 +1,12 @@
 """RAVDESS in its official layout, all names of the speech part; song and video next to it; the real files if given."""
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import soundfile
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 COUNTS = {emotion: 96 if emotion == "neutral" else 192 for emotion in EMOTIONS}
@@ -88,3 +90,18 @@ def test_wrong_corpora(official):
     assert "not the complete corpus: 1432 utterances instead of 1440, 184 angry instead of 192" in message
     assert "https://zenodo.org/records/1188976" in message
     assert len(official.prepare("--allow-partial", "true")["all"].utts) == 1432
+
+
+def test_stages_0_and_1(official):
+    shutil.rmtree(official.corpus)
+    for actor in (1, 2, 4, 8):
+        for code in ("01-01", "05-02"):
+            stereo = (actor, code) == (2, "05-02")  # five recordings of the corpus are
+            official.sound(
+                f"Actor_{actor:02d}/03-01-{code}-01-01-{actor:02d}.wav", 0.2, rate=48000, channels=1 + stereo
+            )
+    folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true")
+    assert "warning: fold 4 is left out" in shown and "protocol ravdess-emobox-6fold" in shown
+    info = soundfile.info(folder / "dump/audio/all/flac/Actor02-03-01-05-02-01-01-02.flac")
+    assert (info.samplerate, info.channels, info.frames) == (16000, 1, 3200)
+    assert len((folder / "dump/audio/all/utt2num_samples").read_text().splitlines()) == 8

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+import soundfile
 
 CODES = {"a": "angry", "d": "disgust", "f": "fearful", "h": "happy", "n": "neutral", "sa": "sad", "su": "surprised"}
 SPEAKERS = ("DC", "JE", "JK", "KL")
@@ -52,3 +53,12 @@ def test_wrong_corpora(official):
     assert "this corpus cannot be fetched by a program; get it from" in official.fails("--download", "true")
     official.put("Data/AudioData/DC/x01.wav")
     assert "x01.wav: not a SAVEE file name" in official.fails()
+
+
+def test_stages_0_to_3(official):
+    for path in official.corpus.rglob("*.wav"):
+        official.sound(path, 0.1, rate=44100)
+    folder, shown = official.run("--stop-stage", "3", "--allow-partial", "true")
+    assert "protocol savee-4fold" in shown and "stage 3: not needed with --text-source none" in shown
+    assert len((folder / "dump/audio/all/utt2num_samples").read_text().splitlines()) == 56
+    assert soundfile.info(folder / "dump/audio/all/flac/KL-sa15.flac").samplerate == 16000

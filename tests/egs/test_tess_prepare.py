@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 
 import pytest
+import soundfile
 
 CODES = {"angry": "angry", "disgust": "disgust", "fear": "fearful", "happy": "happy", "neutral": "neutral"}
 CODES |= {"ps": "surprised", "sad": "sad"}
@@ -59,3 +60,12 @@ def test_wrong_corpora(official):
     assert "OAF_back_calm.wav: not a TESS file name (OAF_back_angry.wav)" in official.fails()
     official.corpus = official.put("empty/readme").parent
     assert "expected OAF_angry/OAF_back_angry.wav, found readme; give the folder" in official.fails()
+
+
+def test_stages_0_and_1(official):
+    for path in official.corpus.rglob("*.wav"):
+        official.sound(path, 0.1, rate=24414)
+    folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true")
+    assert "protocol tess-2fold" in shown
+    assert len((folder / "dump/audio/all/utt2num_samples").read_text().splitlines()) == 168
+    assert soundfile.info(folder / "dump/audio/all/flac/OAF-bite_neutral.flac").samplerate == 16000

@@ -18,8 +18,8 @@ from m4ser.errors import UserError
 # TODO: the classes in the order of their index, and the corpus' own names for them.
 EMOTIONS = {"angry": "angry", "happy": "happy", "neutral": "neutral", "sad": "sad"}
 LABELS = list(dict.fromkeys(EMOTIONS.values()))
-# TODO: counts of the complete corpus; a corpus folder with others is refused (`--prepare-args "--allow-partial true"`
-# accepts it). For instance {"utterances": 1440, "speakers": 24, "labels": {"angry": 192}}; empty: no check.
+# TODO: counts of the complete corpus; a corpus folder with others is refused (`--allow-partial true` accepts it). For
+# instance {"utterances": 1440, "speakers": 24, "labels": {"angry": 192}}; empty: no check.
 EXPECTED: dict = {}
 OBTAIN = ""  # TODO: where to get the corpus, shown when it is not there
 # TODO: quote a line of the metadata or a file name of the corpus above its parser. Here: 017_happy.wav
