@@ -14,9 +14,11 @@ from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.train.class_choices import ClassChoices
 
 from m4ser.batches import Collate, SERPreprocessor
+from m4ser.encoders.fbank import ConformerEncoder, EBranchformerEncoder
 from m4ser.encoders.huggingface_speech import HuggingFaceSpeechEncoder
 from m4ser.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.encoders.precomputed import PrecomputedEncoder
+from m4ser.encoders.transformer_text import TransformerTextEncoder
 from m4ser.errors import UserError
 from m4ser.fusion.attention import CrossAttentionFusion
 from m4ser.fusion.base import Fusion
@@ -38,12 +40,20 @@ from m4ser.text import TextProcessor
 
 speech_encoder_choices = ClassChoices(
     "speech_encoder",
-    {"precomputed": PrecomputedEncoder, "huggingface": HuggingFaceSpeechEncoder},
+    {
+        "precomputed": PrecomputedEncoder,
+        "huggingface": HuggingFaceSpeechEncoder,
+        "conformer": ConformerEncoder,
+        "e_branchformer": EBranchformerEncoder,
+    },
     type_check=AbsEncoder,
     default="precomputed",
 )
 text_encoder_choices = ClassChoices(
-    "text_encoder", {"huggingface": HuggingFaceTextEncoder}, type_check=AbsEncoder, default="huggingface"
+    "text_encoder",
+    {"huggingface": HuggingFaceTextEncoder, "transformer": TransformerTextEncoder},
+    type_check=AbsEncoder,
+    default="huggingface",
 )
 fusion_choices = ClassChoices(
     "fusion",
@@ -97,6 +107,10 @@ def build_text_processor(args: argparse.Namespace) -> TextProcessor | None:
     if not fusion_choices.get_class(args.fusion).uses_text:
         return None
     name = args.tokenizer or encoder_model(args, text_encoder_choices)
+    if name is None:
+        raise UserError(
+            f"--tokenizer is missing: text_encoder {args.text_encoder} has none of its own; stage 3 makes it"
+        )
     given = {"name": name, "pretrained_dir": args.pretrained_dir}
     known = ("dummy_tokens", "max_pieces", "max_correction")
     if unknown := sorted(set(args.text_conf) - set(known)):
@@ -131,9 +145,9 @@ def build_model(args: argparse.Namespace) -> SERModel:
     if kind.uses_speech:
         speech_encoder = _build_encoder(speech_encoder_choices, args)
     if kind.uses_text:
-        text_encoder = _build_encoder(text_encoder_choices, args)
         text = build_text_processor(args)
-        if args.output_dir is not None and args.tokenizer is None:
+        text_encoder = _build_encoder(text_encoder_choices, args, vocabulary_size=len(text.tokenizer))
+        if args.output_dir is not None:
             args.tokenizer = str(_save_tokenizer(text, Path(args.output_dir)))
     speech_size = speech_encoder.output_size() if speech_encoder else 0
     text_size = text_encoder.output_size() if text_encoder else 0
@@ -163,11 +177,15 @@ def build_model(args: argparse.Namespace) -> SERModel:
     return construct(SERModel, args.model_conf, "model_conf", **given)
 
 
-def _build_encoder(choices: ClassChoices, args: argparse.Namespace) -> AbsEncoder:
-    """Build the encoder chosen; where it was pretrained, ``args`` get the architecture, which rebuilds it anywhere."""
+def _build_encoder(choices: ClassChoices, args: argparse.Namespace, **known: Any) -> AbsEncoder:
+    """Build the encoder chosen, with what it takes of ``known``.
+
+    ``args`` get the architecture of a pretrained model, which then needs its folder no more.
+    """
     option = f"{choices.name}_conf"
     kind, conf = choices.get_class(getattr(args, choices.name)), getattr(args, option)
-    given = {"pretrained_dir": args.pretrained_dir} if "pretrained_dir" in inspect.signature(kind).parameters else {}
+    known = {"pretrained_dir": args.pretrained_dir, **known}
+    given = {name: value for name, value in known.items() if name in inspect.signature(kind).parameters}
     encoder = construct(kind, {**given, **conf}, option)
     if hasattr(encoder, "architecture"):
         setattr(args, option, {**conf, **encoder.architecture()})

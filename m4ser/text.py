@@ -21,11 +21,13 @@ import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from m4ser.asr.alignment import CHANGE, DELETE, KEEP, apply_edits, from_line
+from m4ser.errors import UserError
 from m4ser.pretrained import resolve
 
 TAGS = (DELETE, KEEP, CHANGE)  # order of the classes of error detection
 IGNORE = -1  # label of positions that have none: [CLS], padding
 INSERTION = -2  # word_index of dummies and [SEP]
+POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text", "mpnet")
 
 
 Element = tuple[tuple[int, ...], int, str | None, str]  # pieces, word number, tag, missing words
@@ -47,6 +49,30 @@ def reference_words(line: str) -> list[str]:
     return apply_edits(*from_line(line))
 
 
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder; ``model_max_length`` is no more than the positions of the model beside it.
+
+    Raises:
+        UserError: there is none, or it lacks the pieces that stand at the beginning and the end of a text.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first_line = (str(error).strip() or type(error).__name__).split("\n")[0]
+        raise UserError(f"{folder}: has no usable tokenizer ({first_line}); put its files there") from None
+    if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):
+        raise UserError(
+            f"{folder}: its tokenizer has no [CLS], [SEP] and [PAD]; use an encoder such as BERT or RoBERTa"
+        )
+    config = Path(folder) / "config.json"
+    fields = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    if positions := fields.get("max_position_embeddings"):
+        # RoBERTa and its relatives count positions from the padding piece on.
+        offset = fields.get("pad_token_id", 1) + 1 if fields.get("model_type") in POSITIONS_AFTER_PADDING else 0
+        tokenizer.model_max_length = min(tokenizer.model_max_length, positions - offset)
+    return tokenizer
+
+
 class TextProcessor:
     """Tokenizer of a Hugging Face text encoder plus the dummy tokens.
 
@@ -60,7 +86,7 @@ class TextProcessor:
     def __init__(
         self, tokenizer: str | Path, dummy_tokens: bool = False, max_pieces: int = 256, max_correction: int = 10
     ):
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(tokenizer))
+        self.tokenizer = load_tokenizer(tokenizer)
         self.dummy_tokens = dummy_tokens
         self.max_pieces = min(max_pieces, self.tokenizer.model_max_length)
         self.max_correction = max_correction

@@ -38,6 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--audio", default="dump/audio", help="stage 1 audio (default: dump/audio)")
     parser.add_argument("--feats", default="", help="stage 1 features of one encoder, for speech_encoder: precomputed")
     parser.add_argument("--text", default="", help="stage 3 targets of one text source: dump/text/<source>")
+    parser.add_argument("--tokenizers", default="", help="stage 3 sentencepiece models, for text_encoder: transformer")
     parser.add_argument("--asr-dir", default="", help="stage 2 of one recogniser, for its WER in the results")
     parser.add_argument("--exp", required=True, help="experiment folder exp/<tag>")
     parser.add_argument("--config", required=True, help="training configuration (YAML)")
@@ -163,6 +164,8 @@ def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:
         )
     if needs_reference(task) and args.text_source == NO_TEXT:
         raise UserError(f"{args.config}: is trained with reference transcripts; use --text-source asr or ref")
+    if needs(task, "text") and task.text_encoder == "transformer" and not (args.tokenizers or task.tokenizer):
+        raise UserError(f"{args.config}: text_encoder transformer needs --tokenizers, the models of stage 3")
     if needs(task, "speech") and task.speech_encoder == "precomputed" and not args.feats:
         raise UserError(f"{args.config}: speech_encoder precomputed needs --feats, the features of stage 1")
 
@@ -230,6 +233,8 @@ def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Fold
     for modality, given in (("speech", args.speech_encoder), ("text", args.text_encoder)):
         if given and needs(task, modality) and getattr(task, f"{modality}_encoder") != "precomputed":
             options += [f"--{modality}_encoder_conf", f"model={given}"]
+    if args.tokenizers and needs(task, "text"):
+        options += ["--tokenizer", str(Path(args.tokenizers) / f"fold{run.fold}")]
     if args.pretrained_dir:
         options += ["--pretrained_dir", args.pretrained_dir]
     if task.model_conf.get("class_weights") == "balanced":

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = """#!/bin/sh
 # The stages' commands are the stand-in, everything else is the real python.
 case "$1 $2" in
-    "-m m4ser.bin.stage_marker" | "-m m4ser.launch"* | "-c "*) exec "{real}" "$@" ;;
+    "-m m4ser.bin.stage_marker" | "-m m4ser.bin.config_needs" | "-m m4ser.launch"* | "-c "*) exec "{real}" "$@" ;;
     "-m m4ser.bin."*) exec "{real}" "{standin}" "$@" ;;
     *) exec "{real}" "$@" ;;
 esac
@@ -67,7 +67,9 @@ elif module == "train":
     path = Path(given["--exp"], cells[int(given["--job"]) - 1], "trained")
     put(path, path.read_text() + "again" if path.exists() else "once")
 elif module == "infer":
-    assert Path(given["--exp"], cells[int(given["--job"]) - 1], "trained").exists()
+    run = Path(given["--exp"], cells[int(given["--job"]) - 1])
+    assert (run / "trained").exists()
+    put(run / "predictions_test.tsv")
 elif module == "score":
     put(given["--exp"] + "/RESULTS.md", "| UA |")
     put(given["--exp"] + "/metrics.json", "{}")

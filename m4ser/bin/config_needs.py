@@ -1,0 +1,52 @@
+"""What a training configuration asks of stages 1 and 3, as shell assignments for ser.sh.
+
+``features=true`` if it reads features of a frozen encoder (speech_encoder: precomputed), ``tokens=N`` for a text
+encoder on sentencepiece tokens (0 without one). Kept quick: neither ESPnet nor torch is loaded.
+"""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from m4ser.cli import command
+from m4ser.errors import UserError
+from m4ser.experiment import read_config
+
+TOKENS = 500  # as in m4ser.encoders.transformer_text
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--config", type=Path, required=True, help="training configuration (YAML)")
+    parser.add_argument("--train-args", default="", help="options that override it, as one argument")
+    return parser
+
+
+@command
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Print the assignments; a configuration that is not there yet asks for the defaults."""
+    args = get_parser().parse_args(cmd)
+    config = read_config(args.config) if args.config.exists() else {}
+    typed = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    for option in ("--speech_encoder", "--text_encoder"):
+        typed.add_argument(option)
+    typed.add_argument("--text_encoder_conf", action="append", default=[])
+    overrides, _ = typed.parse_known_args(shlex.split(args.train_args))
+    speech = overrides.speech_encoder or config.get("speech_encoder", "precomputed")
+    text = overrides.text_encoder or config.get("text_encoder", "huggingface")
+    conf = dict(config.get("text_encoder_conf") or {})
+    for assignment in overrides.text_encoder_conf:
+        key, _, value = assignment.partition("=")
+        conf[key] = yaml.safe_load(value)
+    tokens = conf.get("tokens", TOKENS) if text == "transformer" else 0
+    if not isinstance(tokens, int) or tokens < 0:
+        raise UserError(f"{args.config}: text_encoder_conf: tokens must be a whole number, not {tokens!r}")
+    print(f"features={str(speech == 'precomputed').lower()} tokens={tokens}")
+
+
+if __name__ == "__main__":
+    main()
