@@ -70,9 +70,8 @@ def evaluate(
                 hyps[number] = hyp
     if not answers:
         raise UserError(f"{path}: has no fold*/seed*/predictions_test.tsv; run the inference of stage 5 first")
-    columns = [
-        name for name in all_folds.sets if any(corpus.domain[utt] == name for a in answers.values() for utt in a)
-    ]
+    tested = {corpus.domain[utt] for by_utt in answers.values() for utt in by_utt}
+    columns = [name for name in all_folds.corpora if name in tested]
     rows = list(dict.fromkeys(all_folds.trained_on[name] for name in wanted if name in answers))
     cells = []
     for row in rows:

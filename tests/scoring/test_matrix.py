@@ -40,7 +40,7 @@ def lab(tmp_path):
     corpora = {name: {"protocol": f"{name}-own", **known} for name in "ab"}
     corpora["b"] |= {"left_out": {}, "text": "ref"}
     trained_on = {"a.1": "a", "a.2": "a", "b.1": "b"}
-    Folds("cross", "d", ["a", "b"], LABELS, folds, trained_on=trained_on, corpora=corpora).write(
+    Folds("cross", "d", ["b", "a"], LABELS, folds, trained_on=trained_on, corpora=corpora).write(
         tmp_path / "data/folds.json"
     )
     exp = tmp_path / "exp/x"
