@@ -31,9 +31,9 @@ pretrained_dir=                   # [path] where local copies of models are look
 skip_bad_audio=false              # [bool] leave unusable recordings out and list them, instead of stopping
 min_duration=                     # [number] leave out shorter utterances, seconds
 max_duration=                     # [number] leave out longer utterances, seconds
-speech_encoder=offline:whisper-tiny.en  # [path] frozen encoder of the features: offline:NAME, folder, hub id or none
-feats_layers=all                  # [text] its hidden layers: all, or numbers such as 0,2,4
-feats_pool=8                      # [int] average this many consecutive frames; 1 keeps them all
+speech_encoder=                   # [path] offline:NAME, folder, hub id or none; default: Whisper tiny.en, or see the configuration
+feats_layers=all                  # [text] hidden layers for features of stage 1: all, or numbers such as 0,2,4
+feats_pool=8                      # [int] in those features, average this many consecutive frames; 1 keeps them all
 text_source=asr                   # [asr|ref|none] text to train and test with: recognised, reference or none at all
 asr=faster_whisper                # [text] speech recogniser: a backend of m4ser.asr
 asr_model=                        # [path] its model: offline:NAME, folder or hub id; default: the recogniser's own
@@ -109,9 +109,20 @@ if [ -z "$nj" ]; then
     nj=$(python -c 'from m4ser.launch.local import cores; print(min(8, cores()))')
 fi
 
+# What the training configuration reads: features of a frozen encoder, or the audio and its own speech encoder.
+asked=$(python -m m4ser.bin.config_needs --config "$train_config" --train-args "$train_args")
+features=${asked#features=} tokens=${asked#*tokens=}
+features=${features%% *}
+without_features=
+if [ "$speech_encoder" = none ]; then
+    features=false speech_encoder='' without_features=_none
+elif $features; then
+    speech_encoder=${speech_encoder:-offline:whisper-tiny.en}
+fi
+
 feats_tag=$(tag_of "$speech_encoder")
 [ "$feats_layers" = all ] || feats_tag+=_layers$(tag_of "$feats_layers")
-[ "$feats_pool" = 1 ] || [ "$speech_encoder" = none ] || feats_tag+=_pool$feats_pool
+[ "$feats_pool" = 1 ] || feats_tag+=_pool$feats_pool
 if [ "$asr$asr_model" = faster_whisper ]; then
     asr_model=offline:whisper-tiny.en-ct2 # its own
 fi
@@ -131,7 +142,12 @@ if [ -z "$tag" ]; then
     tag=$(basename "$train_config" .yaml)
     tag=${tag#train_}
     [ "$text_source" = asr ] || tag+=_text-$text_source
-    [ "$speech_encoder$feats_layers$feats_pool" = offline:whisper-tiny.enall8 ] || tag+=_$feats_tag
+    if $features; then
+        [ "$speech_encoder$feats_layers$feats_pool" = offline:whisper-tiny.enall8 ] || tag+=_$feats_tag
+    elif [ -n "$speech_encoder" ]; then
+        tag+=_$(tag_of "$speech_encoder")
+    fi
+    tag+=$without_features
     if [ "$text_source" = asr ] &&
         [ "$given_asr_tag$asr$asr_model$asr_conf" != faster_whisperoffline:whisper-tiny.en-ct2 ]; then
         tag+=_$asr_tag
@@ -148,6 +164,7 @@ audio_dir=$dump/audio
 feats_dir=$dump/feats/$feats_tag
 asr_dir=$dump/asr/$asr_tag
 text_dir=$dump/text/$text_tag
+tokens_dir=${text_dir}_tokens$tokens
 exp_dir=$exp/$tag
 if [ -n "$baseline" ] && [ ! -d "$baseline" ]; then
     [ -d "$exp/$baseline" ] || option_fail "--baseline $baseline: there is no experiment $exp/$baseline"
@@ -274,7 +291,7 @@ stage_1() {
             --skip-bad-audio "$skip_bad_audio" "${limits[@]}"
         finish "$audio_dir" ""
     fi
-    [ "$speech_encoder" != none ] || return 0
+    $features || return 0
     joined "$feats_dir"
     begin 1 "features of $speech_encoder" "$feats_dir" "" "${origins[@]}" --need "$data/folds.json=0" --clean true \
         --after "$audio_dir:=1" --option "speech-encoder=$speech_encoder" --option "feats-layers=$feats_layers" \
@@ -325,17 +342,29 @@ stage_3() {
             --normaliser "$normaliser"
         finish "$text_dir" ""
     fi
+    [ "$tokens" -gt 0 ] || return 0
+    begin 3 "sentencepiece models of $tokens tokens" "$tokens_dir" "" --need "$data/folds.json=0" --clean true \
+        --after "$text_dir:=3" --option "tokens=$tokens" --input "$data/folds.json"
+    if [ "$todo" = run ]; then
+        python -m m4ser.bin.train_tokenizer --data "$data" --text "$text_dir" --tokens "$tokens" --out "$tokens_dir"
+        finish "$tokens_dir" ""
+    fi
 }
 
 stage_4() {
     local -a depends=(--after "$audio_dir:=1") options=(--text-source "$text_source") one_job=()
-    if [ "$speech_encoder" != none ]; then
+    if $features; then
         depends+=(--after "$feats_dir:=1")
-        options+=(--feats "$feats_dir" --speech-encoder "$speech_encoder")
+        options+=(--feats "$feats_dir")
     fi
+    [ -z "$speech_encoder" ] || options+=(--speech-encoder "$speech_encoder")
     if [ "$text_source" != none ]; then
         depends+=(--after "$text_dir:=3")
         options+=(--text "$text_dir")
+        if [ "$tokens" -gt 0 ]; then
+            depends+=(--after "$tokens_dir:=3")
+            options+=(--tokenizers "$tokens_dir")
+        fi
     fi
     if [ "$text_source" = asr ]; then
         options+=(--asr-dir "$asr_dir" --asr-tag "$asr_tag")
