@@ -47,10 +47,27 @@ def main(cmd: list[str] | None = None) -> None:
     from m4ser.stored import default_model
 
     model = args.model or default_model()
+    # The port first: that it is taken should not be told after the model was loaded.
+    with DemoServer(None, args.host, args.port, int(args.max_mb * 1e6)) as server:
+        server.recognizer = _load(model, args)
+        if not is_loopback(args.host):
+            print("note: everyone who can reach this machine can use the page; browsers do not record there, because "
+                  "it is not encrypted, but files can be chosen", file=sys.stderr)  # fmt: skip
+        print(f"Model {model}; open {server.address} in a browser; Ctrl-C ends it", flush=True)
+        if args.open:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("ended", file=sys.stderr)
+
+
+def _load(model: str, args: argparse.Namespace):
+    """The recogniser; what libraries print while they load goes to stderr."""
     with contextlib.redirect_stdout(sys.stderr):
         from m4ser import EmotionRecognizer
 
-        recognizer = EmotionRecognizer.from_pretrained(
+        return EmotionRecognizer.from_pretrained(
             model,
             device=args.device,
             fold=args.fold,
@@ -61,17 +78,6 @@ def main(cmd: list[str] | None = None) -> None:
             split=args.split,
             longest=args.max_duration,
         )
-    with DemoServer(recognizer, args.host, args.port, int(args.max_mb * 1e6)) as server:
-        if not is_loopback(args.host):
-            print("note: everyone who can reach this machine can use the page, and only see it unencrypted: browsers "
-                  "do not record there, files can be chosen", file=sys.stderr)  # fmt: skip
-        print(f"Model {model}; open {server.address} in a browser; Ctrl-C ends it", flush=True)
-        if args.open:
-            webbrowser.open(server.address)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print("ended", file=sys.stderr)
 
 
 if __name__ == "__main__":

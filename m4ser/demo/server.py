@@ -62,7 +62,8 @@ class DemoServer(ThreadingHTTPServer):
     """Serves the page for one recogniser.
 
     Args:
-        recognizer: an :class:`~m4ser.recognizer.EmotionRecognizer`; its `longest` limits the duration.
+        recognizer: an :class:`~m4ser.recognizer.EmotionRecognizer`; its `longest` limits the duration. None
+            only holds the address: one must be set before requests are served.
         host, port: where to listen; port 0 takes a free one.
         max_bytes: of an upload.
     """

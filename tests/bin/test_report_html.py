@@ -100,6 +100,19 @@ def test_history_is_drawn_and_a_map_that_cannot_be_made_is_said(scoring_lab, sco
     assert not (scored / "report.html").exists()
 
 
+def test_comparison_and_missing_runs(scoring_lab, scored):
+    other = scoring_lab.system("other", 0.9)
+    (scored / "fold2" / "seed1" / "predictions_test.tsv").unlink()
+    options = ["--data", str(scoring_lab.data), "--resamples", "50"]
+    score.main(["--exp", str(scored), *options, "--baseline", str(other)])
+    report_html.main([str(scored), "--map", "none"])
+    page = Page((scored / "report.html").read_text(encoding="utf-8"))
+    metrics = json.loads((scored / "metrics.json").read_text())
+    assert "PARTIAL, not the result of the protocol. Missing: seed 1: 1 fold 2." in page.text
+    assert "Compared with other" in page.text
+    assert f"{100 * metrics['comparison']['scores']['ua']['difference']:+.2f}" in page.text
+
+
 def test_words_of_a_corpus_are_not_markup(scoring_lab, scored):
     for path in (scoring_lab.data / "all" / "text", scoring_lab.root / "dump" / "asr" / "toy" / "all" / "text"):
         write_scp(path, {utt: "<script>alert(1)</script> & so" for utt in read_scp(path)})

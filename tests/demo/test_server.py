@@ -211,10 +211,30 @@ def test_where_it_listens(serve):
     assert not any(map(is_loopback, ("0.0.0.0", "", "::", "192.168.1.5", "localhost.evil.example")))
 
 
+def test_command_tells_of_a_taken_port_before_it_loads_a_model(monkeypatch):
+    monkeypatch.setattr(demo, "_load", lambda model, args: pytest.fail("loaded"))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(SystemExit, match="cannot listen there"):
+            demo.main(["exp/m4ser", "--port", str(other.getsockname()[1])])
+
+
+def test_command_serves_and_ends(monkeypatch, loudness_recognizer, capsys):
+    def interrupted(server):
+        assert server.recognizer is loudness_recognizer
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_load", lambda model, args: loudness_recognizer)
+    monkeypatch.setattr(DemoServer, "serve_forever", interrupted)
+    demo.main(["exp/m4ser", "--port", "0"])
+    assert capsys.readouterr().out.startswith("Model exp/m4ser; open http://127.0.0.1:")
+
+
 def test_command_defaults_and_wrong_options():
     args = demo.get_parser().parse_args(["exp/m4ser"])
     assert args.host == "127.0.0.1" and args.max_mb == 50 and args.max_duration == 600 and not args.open
     with pytest.raises(SystemExit, match="must be more than 0"):
         demo.main(["exp/m4ser", "--max-mb", "0"])
     with pytest.raises(SystemExit, match=r"^error: .*nowhere"):
-        demo.main(["nowhere/at-all"])
+        demo.main(["nowhere/at-all", "--port", "0"])
