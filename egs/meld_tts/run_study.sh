@@ -19,6 +19,7 @@ seeds="1 2 3"                     # [ints] random seeds
 train_lines=3000                  # [int] training lines, 0 for all
 dev_lines=0                       # [int] development lines, 0 for all
 test_lines=0                      # [int] test lines, 0 for all
+at_once=1                         # [int] systems to train at the same time, see ../TEMPLATE/compare.sh
 prepare_only=false                # [bool] make speech, features and text of all rows, train nothing
 readme=                           # [path] page to put the table in, between its markers "results study"
 run_args=                         # [text] further options of ./run.sh, in one word
@@ -28,7 +29,7 @@ dump=dump                         # [text] folder of audio, features, recognised
 # --- end of options
 
 typed_words "$@"
-study_command="./run_study.sh${typed[*]:+ $(quote "${typed[@]}")}"
+export M4SER_COMMAND="./run_study.sh${typed[*]:+ $(quote "${typed[@]}")}"
 parse_options "${BASH_SOURCE[0]}" -- "$@"
 # shellcheck source=../TEMPLATE/path.sh
 . ../TEMPLATE/path.sh
@@ -56,16 +57,14 @@ for condition in $conditions; do
     if $prepare_only; then
         ./run.sh --stage 0 --stop-stage 3 --data "$data/$place" --dump "$dump/$place" "${arguments[@]}"
     else
-        ../TEMPLATE/run_ablation.sh --configs "$configs" --text-ref "" --reference "$baseline" --seeds "$seeds" \
-            --name comparison --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" \
-            --run-args "$(quote "${arguments[@]}")"
+        ../TEMPLATE/compare.sh --configs "$configs" --reference "$baseline" --seeds "$seeds" --at-once "$at_once" \
+            --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" --run-args "$(quote "${arguments[@]}")"
     fi
     folders+=("$exp/$condition")
     names+=("$name")
 done
 ! $prepare_only || exit 0
 
-export M4SER_COMMAND=$study_command
 python -m m4ser.bin.robustness --conditions "${folders[@]}" --names "${names[@]}" --out "$exp/study"
 if [ -n "$readme" ]; then
     python -m m4ser.bin.results_block --readme "$readme" --name study --from "$exp/study.json"
