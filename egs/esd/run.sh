@@ -5,6 +5,7 @@
 set -euo pipefail
 # --- options
 language=  # [en|zh|all] speakers to take; default: en
+split=     # [speakers|official] the official one is by sentences and shares all speakers; default: speakers
 # --- end of options
 CDPATH='' cd -- "$(dirname -- "$0")"
 exec ../TEMPLATE/ser.sh --corpus esd -- "$@"

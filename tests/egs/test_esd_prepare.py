@@ -85,6 +85,17 @@ def test_wrong_corpora(official):
     assert "github.com/HLTSingapore/Emotional-Speech-Data" in message
 
 
+def test_the_official_split_shares_speakers(official):
+    official.put("Emotion Speech Dataset/0011/Sad/test/0011_001071.wav")
+    official.prepare("--allow-partial", "true", "--split", "official")
+    folds = official.folds()
+    assert (folds.protocol, folds.speaker_disjoint) == ("esd-en-official", False)
+    fold = folds.folds["1"]
+    assert fold.test == ["0011-0011_001071"]
+    assert {int(utt[-6:]) % 350 for utt in fold.dev} == {1} and {int(utt[-6:]) % 350 for utt in fold.train} == {0}
+    assert "shares 1 of 1 test speakers with train or dev" in folds.description
+
+
 def test_stages_0_and_1(official):
     for path in official.corpus.rglob("*.wav"):
         official.sound(path, 0.1)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """ESD (Zhou et al. 2021): 10 English and 10 Mandarin speakers, 350 sentences each in 5 emotions, 35000 recordings.
 
-Official layout: 0011/0011.txt and 0011/Angry/0011_000351.wav, in older versions 0011/Angry/train/0011_000351.wav with
-evaluation and test next to train (an official split that shares all speakers; it is not used).
+Official layout: 0011/0011.txt and 0011/Angry/0011_000351.wav, in older versions 0011/Angry/evaluation/0011_000351.wav.
 
 Protocols esd-en-5fold and esd-zh-5fold: a woman and a man test, the next two select models. --language all gives
-esd-emobox-5fold, the groups of EmoBox over both languages, which are speaker-disjoint too.
+esd-emobox-5fold, the groups of EmoBox over both languages, which are speaker-disjoint too. --split official: the
+official division by sentences (evaluation is dev), which shares all speakers.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+from m4ser.data.splits import folds_of_split
 from m4ser.errors import UserError
 
 OBTAIN = "https://github.com/HLTSingapore/Emotional-Speech-Data (sign the licence, unpack: folders 0001 to 0020)"
@@ -37,6 +38,7 @@ GENDER = {f"{number:04d}": "female" if number in WOMEN else "male" for number in
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this recipe."""
     parser.add_argument("--language", choices=list(GROUPS), default="en", help="speakers to take (default: en)")
+    parser.add_argument("--split", choices=["speakers", "official"], default="speakers", help="(default: speakers)")
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:
@@ -44,25 +46,18 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
     root = layout.find(corpus_dir, "00[0-2][0-9]", obtain=OBTAIN).parent
     untold = 0
     for number in sorted(number for group in GROUPS[args.language] for number in group):
-        speaker = f"{number:04d}"
-        if not (root / speaker).is_dir():
+        speaker, folder = f"{number:04d}", root / f"{number:04d}"
+        if not folder.is_dir():
             continue  # counted afterwards
-        text = _transcripts(root / speaker / f"{speaker}.txt")
-        for path in layout.recordings(
-            root / speaker, "*/*", "*/*/*", like=f"Angry/{speaker}_000351.wav", obtain=OBTAIN
-        ):
-            match, emotion = NAME.fullmatch(path.stem), path.relative_to(root / speaker).parts[0]
+        text = _transcripts(folder / f"{speaker}.txt")
+        for path in layout.recordings(folder, "*/*", "*/*/*", like=f"Angry/{speaker}_000351.wav", obtain=OBTAIN):
+            match, emotion = NAME.fullmatch(path.stem), path.relative_to(folder).parts[0]
             if match is None or match["speaker"] != speaker or emotion not in EMOTIONS:
                 raise UserError(f"{path}: not like {speaker}/Angry/{speaker}_000351.wav; move or remove the file")
             untold += path.stem not in text
-            yield Utterance(
-                utt_id=f"{speaker}-{path.stem}",
-                audio=path.absolute(),
-                speaker=speaker,
-                emotion=EMOTIONS[emotion],
-                text=text.get(path.stem, ""),
-                extra={"utt2gender": GENDER[speaker], "utt2lang": "zh" if number <= 10 else "en"},
-            )
+            utt_id, words = f"{speaker}-{path.stem}", text.get(path.stem, "")
+            extra = {"utt2gender": GENDER[speaker], "utt2lang": "zh" if number <= 10 else "en"}
+            yield Utterance(utt_id, path.absolute(), speaker, EMOTIONS[emotion], words, extra=extra)
     layout.note(untold, "recordings have no transcript")
 
 
@@ -83,16 +78,21 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
     """Five folds by groups of speakers."""
 
     def folds(found: list[Utterance]) -> Folds:
+        utt2spk = {utt.utt_id: utt.speaker for utt in found}
+        if args.split == "official":  # of the 350 sentences, the same in each emotion
+            place = {utt: (int(utt[-6:]) - 1) % 350 for utt in utt2spk}
+            parts = {utt: "dev" if n < 20 else "test" if n < 50 else "train" for utt, n in place.items()}
+            utt2emo = {utt.utt_id: utt.emotion for utt in found}
+            return folds_of_split(f"esd-{args.language}-official", parts, utt2spk, utt2emo, shared=True)
         groups = [[f"{number:04d}" for number in group] for group in GROUPS[args.language]]
-        dev = choose_dev_speakers(groups, 2, GENDER)
         name = "emobox" if args.language == "all" else args.language
-        made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, dev)
+        made = speaker_folds(utt2spk, groups, choose_dev_speakers(groups, 2, GENDER))
         what = "5 classes, five groups of speakers test in turn, a woman and a man of the next group are dev"
         return Folds(f"esd-{name}-5fold", f"ESD, language {args.language}, {what}", folds=made)
 
-    speakers = sum(len(group) for group in GROUPS[args.language])
-    expected = {"utterances": 1750 * speakers, "speakers": speakers, "labels": dict.fromkeys(LABELS, 350 * speakers)}
-    return recipe.Protocol(LABELS, folds, expected)
+    count = sum(len(group) for group in GROUPS[args.language])
+    labels = dict.fromkeys(LABELS, 350 * count)
+    return recipe.Protocol(LABELS, folds, {"utterances": 1750 * count, "speakers": count, "labels": labels})
 
 
 if __name__ == "__main__":
