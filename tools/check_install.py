@@ -123,6 +123,14 @@ def _slurm() -> str:
     return found
 
 
+def _browser() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        raise RuntimeError("no Chromium on this machine: the tests that look at pages are skipped")
+    return found
+
+
 CHECKS = (
     Check("python", platform.python_version),
     module("torch"),
@@ -147,6 +155,7 @@ CHECKS = (
     Check("espnet2 ASR and CLS", _espnet_recognition, required=False),
     Check("PocketSphinx", _pocketsphinx, required=False),
     Check("speech synthesis", _espeak, required=False),
+    Check("headless browser", _browser, required=False),
     Check("GPU", _gpu, required=False),
     Check("Slurm", _slurm, required=False),
 )
