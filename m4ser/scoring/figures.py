@@ -19,6 +19,7 @@ from m4ser.files import atomic_path
 from m4ser.scoring.metrics import NAMES
 
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
+plt.rcParams["text.parse_math"] = False  # a `$` in somebody's file name is no formula
 COLOURS = {"wa": "#4477aa", "ua": "#ee6677"}  # Paul Tol's bright scheme, distinct for colour-blind readers
 GREY = "#777777"
 # Of classes: told apart on white and on black; every class has a marker of its own as well.

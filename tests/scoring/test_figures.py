@@ -80,3 +80,10 @@ def test_svg_takes_the_colour_of_its_page_and_has_ids_of_its_own(scoring_lab, co
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', first))
     assert used and used <= ids[0]
     assert first == figures.svg("one", figures.per_fold, metrics)
+
+
+def test_names_are_shown_as_they_are(scoring_lab, corpus):
+    metrics = report.evaluate(collect(scoring_lab.system("one", 0.7), corpus), corpus, resamples=50)
+    speaker = {"utterances": 5, "ua": {"mean": 0.5, "sd": None, "ci": [0.2, 0.8]}}
+    drawn = figures.svg("s", figures.per_speaker, metrics, {r"a$\frac$b": speaker, "<c>&": speaker})
+    assert r"a$\frac$b (5)" in drawn and "&lt;c&gt;&amp; (5)" in drawn
