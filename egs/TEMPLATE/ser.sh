@@ -114,6 +114,11 @@ asked=$(python -m m4ser.bin.config_needs --config "$train_config" --train-args "
 features=${asked#features=} tokens=${asked#*tokens=}
 features=${features%% *}
 without_features=
+own_features=false
+if $features && [ -z "$speech_encoder" ]; then # a configuration may name the features it is for
+    found=$(sed -n 's/^features: *\([^ #]*\).*/\1/p' "$train_config")
+    [ -z "$found" ] || speech_encoder=$found own_features=true feats_pool=1
+fi
 if [ "$speech_encoder" = none ]; then
     features=false speech_encoder='' without_features=_none
 elif $features; then
@@ -143,7 +148,7 @@ if [ -z "$tag" ]; then
     tag=${tag#train_}
     [ "$text_source" = asr ] || tag+=_text-$text_source
     if $features; then
-        [ "$speech_encoder$feats_layers$feats_pool" = offline:whisper-tiny.enall8 ] || tag+=_$feats_tag
+        $own_features || [ "$speech_encoder$feats_layers$feats_pool" = offline:whisper-tiny.enall8 ] || tag+=_$feats_tag
     elif [ -n "$speech_encoder" ]; then
         tag+=_$(tag_of "$speech_encoder")
     fi
@@ -377,7 +382,8 @@ stage_4() {
     begin 4 "training $exp_dir" "$exp_dir" train --need "$data/folds.json=0" --keep-previous true "${depends[@]}" \
         --option "train-args=$train_args" --option "text-source=$text_source" --option "text-encoder=$text_encoder" \
         --option "speech-encoder=$speech_encoder" --input "$data/folds.json" --input "$data/labels.txt" \
-        --input "$train_config" --folds "$folds" --seeds "$seeds" --output "$exp_dir/run.json"
+        --input "$train_config" --folds "$folds" --seeds "$seeds" --output "$exp_dir/run.json" \
+        --output "$exp_dir/@cell"
     if [ "$todo" = run ]; then
         local count arguments=$train_args
         count=$(python -m m4ser.bin.train --plan "${options[@]}" --train-args "$train_args")
@@ -406,12 +412,13 @@ stage_5() {
     fi
     begin 5 "predictions and scores of $exp_dir" "$exp_dir" score --need "$data/folds.json=0" "${depends[@]}" \
         --option "folds=$folds" --option "seeds=$seeds" --option "baseline=$baseline" \
-        --folds "$folds" --seeds "$seeds" --output "$exp_dir/RESULTS.md" --output "$exp_dir/metrics.json"
+        --folds "$folds" --seeds "$seeds" --output "$exp_dir/RESULTS.md" --output "$exp_dir/metrics.json" \
+        --output "$exp_dir/@cell/predictions_test.tsv"
     if [ "$todo" = run ]; then
         local count
         count=$(python -m m4ser.bin.stage_marker count --data "$data" --folds "$folds" --seeds "$seeds")
         runs infer "$count" python -m m4ser.bin.infer --job JOB --data "$data" --exp "$exp_dir" --seeds "$seeds" \
-            "${which[@]}" --ngpu "$((ngpu > 0))"
+            "${which[@]}" --audio "$audio_dir" --ngpu "$((ngpu > 0))"
         python -m m4ser.bin.score --exp "$exp_dir" --data "$data" --audio-dir "$audio_dir" --seeds "$seeds" \
             "${which[@]}" "${options[@]}" >"$exp_dir/log/score.log"
         finish "$exp_dir" score

@@ -1,6 +1,7 @@
-"""Stage 5, first half: predictions of trained models on the dev and test part of their fold."""
+"""Stage 5, first half: predictions of trained models on the dev and test part of their fold, and what they cost."""
 
 import argparse
+import time
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from m4ser.cli import command, words
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
 from m4ser.experiment import Run, choose_folds, read_maps, runs
+from m4ser.files import write_json
 from m4ser.inference import load_run, predict
 from m4ser.progress import track
 from m4ser.scoring.predictions import Predictions, write_predictions
@@ -21,31 +23,41 @@ def get_parser() -> argparse.ArgumentParser:
     """Options."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--data", default="data", help="folder with folds.json (default: data)")
+    parser.add_argument("--audio", default="dump/audio", help="stage 1 audio, for its duration (default: dump/audio)")
     parser.add_argument("--exp", required=True, help="experiment folder exp/<tag>")
     parser.add_argument("--folds", type=words, default=[], help="folds (default: all)")
     parser.add_argument("--seeds", type=words, default=["1"], help="seeds (default: 1)")
     parser.add_argument("--ngpu", type=int, default=0, help="0 or 1 (default: 0)")
     parser.add_argument("--batch-size", type=int, default=32, help="utterances in a batch (default: 32)")
+    parser.add_argument("--parts", type=words, default=list(PARTS), help="parts to predict (default: dev test)")
     parser.add_argument("--job", type=int, required=True, help="number of the run, as in stage 4")
     return parser
 
 
-def infer(args: argparse.Namespace, run: Run, speakers: dict[str, str]) -> None:
-    """Write ``predictions_dev.tsv`` and ``predictions_test.tsv`` of one run; they are left alone when newer than it."""
-    done = [run.folder / f"predictions_{part}.tsv" for part in PARTS]
+def infer(args: argparse.Namespace, run: Run, speakers: dict[str, str], seconds: dict[str, float]) -> None:
+    """Write ``predictions_<part>.tsv`` of one run and ``infer_info.json``; what is newer than the model is left alone.
+
+    The real-time factor is that of the model reading dumped features and recognised text: seconds per second of audio,
+    without feature extraction and recognition, which all systems share.
+    """
+    done = [run.folder / f"predictions_{part}.tsv" for part in args.parts]
     model_file = run.folder / "model.pth"
     if model_file.exists() and all(p.exists() and p.stat().st_mtime > model_file.stat().st_mtime for p in done):
         print(f"{run.folder}: predicted already")
         return
     device = "cuda" if args.ngpu else "cpu"
     model, conf = load_run(run.folder, device)
-    for part, path in zip(PARTS, done, strict=True):
+    wall = cpu = audio = 0.0
+    for part, path in zip(args.parts, done, strict=True):
         folder = run.folder / "data"
         data = [entry for entry in data_options(folder, part, conf) if entry[1] != "emotion"]
         references = read_scp(folder / part / "utt2emo")
         ids = list(references)
+        started = time.perf_counter(), time.process_time()
         batches = predict(model, conf, data, ids, device, args.batch_size)
         probabilities = torch.cat([p for _, p in track(batches, part, -(-len(ids) // args.batch_size))])
+        wall, cpu = wall + time.perf_counter() - started[0], cpu + time.process_time() - started[1]
+        audio += sum(seconds.get(utt, 0.0) for utt in ids)
         labels = {label: index for index, label in enumerate(model.labels)}
         write_predictions(
             path,
@@ -57,6 +69,11 @@ def infer(args: argparse.Namespace, run: Run, speakers: dict[str, str]) -> None:
                 probabilities.numpy(),
             ),
         )
+    info = {"parts": args.parts, "batch_size": args.batch_size, "device": device}
+    info |= {"infer_seconds": round(wall, 3), "infer_cpu_seconds": round(cpu, 3), "audio_seconds": round(audio, 3)}
+    if audio:
+        info |= {"real_time_factor": round(wall / audio, 6), "cpu_real_time_factor": round(cpu / audio, 6)}
+    write_json(run.folder / "infer_info.json", info)
 
 
 @command
@@ -67,7 +84,13 @@ def main(cmd: list[str] | None = None) -> None:
     todo = runs(args.exp, choose_folds(folds, args.folds), [int(seed) for seed in args.seeds])
     if not 1 <= args.job <= len(todo):
         raise UserError(f"--job {args.job}: there are {len(todo)} runs (folds x seeds)")
-    infer(args, todo[args.job - 1], read_maps(Path(args.data), folds.sets, "utt2spk"))
+    if unknown := [part for part in args.parts if part not in PARTS]:
+        raise UserError(f"--parts: {unknown[0]!r} is neither dev nor test")
+    seconds = {}
+    if all((Path(args.audio) / name / "utt2num_samples").exists() for name in folds.sets):
+        samples = read_maps(args.audio, folds.sets, "utt2num_samples", stage=1)
+        seconds = {utt: int(count) / 16000 for utt, count in samples.items()}
+    infer(args, todo[args.job - 1], read_maps(Path(args.data), folds.sets, "utt2spk"), seconds)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("--need", metavar="FILE=STAGE", help="file that has to be there, and the stage that makes it")
     add("--after", metavar="FOLDER:NAME=STAGE", help="finished step this one builds on")
     add("--input", metavar="PATH", help="file, or folder of lists, that is read; @set stands for every set of the data")
-    add("--output", metavar="PATH", help="file that a finished step has left; @set as above")
+    add("--output", metavar="PATH", help="what a finished step has left; @set as above, @cell: every fold and seed")
     for action in (begin, count):
         action.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json")
         action.add_argument("--folds", type=cli.words, help="folds now worked on, others may be later ('': all)")
@@ -170,11 +170,12 @@ def make_record(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def by_set(paths: Iterable[str], args: argparse.Namespace) -> list[Path]:
-    """Paths, those with ``@set`` in them once for every set of the data."""
+    """Paths, those with ``@set`` once for every set of the data, with ``@cell`` for every run now worked on."""
     result = []
     for path in paths:
         sets = Folds.read(args.data / "folds.json").sets if "@set" in path else [""]
-        result += [Path(path.replace("@set", name)) for name in sets]
+        folders = cells(args) if "@cell" in path else [""]
+        result += [Path(path.replace("@set", name).replace("@cell", cell)) for name in sets for cell in folders]
     return result
 
 
