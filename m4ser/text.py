@@ -60,6 +60,8 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     except (OSError, ValueError, KeyError, ImportError) as error:
         first_line = (str(error).strip() or type(error).__name__).split("\n")[0]
         raise UserError(f"{folder}: has no usable tokenizer ({first_line}); put its files there") from None
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # made of config.json alone, without a word
+        raise UserError(f"{folder}: has no tokenizer files; put them there (tokenizer.json, vocab.txt or the like)")
     if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):
         raise UserError(
             f"{folder}: its tokenizer has no [CLS], [SEP] and [PAD]; use an encoder such as BERT or RoBERTa"

@@ -93,6 +93,48 @@ def tiny_speech(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory):
+    """A function from a family's name to the folder of a random text encoder of size 48 with files as on the hub."""
+    import sentencepiece
+    import torch
+    import transformers as tf
+    from tokenizers import ByteLevelBPETokenizer
+
+    sizes = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    lines = [" ".join(WORDS), " ".join(reversed(WORDS))] * 5
+
+    def roberta(folder):
+        bpe = ByteLevelBPETokenizer()
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        bpe.train_from_iterator(lines, vocab_size=320, special_tokens=special, show_progress=False)
+        bpe.save_model(str(folder))
+        return tf.RobertaModel(tf.RobertaConfig(vocab_size=320, max_position_embeddings=66, **sizes))
+
+    def deberta(folder):
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines), model_prefix=str(folder / "spm"), vocab_size=60, hard_vocab_limit=False,
+            pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]",
+            unk_piece="[UNK]", minloglevel=2,
+        )  # fmt: skip
+        (folder / "spm.vocab").unlink()
+        (folder / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
+        given = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
+        return tf.DebertaV2Model(tf.DebertaV2Config(vocab_size=64, max_position_embeddings=64, **given, **sizes))
+
+    made = {}
+
+    def folder(kind):
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind)
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                {"roberta": roberta, "deberta": deberta}[kind](made[kind]).save_pretrained(made[kind])
+        return made[kind]
+
+    return folder
+
+
 @pytest.fixture
 def toy_dumps(tmp_path):
     """``data`` and ``dump`` of 48 utterances, 6 speakers, 2 emotions that features and words both tell.
@@ -234,3 +276,44 @@ def loudness_recognizer():
         split=6.0,
         longest=20.0,
     )
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory, tiny_bert):
+    """Experiment `exp/toy` with one untrained M4SER model: features of a tiny Whisper, tiny BERT, no recogniser.
+
+    Returns the folder `exp/toy`; its run is `fold1/seed1`.
+    """
+    import torch
+    import yaml
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+    from m4ser.build import build_model
+    from m4ser.files import write_json
+    from m4ser.task import SERTask
+
+    root = tmp_path_factory.mktemp("toy_run")
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
+        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        decoder_start_token_id=1, num_mel_bins=80, suppress_tokens=None, begin_suppress_tokens=None,
+    )  # fmt: skip
+    WhisperModel(config).save_pretrained(root / "whisper")
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(root / "whisper")
+    run = root / "exp/toy/fold1/seed1"
+    args = SERTask.get_parser().parse_args(["--output_dir", str(run)])
+    args.labels, args.fusion, args.fusion_conf = ["happy", "sad", "angry"], "m4ser", {"heads": 2, "size": 16}
+    args.speech_encoder_conf = {"num_layers": 3, "input_size": 16, "output_size": 16, "frame_rate": 12.5}
+    args.text_encoder_conf = {"model": str(tiny_bert), "trained_layers": 0}
+    model = build_model(args)
+    torch.save(model.state_dict(), run / "model.pth")
+    (run / "config.yaml").write_text(yaml.safe_dump({**vars(args), "version": "1"}), encoding="utf-8")
+    pipeline = {
+        "speech": {"encoder": str(root / "whisper"), "layers": [0, 1, 2], "pool": 4},
+        "text": {"source": "asr", "normaliser": "english", "asr": None},
+    }
+    plan = {"tag": "toy", "protocol": "toy-3", "labels": args.labels, "fusion": "m4ser", "objectives": {}}
+    plan |= {"speech_encoder": str(root / "whisper"), "text_encoder": str(tiny_bert), "folds": ["1"], "seeds": [1]}
+    write_json(root / "exp/toy/run.json", {**plan, "pipeline": pipeline})
+    return root / "exp/toy"

@@ -1,10 +1,14 @@
 """Hugging Face text encoder: padding, freezing, and life without the folder it came from."""
 
+import shutil
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from m4ser.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.errors import UserError
+from m4ser.text import TextProcessor
 
 
 def test_padding_changes_nothing(tiny_bert):
@@ -23,6 +27,77 @@ def test_only_the_upper_layers_are_trained(tiny_bert, trained, expected):
     layers = encoder.model.encoder.layer
     assert [all(p.requires_grad for p in layer.parameters()) for layer in layers].count(True) == expected
     assert encoder.word_embeddings.requires_grad == (trained == -1)
+
+
+@pytest.mark.parametrize("kind", ["roberta", "deberta"])
+def test_other_families(tiny_text, kind):
+    """Padding, embeddings for error correction, freezing, and the labels of words cut into pieces."""
+    encoder, text = HuggingFaceTextEncoder(str(tiny_text(kind)), trained_layers=1), TextProcessor(tiny_text(kind))
+    words = "so unhappy today".split()
+    encoded = text.encode(words, "DKDDDKD", [])
+    assert text.words(encoded.ids.tolist()) == words
+    pieces = [encoded.word_index.tolist().count(number) for number in range(3)]
+    assert pieces[1] > 1 and sum(pieces) + 2 == len(encoded.ids)
+    assert encoded.tags[encoded.word_index == 1].tolist() == [0] * pieces[1]
+    ids = torch.full((2, 20), text.padding)
+    ids[0, : len(encoded.ids)] = torch.from_numpy(encoded.ids)
+    ids[1] = torch.from_numpy(text.encode(["happy"] * 30).ids[:20])
+    lengths = torch.tensor([len(encoded.ids), 20])
+    together, _, _ = encoder.eval()(ids, lengths)
+    alone, _, _ = encoder(ids[:1, : lengths[0]], lengths[:1])
+    torch.testing.assert_close(together[:1, : lengths[0]], alone, atol=1e-5, rtol=1e-5)
+    assert encoder.embed(ids).shape == (2, 20, 48) and encoder.word_embeddings.shape[1] == 48
+    trained = {name.split("layer.")[1][0] for name, p in encoder.named_parameters() if p.requires_grad}
+    assert trained == {"1"}
+    rebuilt = HuggingFaceTextEncoder("no/such", **encoder.architecture()).eval()
+    rebuilt.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(rebuilt(ids, lengths)[0], together)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "deberta"])
+def test_text_of_no_and_of_600_words(tiny_text, tiny_bert, kind):
+    folder = tiny_bert if kind == "bert" else tiny_text(kind)
+    encoder, text = HuggingFaceTextEncoder(str(folder)), TextProcessor(folder)
+    for words in ([], ["unhappy"] * 600):
+        ids = torch.from_numpy(text.encode(words).ids)[None]
+        assert len(ids[0]) <= {"bert": 128, "roberta": 64, "deberta": 64}[kind]
+        assert encoder(ids, torch.tensor([ids.shape[1]]))[0].isfinite().all()
+
+
+def test_lora_trains_low_rank_terms_only(tiny_bert):
+    encoder = HuggingFaceTextEncoder(str(tiny_bert), lora_rank=2)
+    assert {name.rsplit(".", 1)[-1] for name, p in encoder.named_parameters() if p.requires_grad} == {"up", "down"}
+
+
+def test_broken_folders_end_in_one_line(tiny_bert, tmp_path):
+    def error(change):
+        folder = shutil.copytree(tiny_bert, tmp_path / change.__name__)
+        change(folder)
+        with pytest.raises(UserError) as caught:
+            HuggingFaceTextEncoder(str(folder))
+        assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def no_weights(folder):
+        (folder / "model.safetensors").unlink()
+
+    def damaged(folder):
+        content = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
+
+    def some_missing(folder):
+        weights = load_file(folder / "model.safetensors")
+        kept = {name: value for name, value in weights.items() if "layer.1." not in name}
+        save_file(kept, folder / "model.safetensors", {"format": "pt"})
+
+    assert "cannot be loaded" in error(no_weights)
+    assert "cannot be loaded" in error(damaged)
+    assert "lack 16 tensors" in error(some_missing)
+    no_tokenizer = tmp_path / "no tokenizer"
+    no_tokenizer.mkdir()
+    shutil.copy(tiny_bert / "config.json", no_tokenizer)
+    with pytest.raises(UserError, match="has no tokenizer files"):
+        TextProcessor(no_tokenizer).encode(["happy"])
 
 
 def test_rebuilt_from_its_configuration_alone(tiny_bert):
