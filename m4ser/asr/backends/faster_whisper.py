@@ -1,8 +1,8 @@
 """Whisper by faster-whisper and CTranslate2: any size, on CPU (int8) or GPU (float16), without PyTorch.
 
 Each utterance is decoded alone and without chance: beam search at temperature 0 (no sampling when the result looks
-bad), no voice activity detection, no time stamps, no text carried over. Audio beyond 30 s is cut into windows of 30 s.
-Windows are shorter than 30 s where the audio is: see m4ser.asr.backends.windows.
+bad), no time stamps, no text carried over, and no voice activity detection unless it is asked for. Audio beyond 30 s is
+cut into windows of 30 s. Windows are shorter than 30 s where the audio is: see m4ser.asr.backends.windows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.vad import get_speech_timestamps
 
 from m4ser.asr.backends.windows import WindowedBackend, check_whisper_settings, is_silent, whisper_windows
 from m4ser.errors import UserError
@@ -31,6 +32,8 @@ class FasterWhisper(WindowedBackend):
         language: language code, or auto to detect it for each window; English-only models take en alone.
         window: seconds that audio is padded to, 1 to 30; 0 for the rule of m4ser.asr.backends.windows.
         batch_size: utterances decoded together; pays on a GPU. With int8 the results do not depend on it.
+        vad: leave out what the Silero detector that comes with faster-whisper takes for no speech. It also leaves out
+            sobs and whispers, so it is off by default.
         cpu_threads: threads of one job.
     """
 
@@ -44,6 +47,7 @@ class FasterWhisper(WindowedBackend):
         language: str = "en",
         window: int = 0,
         batch_size: int = 1,
+        vad: bool = False,
         cpu_threads: int = 1,
     ) -> None:
         check_whisper_settings(window, beam_size=beam_size, batch_size=batch_size, cpu_threads=cpu_threads)
@@ -54,6 +58,7 @@ class FasterWhisper(WindowedBackend):
                 "Systran/faster-whisper-small.en, or convert it with ct2-transformers-converter"
             )
         self.batch_size, self.beam_size, self.window, self.language = batch_size, beam_size, window, language
+        self.vad = vad
         try:
             self.model = WhisperModel(
                 folder,
@@ -72,6 +77,9 @@ class FasterWhisper(WindowedBackend):
 
     def windows(self, samples: np.ndarray) -> list[np.ndarray]:
         """Windows of 30 s, the last or only one shorter."""
+        if self.vad:
+            parts = [samples[part["start"] : part["end"]] for part in get_speech_timestamps(samples)]
+            samples = np.concatenate([samples[:0], *parts])
         return whisper_windows(samples, self.window)
 
     def decode_windows(self, audio: Sequence[np.ndarray]) -> Iterator[tuple[str, float, int]]:

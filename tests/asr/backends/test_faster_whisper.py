@@ -58,6 +58,16 @@ def test_whole_windows_are_decoded_as_the_library_does(clips):
 
 
 @needs_model
+def test_voice_activity_detection_only_if_asked_for(whisper, clips):
+    backend = build_backend("faster_whisper", vad=True)
+    noise = np.random.default_rng(0).normal(0, 0.003, 2 * RATE).astype(np.float32)
+    assert not backend.windows(noise)[0].any() and whisper.windows(noise)[0].any()
+    if CLIPS:
+        kept = np.count_nonzero(backend.windows(np.concatenate([noise, clips[0], noise]))[0])
+        assert 0.5 * len(clips[0]) < kept < 1.4 * len(clips[0])
+
+
+@needs_model
 def test_english_only_model_refuses_other_languages():
     with pytest.raises(UserError, match="knows English only, not language=de"):
         build_backend("faster_whisper", language="de")

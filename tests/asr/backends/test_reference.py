@@ -1,9 +1,11 @@
+import csv
 import random
+from pathlib import Path
 
 import pytest
 
 from m4ser.asr.backends import build_backend
-from m4ser.asr.wer import word_errors
+from m4ser.asr.wer import report, word_errors
 from m4ser.errors import UserError
 
 
@@ -17,6 +19,13 @@ def many_words(count=500):
     rng = random.Random(0)
     vocabulary = [f"{a}{b}o{c}e" for a in "bdfklmnprst" for b in "aiu" for c in "bdfgkmnprs"]
     return {f"u{i:04d}": " ".join(rng.choices(vocabulary, k=rng.randint(0, 20))) for i in range(count)}
+
+
+def sentences():
+    """Those of the mini corpus: 640 sentences with the word frequencies of English."""
+    with open(Path(__file__).parents[3] / "egs/mini/corpus/metadata.tsv", encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return {row["utt_id"]: row["transcript"] for row in rows}
 
 
 def hypotheses(references, utts=None, **settings):
@@ -37,6 +46,14 @@ def test_wer_is_the_wanted_one(references, wer):
     found = word_errors(normal.values(), hypotheses(references, wer=wer).values())
     assert found["wer"] == pytest.approx(wer, abs=0.005)
     assert found["sub"] > found["del"] > found["ins"] > 0
+
+
+@pytest.mark.parametrize("wer", [0.1, 0.2, 0.4])
+def test_wer_of_real_sentences_is_the_wanted_one(wer):
+    references = sentences()
+    found = report(references, hypotheses(references, wer=wer))["normalised"]
+    assert found["words"] > 4000
+    assert found["wer"] == pytest.approx(wer, abs=0.005)
 
 
 def test_result_depends_on_the_utterance_not_on_the_share():
