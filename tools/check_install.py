@@ -107,6 +107,14 @@ def _linters() -> str:
     return ", ".join(versions)
 
 
+def _opensmile() -> str:
+    try:
+        importlib.import_module("opensmile")
+    except ModuleNotFoundError:
+        raise RuntimeError("not installed, for the eGeMAPS baseline only: make -C tools opensmile") from None
+    return importlib.metadata.version("opensmile")
+
+
 def _gpu() -> str:
     import torch
 
@@ -156,6 +164,7 @@ CHECKS = (
     Check("PocketSphinx", _pocketsphinx, required=False),
     Check("speech synthesis", _espeak, required=False),
     Check("headless browser", _browser, required=False),
+    Check("openSMILE", _opensmile, required=False),
     Check("GPU", _gpu, required=False),
     Check("Slurm", _slurm, required=False),
 )

@@ -143,6 +143,12 @@ if [ "${1:-}" = --check ]; then
 fi
 changed=false
 again=()
+if [ "${1:-}" = --opensmile ]; then
+    open_environment keep
+    echo "openSMILE is free for research, education and personal use only; installing it means accepting its licence"
+    pip_install --no-deps --requirement "$tools/constraints-opensmile.txt"
+    exit
+fi
 open_environment make
 trap '[ $? -eq 0 ] || echo "error: the installation stopped; the same command again goes on from there" >&2' EXIT
 step torch "torch (0.2 to 2.5 GB)" install_torch "$constraints"

@@ -9,10 +9,10 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def pins(python_version):
+def pins(python_version, file="constraints.txt"):
     """Name -> version for one Python version; fails on a line that does not pin or pins twice."""
     found = {}
-    for line in (ROOT / "tools" / "constraints.txt").read_text().splitlines():
+    for line in (ROOT / "tools" / file).read_text().splitlines():
         if not line or line.startswith("#"):
             continue
         requirement = Requirement(line)
@@ -41,6 +41,12 @@ def test_everything_that_setup_names_is_pinned_once(monkeypatch, python_version)
     assert needed <= set(known)
     assert not {"torch", "torchaudio", "espnet"} & needed, "no resolver can install these together"
     assert {"torch", "torchaudio", "espnet"} <= set(known)
+
+
+@pytest.mark.parametrize("python_version", ["3.10", "3.11", "3.12", "3.13"])
+def test_opensmile_changes_nothing_that_is_installed(python_version):
+    extra = pins(python_version, "constraints-opensmile.txt")
+    assert "opensmile" in extra and not set(extra) & set(pins(python_version))
 
 
 def test_supported_versions_agree_with_setup():
