@@ -7,11 +7,13 @@ is not signed: it tells that an archive is intact, not who made it.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -119,7 +121,8 @@ def write_folder(
 
 def inference_config(run: Path) -> dict[str, Any]:
     """Of a run's ``config.yaml`` what rebuilds the model: not the trainer's options, data or folders."""
-    from m4ser.task import SERTask
+    with contextlib.redirect_stdout(sys.stderr):  # importing ESPnet prints
+        from m4ser.task import SERTask
 
     stored = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser()

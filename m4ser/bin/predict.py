@@ -1,6 +1,7 @@
 """Predict the emotion of recordings with a trained model."""
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m4ser.cli import command
-from m4ser.data.scp import read_scp
+from m4ser.data.audio import error_text
 from m4ser.errors import UserError
 from m4ser.progress import track
 
@@ -62,12 +63,23 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    texts = read_scp(args.text, allow_empty=True) if args.text else None
+    texts = read_texts(args.text) if args.text else None
     recognizer = _load(args)
-    from m4ser.recognizer import Failure
-
     failures: list[Failure] = []
     show = FORMS[args.form](recognizer.labels)
+    with quiet_libraries():
+        _run(args, recognizer, texts, failures, show)
+    if failures:
+        print(f"error: {len(failures)} could not be used:", file=sys.stderr)
+        for failure in failures:
+            print(f"  {failure.name}: {failure.reason}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _run(args: argparse.Namespace, recognizer, texts: dict[str, str] | None, failures: list, show: "Show") -> None:
+    """Show the results as they come, and collect the failures."""
+    from m4ser.recognizer import Failure
+
     try:
         total = sum(1 for one in args.inputs if Path(one).is_file() and not one.endswith(".scp"))
         results = _stream(recognizer, args.inputs, texts)
@@ -81,17 +93,55 @@ def main(cmd: list[str] | None = None) -> None:
     except BrokenPipeError:  # as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    if failures:
-        print(f"error: {len(failures)} could not be used:", file=sys.stderr)
-        for failure in failures:
-            print(f"  {failure.name}: {failure.reason}", file=sys.stderr)
-        sys.exit(1)
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Hide what C libraries write to the standard error: decoders tell a story about every damaged file.
+
+    Python's own messages go where they went before.
+    """
+    try:
+        own = sys.stderr.fileno() == 2
+    except (OSError, ValueError):  # not a file, as in tests
+        own = False
+    kept, before = os.dup(2), sys.stderr
+    if own:
+        sys.stderr = open(kept, "w", encoding=before.encoding, errors=before.errors, closefd=False, buffering=1)  # noqa: SIM115
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = before
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Lines of `name words...`, in any order; the words may be missing.
+
+    Raises:
+        UserError: the file cannot be read, or a name is there twice.
+    """
+    texts: dict[str, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text ({error_text(error)})") from None
+    for number, line in enumerate(lines, 1):
+        name, _, text = line.strip().partition(" ")
+        if name in texts:
+            raise UserError(f"{path}: line {number}: {name} is there twice; keep one of its lines")
+        if name:
+            texts[name] = text
+    return texts
 
 
 def _load(args: argparse.Namespace):
     """The recogniser; what libraries print while they load does not belong to the results."""
-    import contextlib
-
     from m4ser.stored import default_model
 
     model = args.model or default_model()

@@ -150,6 +150,8 @@ def _decode(path: Path, start: float | None, end: float | None, longest: float) 
     """
     try:
         with soundfile.SoundFile(_repaired(path)) as file:
+            if file.format == "RAW":  # libsndfile takes anything called .au, .snd or .vox for audio without a header
+                raise AudioError(path, "is not audio that can be decoded", "copy or convert it again")
             if not SLOWEST <= file.samplerate <= FASTEST:
                 raise AudioError(path, f"has a sampling rate of {file.samplerate} Hz", "convert it again")
             first, count = _span(path, file.frames, file.samplerate, start, end)

@@ -153,6 +153,13 @@ def claiming_flac() -> bytes:
     return bytes(head)
 
 
+@pytest.mark.parametrize("name", ["a.au", "a.snd", "a.vox"])
+def test_noise_is_not_audio_without_a_header(tmp_path, name):
+    (tmp_path / name).write_bytes(bytes(range(256)) * 50)
+    with pytest.raises(AudioError, match="is not audio"):
+        read_audio(tmp_path / name)
+
+
 def test_longest(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(2), 16000)
     assert len(read_audio(tmp_path / "a.wav", longest=2)[0]) == 32000
