@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Try settings of systems on the dev part: the same number of trainings for each, test is never predicted. From the
+# recipe's folder: ../TEMPLATE/tune.sh --configs "concat m4ser" --folds "1 2"
+# writes exp/tune/NAME.md for each system; put the best settings into conf/train_NAME.yaml by hand.
+set -euo pipefail
+
+template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=options.sh
+. "$template/options.sh"
+
+# --- options
+configs=m4ser                     # [text] systems: names as in conf/train_NAME.yaml
+grid=../TEMPLATE/tune.yaml        # [path] values to try, by system
+budget=8                          # [int] points for each system, its own settings included
+seeds="1"                         # [ints] random seeds
+folds=                            # [text] folds; default: all
+run_args=                         # [text] further options of ./run.sh, in one word
+exp=exp/tune                      # [text] folder of the points
+data=data                         # [text] folder of the data directories
+dump=dump                         # [text] folder of audio, features, recognised text
+# --- end of options
+
+typed_words "$@"
+M4SER_COMMAND="../TEMPLATE/tune.sh${typed[*]:+ $(quote "${typed[@]}")}"
+export M4SER_COMMAND
+parse_options "${BASH_SOURCE[0]}" "$@"
+[ -x ./run.sh ] || option_fail "there is no run.sh here; call this from the folder of a recipe, such as egs/mini"
+# shellcheck source=path.sh
+. "$template/path.sh"
+
+mapfile -d '' -t more < <(python -c 'import shlex, sys
+for word in shlex.split(sys.argv[1]): print(word, end="\0")' "$run_args")
+which=()
+[ -z "$folds" ] || which=(--folds "$folds")
+for config in $configs; do
+    [ -f "conf/train_$config.yaml" ] || option_fail "conf/train_$config.yaml: there is no such configuration"
+    tune=(python -m m4ser.bin.tune --system "$config" --grid "$grid" --budget "$budget" --data "$data" --exp "$exp"
+        --seeds "$seeds" ${which[@]+"${which[@]}"})
+    plan=$("${tune[@]}" --plan)
+    while IFS=$'\t' read -r tag settings; do
+        ./run.sh --stage 0 --stop-stage 4 --tag "$tag" --train-config "conf/train_$config.yaml" \
+            --train-args "$settings" --seeds "$seeds" --folds "$folds" --exp "$exp" --data "$data" --dump "$dump" \
+            ${more[@]+"${more[@]}"} </dev/null
+        count=$(python -m m4ser.bin.stage_marker count --data "$data" --folds "$folds" --seeds "$seeds")
+        for ((job = 1; job <= count; job++)); do
+            python -m m4ser.bin.infer --parts dev --job "$job" --data "$data" --exp "$exp/$tag" --seeds "$seeds" \
+                --audio "$dump/audio" ${which[@]+"${which[@]}"} </dev/null
+        done
+    done <<<"$plan"
+    "${tune[@]}" --report
+done

@@ -1,0 +1,126 @@
+"""Choose settings of a configuration on dev alone, with the same number of trainings for every system.
+
+``--plan`` draws the points of the grid and prints a line ``NAME<tab>TRAINING OPTIONS`` for each; ``--report`` reads the
+dev predictions of all points and writes ``OUT.md`` and ``OUT.json``, best first. Test predictions are never read.
+See egs/TEMPLATE/tune.sh, which trains the points in between.
+"""
+
+import argparse
+import itertools
+import random
+import shlex
+import statistics
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from m4ser.cli import command, words
+from m4ser.errors import UserError
+from m4ser.experiment import choose_folds, read_config, read_maps, runs
+from m4ser.files import write_json
+from m4ser.scoring import report, tables
+
+DEFAULT = "default"
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of both actions."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--system", required=True, help="name of the configuration, as in conf/train_NAME.yaml")
+    parser.add_argument("--grid", type=Path, required=True, help="YAML: system or 'default' -> option -> values to try")
+    parser.add_argument("--budget", type=int, default=8, help="points for each system, its own settings included")
+    parser.add_argument("--data", default="data", help="folder with folds.json (default: data)")
+    parser.add_argument("--exp", type=Path, default=Path("exp/tune"), help="folder of the points (default: exp/tune)")
+    parser.add_argument("--folds", type=words, default=[], help="folds (default: all)")
+    parser.add_argument("--seeds", type=words, default=["1"], help="seeds (default: 1)")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--plan", action="store_true", help="print the points")
+    action.add_argument("--report", action="store_true", help="write the table of all points")
+    return parser
+
+
+def read_grid(path: Path, system: str) -> dict[str, list[Any]]:
+    """Values to try of each option (``optim_conf.lr``) of a system.
+
+    Raises:
+        UserError: the file is not such a grid.
+    """
+    grids = read_config(path)
+    grid = grids.get(system, grids.get(DEFAULT))
+    if not isinstance(grid, dict) or not all(isinstance(v, list) and v for v in grid.values()):
+        raise UserError(f"{path}: has no options with lists of values for {system}, nor under {DEFAULT}")
+    return grid
+
+
+def points(grid: dict[str, list[Any]], budget: int, system: str, where: str = "grid") -> list[dict[str, Any]]:
+    """Settings of each point: first the configuration as it is, then ``budget`` - 1 others drawn by lot.
+
+    Raises:
+        UserError: the grid has not that many, which would be a smaller budget than other systems have.
+    """
+    combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    if len(combinations) < budget - 1:
+        raise UserError(f"{where}: {system} has {len(combinations)} points; --budget {budget} needs {budget - 1}")
+    return [{}, *random.Random(system).sample(combinations, budget - 1)]
+
+
+def options(point: dict[str, Any]) -> str:
+    """Settings as training options, one shell-quoted string: ``--optim_conf lr=0.001 --max_epoch 20``."""
+    found = []
+    for name, value in point.items():
+        option, _, key = name.partition(".")
+        text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+        found += [f"--{option}", f"{key}={text}" if key else text]
+    return " ".join(shlex.quote(word) for word in found)
+
+
+def dev_scores(args: argparse.Namespace, folder: Path) -> list[float]:
+    """UA on dev of every fold and seed of one point."""
+    from m4ser.bin.train import read_folds
+    from m4ser.scoring.metrics import scores
+    from m4ser.scoring.predictions import read_predictions
+
+    folds = read_folds(args.data)
+    emotion = read_maps(args.data, folds.sets, "utt2emo")
+    found = []
+    for run in runs(folder, choose_folds(folds, args.folds), [int(seed) for seed in args.seeds]):
+        path = run.folder / "predictions_dev.tsv"
+        predictions = read_predictions(path, folds.labels)
+        if unknown := [utt for utt in predictions.utts if utt not in emotion]:
+            raise UserError(f"{path}: {unknown[0]} is not in {args.data}; run it again")
+        found.append(scores(predictions.ref.tolist(), predictions.hyp.tolist())["ua"])
+    return found
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Command line entry."""
+    args = get_parser().parse_args(cmd)
+    if args.budget < 1:
+        raise UserError(f"--budget {args.budget}: must be 1 or more")
+    chosen = points(read_grid(args.grid, args.system), args.budget, args.system, str(args.grid))
+    names = [f"{args.system}_{number:02d}" for number in range(len(chosen))]
+    if args.plan:
+        for name, point in zip(names, chosen, strict=True):
+            print(f"{name}\t{options(point)}")
+        return
+    rows = []
+    for name, point in zip(names, chosen, strict=True):
+        values = dev_scores(args, args.exp / name)
+        deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+        rows.append({"point": name, "settings": point, "dev_ua": round(statistics.mean(values), 6),
+                     "sd": round(deviation, 6), "runs": len(values)})  # fmt: skip
+    rows.sort(key=lambda row: -row["dev_ua"])
+    body = [[row["point"], options(row["settings"]) or "as configured", f"{100 * row['dev_ua']:.2f}",
+             f"{100 * row['sd']:.2f}"] for row in rows]  # fmt: skip
+    text = tables.table(["point", "settings", "dev UA", "sd"], body)
+    text += f"\nUA on dev, mean over {rows[0]['runs']} runs (folds and seeds); {len(rows)} points. Test is not read.\n"
+    out = args.exp / args.system
+    report.write_markdown(out.with_name(out.name + ".md"), text)
+    write_json(out.with_name(out.name + ".json"), {"system": args.system, "budget": args.budget, "points": rows})
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
