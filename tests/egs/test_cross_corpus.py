@@ -65,7 +65,7 @@ def cross(checkout):
 
     def run(*words, ok=True):
         command = ["./run.sh", "--nj", "2", *map(str, words)]
-        result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=200)
+        result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=900)
         assert (result.returncode == 0) == ok, result.stdout + result.stderr
         return result.stdout + result.stderr if ok else result.stderr
 
