@@ -137,7 +137,7 @@ async function wave(blob) {
   try {
     const context = new OfflineAudioContext(1, 1, 8000);
     const samples = (await context.decodeAudioData(await blob.arrayBuffer())).getChannelData(0);
-    pen.fillStyle = getComputedStyle(document.body).color;
+    pen.fillStyle = "#808890"; // legible on light and on dark
     const step = samples.length / canvas.width, middle = canvas.height / 2;
     for (let x = 0; x < canvas.width; x++) {
       let peak = 0;
