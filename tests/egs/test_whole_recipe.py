@@ -157,10 +157,21 @@ def test_killed_at_every_stage_ends_with_the_same_table(toy):
 def test_every_configuration_trains(toy, configuration):
     tag = configuration.removeprefix("train_")
     options = ("--train-args", SHORT_OTHERS.get(configuration, SHORT))
+    shutil.copy(ROOT / f"egs/ravdess/conf/{configuration}.yaml", toy.recipe / "conf")  # it may have some of its own
     output = toy.run("--train-config", f"conf/{configuration}.yaml", *options, "--stage", 0, "--stop-stage", 4)
     assert "stage 3: done already" in output
     info = json.loads((toy.recipe / f"exp/{_only(toy, tag)}/fold1/seed1/train_info.json").read_text())
     assert info["trained_parameters"] > 0
+
+
+def test_encoders_from_scratch_need_no_pretrained_model(toy):
+    shutil.copy(ROOT / "egs/mini/conf/train_conformer_scratch.yaml", toy.recipe / "conf")
+    own = ("--train-config", "conf/train_conformer_scratch.yaml", "--speech-encoder", "", "--text-encoder", "")
+    output = toy.run(*own, "--train-args", "--max_epoch 2 --text_encoder_conf tokens=60", "--tag", "scratch")
+    assert "features of" not in output
+    assert "sentencepiece models of 60 tokens" in output
+    assert "| pooled |" in output
+    assert json.loads((toy.recipe / "exp/scratch/run.json").read_text())["speech_encoder"] == "conformer"
 
 
 def _only(toy: Toy, prefix: str) -> str:
