@@ -7,6 +7,7 @@ from pathlib import Path
 from m4ser.cli import command, words
 from m4ser.errors import UserError
 from m4ser.files import atomic_write, write_json
+from m4ser.provenance import made_by
 from m4ser.scoring import comparison, figures, report
 from m4ser.scoring.bootstrap import RESAMPLES
 from m4ser.scoring.experiment import Corpus, collect
@@ -58,10 +59,11 @@ def main(cmd: list[str] | None = None) -> None:
     paths = {end: args.out.with_name(f"{args.out.name}.{end}") for end in ("md", "csv", "json", "png")}
     figures.comparison(result, paths["png"])
     table = comparison.markdown(result, args.difference)
-    report.write_markdown(paths["md"], f"{table}\n![comparison]({paths['png'].name})\n")
+    made = {key: value for key, value in made_by().items() if key != "date"}  # the same runs give the same bytes
+    report.write_markdown(paths["md"], f"{table}\n![comparison]({paths['png'].name})\n", made)
     with atomic_write(paths["csv"]) as file:
         file.write(comparison.comma_separated(result))
-    write_json(paths["json"], {**result, "shown_differences": args.difference})
+    write_json(paths["json"], {**result, "shown_differences": args.difference, "made_by": made})
     print(table)
     print("Written: " + " ".join(map(str, paths.values())))
 

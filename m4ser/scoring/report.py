@@ -320,11 +320,11 @@ def markdown(metrics: dict[str, Any], figures: Iterable[str] = ()) -> str:
 
 def header_line(maker: dict[str, str]) -> str:
     """First line of a generated text: who made it, not to be edited."""
-    version = f"m4ser {maker['m4ser']}, git {maker['git']}, {maker['date']}"
+    version = ", ".join([f"m4ser {maker['m4ser']}", f"git {maker['git']}", *filter(None, [maker.get("date")])])
     return f"> Made by `{maker['command']}` ({version}); do not edit.\n\n"
 
 
-def write_markdown(path: str | Path, body: str) -> None:
+def write_markdown(path: str | Path, body: str, made: dict[str, str] | None = None) -> None:
     """Write a generated Markdown file, headed by the command that made it."""
     with atomic_write(path) as file:
-        file.write(header_line(made_by()) + body)
+        file.write(header_line(made or made_by()) + body)
