@@ -63,7 +63,7 @@ def test_every_line_of_the_block_is_an_option():
         (["stage", "1"], "stage: unexpected word"),
         (["--stop-stage", "8"], "--stop-stage 8: the stages are 0 to 7"),
         (["--stop-stage", "7"], "stage 7 needs --hub-repo org/name"),
-        (["--pack-run", "1"], "must be like fold1/seed1"),
+        (["--pack-run", "1"], "--pack-run '1': must be like fold1/seed1"),
         (["--stage", "3", "--stop-stage", "2"], "--stage 3 comes after --stop-stage 2"),
         (["--num-nodes", "2"], "--num-nodes 2 needs --cmd-backend slurm"),
         (["--tag", "a/../b"], "--tag 'a/../b': only letters"),
