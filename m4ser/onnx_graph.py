@@ -7,6 +7,7 @@ reads waveforms stays in PyTorch too: the graph then starts at its states.
 import importlib.util
 import json
 import logging
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,10 @@ def _export(graph: Graph, path: Path, labels: list[str]) -> None:
 
     sizes = {"speech": "frames", "speech_states": "frames", "text": "pieces", "text_states": "pieces"}
     dynamic = tuple({0: "batch", 1: sizes[name]} if name in sizes else {0: "batch"} for name in graph.inputs)
-    logger = logging.getLogger("torch.onnx")
-    level, logger.level = logger.level, logging.ERROR
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
@@ -130,7 +133,8 @@ def _export(graph: Graph, path: Path, labels: list[str]) -> None:
                 verbose=False,
             )
     finally:
-        logger.level = level
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
     made = onnx.load(path)
     _write(made, path, labels)
 
@@ -150,14 +154,18 @@ def _quantise(path: Path, labels: list[str]) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with atomic_path(path.with_name(f"int8-{path.name}")) as temporary:
-        logger = logging.getLogger()
-        level, logger.level = logger.level, logging.ERROR
-        try:
-            quantize_dynamic(path, temporary, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8)
-        finally:
-            logger.level = level
-        _write(onnx.load(temporary), path, labels)
+    made = onnx.load(path)
+    del made.graph.value_info[:]  # shapes of example sizes, which quantisation would hold the graph to
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with tempfile.TemporaryDirectory(prefix="m4ser-") as folder:
+            target = Path(folder, "int8.onnx")
+            quantize_dynamic(made, target, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8)
+            _write(onnx.load(target), path, labels)
+    finally:
+        logger.setLevel(level)
 
 
 def largest_difference(graph: Graph, path: Path) -> float:
