@@ -33,9 +33,10 @@ def main(cmd: list[str] | None = None) -> None:
         raise UserError(f"--names: {len(args.names)} names for {len(args.conditions)} conditions; give one for each")
     result = robustness.collect(args.conditions, args.names, args.comparison)
     paths = {end: args.out.with_name(f"{args.out.name}.{end}") for end in ("md", "csv", "json", "png")}
+    result["figure"] = paths["png"].name
     figures.save(robustness.figure(result), paths["png"])
     table = robustness.markdown(result)
-    report.write_markdown(paths["md"], f"{table}\n![scores against the word error rate]({paths['png'].name})\n")
+    report.write_markdown(paths["md"], table)
     with atomic_write(paths["csv"]) as file:
         file.write(robustness.comma_separated(result))
     write_json(paths["json"], result)

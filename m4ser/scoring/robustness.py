@@ -41,6 +41,7 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
     """
     conditions: list[dict[str, Any]] = []
     first: dict[str, Any] = {}
+    setup: dict[str, Any] = {}
     for folder, name in zip(folders, names or [folder.name for folder in folders], strict=True):
         path = folder / f"{comparison}.json"
         if not path.is_file():
@@ -52,6 +53,7 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
         if wrong := [key for key in SAME if first and found[key] != first[key]]:
             raise UserError(f"{path}: has another {wrong[0]} than {folders[0]}; only the text may differ")
         first = first or found
+        setup = {key: value for key, value in found["setup"].items() if not conditions or setup.get(key) == value}
         conditions.append(
             {
                 "condition": name,
@@ -76,7 +78,7 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
         "utterances": rows[0]["pooled"]["utterances"],
         "speakers": rows[0]["pooled"]["speakers"],
         "resampled": rows[0]["pooled"]["resampled"],
-        "setup": first["setup"],
+        "setup": setup,
         "conditions": conditions,
     }
     return rounded({**result, "slopes": _slopes(conditions)})
@@ -110,7 +112,7 @@ def _slopes(conditions: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Scores and differences, one table for each score, and what is needed to read them."""
+    """Scores and differences, one table for each score, what is needed to read them, and the figure beside the page."""
     conditions, systems = result["conditions"], result["systems"]
     others = [system for system in systems if system != result["reference"]]
     text = ""
@@ -120,7 +122,7 @@ def markdown(result: dict[str, Any]) -> str:
             for c in conditions
         ]
         text += tables.table([f"{NAMES[metric]}, text", "WER", *systems], lines) + "\n"
-    for metric in SHOWN:
+    for metric in SHOWN if others else ():
         lines = []
         for c in conditions:
             values = [c["differences"][system][metric] for system in others]
@@ -134,7 +136,8 @@ def markdown(result: dict[str, Any]) -> str:
             lines.append([f"per {100 * WER_UNIT:.0f} points of WER", "", *slopes])
         header = f"Δ {NAMES[metric]} to {result['reference']}"
         text += tables.table([header, "WER", *others], lines) + "\n"
-    return text + _notes(result)
+    picture = f"\n![Scores against the word error rate]({result['figure']})\n" if "figure" in result else ""
+    return text + _notes(result) + picture
 
 
 def _name(condition: dict[str, Any]) -> str:

@@ -52,13 +52,14 @@ def test_scores_and_differences_by_word_error_rate(conditions, tmp_path, capsys)
     shown = capsys.readouterr().out
     assert "| weighted F1, text | WER | full | plain |" in shown
     assert "| 10 dB | 20.00 | " in shown and "| Δ UA to full | WER | plain |" in shown
+    assert "text source" not in shown  # not the same for all
     lines = (tmp_path / "study.csv").read_text().splitlines()
     assert len(lines) == 1 + 3 * 2 * len(study.NAMES)
     assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
     readme = tmp_path / "README.md"
     readme.write_text("<!-- begin results study -->\n<!-- end results study -->\n")
     results_block.main(["--readme", str(readme), "--name", "study", "--from", str(tmp_path / "study.json")])
-    assert "| 0 dB | 60.00 |" in readme.read_text()
+    assert "| 0 dB | 60.00 |" in readme.read_text() and "](study.png)" in readme.read_text()
 
 
 def test_the_same_again(conditions, tmp_path):
