@@ -115,7 +115,7 @@ features=${asked#features=} tokens=${asked#*tokens=}
 features=${features%% *}
 without_features=
 own_features=false
-if $features && [ -z "$speech_encoder" ]; then # a configuration may name the features it is for
+if $features && [ -z "$speech_encoder" ] && [ -f "$train_config" ]; then # a configuration may name the features it is for
     found=$(sed -n 's/^features: *\([^ #]*\).*/\1/p' "$train_config")
     [ -z "$found" ] || speech_encoder=$found own_features=true feats_pool=1
 fi
