@@ -68,7 +68,7 @@ def main() -> None:
         result = scores(ref, chances.argmax(-1).tolist())
         print(
             f"{name:10} WA {100 * result['wa']:.2f} UA {100 * result['ua']:.2f}, largest difference of a probability "
-            f"{(chances - first).abs().max():.1e}, {1000 * best[name] / len(ids):.2f} ms an utterance (processor time), "
+            f"{(chances - first).abs().max():.1e}, {1000 * best[name] / len(ids):.2f} ms an utterance (processor), "
             f"{sizes[name] / 1e6:.1f} MB"
         )
     print(f"{len(ids)} utterances, batches of {BATCH}, {torch.get_num_threads()} thread(s)")
