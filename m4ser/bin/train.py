@@ -146,9 +146,7 @@ def needs_reference(task: argparse.Namespace) -> bool:
     from m4ser.build import OBJECTIVES
 
     objectives = [OBJECTIVES[name] for name in task.objectives if name in OBJECTIVES]
-    return any(part.needs_reference for part in objectives) or getattr(
-        task_class(task.task), "needs_reference", False
-    )
+    return any(part.needs_reference for part in objectives) or getattr(task_class(task.task), "needs_reference", False)
 
 
 def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:
