@@ -2,8 +2,9 @@
 # Compare systems of one recipe on the same data, folds, features, recognised text and seeds. From the recipe's folder:
 #   ../TEMPLATE/compare.sh --seeds "1 2 3"
 # trains and scores each configuration with ./run.sh and writes one table with paired significance against a chosen row:
-# exp/comparison.md, .csv, .json, .png. What is done already is not done again, so the same command goes on where it was
-# stopped, and a run folder that was deleted is made again, alone.
+# exp/comparison.md, .csv, .json, .png; what the objectives learned stands in exp/comparison_objectives.md. What is done
+# already is not done again, so the same command goes on where it was stopped, and a run folder that was deleted is made
+# again, alone.
 set -euo pipefail
 
 template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -18,7 +19,7 @@ seeds="1 2 3"                     # [ints] random seeds
 folds=                            # [text] folds; default: all
 at_once=1                         # [int] systems to train at the same time, each with --nj jobs
 table=comparison                  # [text] name of the table in exp/
-readme=                           # [path] page to put the table in, between its markers "results TABLE"
+readme=                           # [path] page to put the tables in, between its markers "results TABLE"
 run_args=                         # [text] further options of ./run.sh, in one word
 exp=exp                           # [text] folder of the experiments
 data=data                         # [text] folder of the data directories
@@ -109,6 +110,11 @@ which=()
 [ -z "$folds" ] || which=(--folds "$folds")
 python -m m4ser.bin.compare --exp "${rows[@]}" --names "${names[@]}" --reference "$exp/$reference" --data "$data" \
     --audio-dir "$dump/audio" --seeds "$seeds" "${which[@]}" --out "$exp/$table"
+python -m m4ser.bin.objective_table --exp "${rows[@]}" --names "${names[@]}" --out "$exp/${table}_objectives"
 if [ -n "$readme" ]; then
     python -m m4ser.bin.results_block --readme "$readme" --name "$table" --from "$exp/$table.json"
+    if [ -f "$exp/${table}_objectives.json" ] && grep -q "begin results ${table}_objectives" "$readme"; then
+        python -m m4ser.bin.results_block --readme "$readme" --name "${table}_objectives" \
+            --from "$exp/${table}_objectives.json"
+    fi
 fi

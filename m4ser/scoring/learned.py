@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from m4ser.errors import UserError
 from m4ser.files import read_json
 from m4ser.history import HISTORY
 from m4ser.scoring import tables
@@ -27,17 +26,12 @@ def collect(folders: Sequence[Path], names: Sequence[str] = ()) -> dict[str, Any
     """Mean and standard deviation over the runs (folds x seeds) of every experiment; those without objectives left out.
 
     ``wer_reduction`` is (before - after) / before, each rate averaged over the runs first.
-
-    Raises:
-        UserError: an experiment has no finished run.
     """
     rows = []
     for number, folder in enumerate(folders):
         found = sorted(folder.glob(f"fold*/seed*/{HISTORY}"))
-        if not found:
-            raise UserError(f"{folder}: no fold*/seed*/{HISTORY}; run stage 4 (training) first")
         chosen = [_chosen(read_json(path)) for path in found]
-        known = [name for name in METRICS if all(name in metrics for metrics in chosen)]
+        known = [name for name in METRICS if chosen and all(name in metrics for metrics in chosen)]
         if not known:
             continue
         values = {name: [metrics[name] for metrics in chosen] for name in known}

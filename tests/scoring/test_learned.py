@@ -5,7 +5,6 @@ import json
 import pytest
 
 from m4ser.bin import objective_table, results_block
-from m4ser.errors import UserError
 from m4ser.scoring import learned
 
 
@@ -43,6 +42,7 @@ def test_command_writes_the_table_and_a_readme_takes_it(experiments, capsys):
     assert "40.00 ± 0.00 | 25.00 ± 7.07 | -37.50 |" in page and "0.60" in page and "plain" not in page.split("-->")[1]
 
 
-def test_experiment_without_a_finished_run_is_named(tmp_path):
-    with pytest.raises(UserError, match="none: no fold"):
-        learned.collect([tmp_path / "none"])
+def test_experiments_without_a_history_are_left_out(tmp_path, capsys):
+    assert learned.collect([tmp_path / "none"])["rows"] == []
+    objective_table.main(["--exp", str(tmp_path / "none"), "--out", str(tmp_path / "o")])
+    assert "no experiment has objectives" in capsys.readouterr().out and not (tmp_path / "o.json").exists()
