@@ -2,10 +2,9 @@
 
     cd egs/mini && python ../../tools/benchmark_steps.py conf/train_concat.yaml conf/train_m4ser.yaml
 
-The first configuration is the reference of the ratios. Batches of 32 of the first fold's training part,
-the same for all;
-the configurations take turns, medians of processor time are printed, which other load hardly moves. Encoders, fusion, objectives, backward pass, clipping and optimizer
-count; reading files does not.
+The first configuration is the reference of the ratios. Batches of 32 of the first fold's training part, the same for
+all; the configurations take turns. Medians of processor time are printed, which other load moves less than
+wall time. Encoders, fusion, objectives, backward pass, clipping and optimizer count; reading files does not.
 """
 
 import argparse
