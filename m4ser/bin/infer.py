@@ -70,9 +70,9 @@ def infer(args: argparse.Namespace, run: Run, speakers: dict[str, str], seconds:
             ),
         )
     info = {"parts": args.parts, "batch_size": args.batch_size, "device": device}
-    info |= {"infer_seconds": round(wall, 3), "infer_cpu_seconds": round(cpu, 3), "audio_seconds": round(audio, 3)}
+    info |= {"infer_seconds": round(wall, 6), "infer_cpu_seconds": round(cpu, 6), "audio_seconds": round(audio, 3)}
     if audio:
-        info |= {"real_time_factor": round(wall / audio, 6), "cpu_real_time_factor": round(cpu / audio, 6)}
+        info |= {"real_time_factor": round(wall / audio, 9), "cpu_real_time_factor": round(cpu / audio, 9)}
     write_json(run.folder / "infer_info.json", info)
 
 

@@ -292,7 +292,7 @@ def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshot
         write_json(folder / HISTORY, read_history(folder / "checkpoint.pth", criterion))
     stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     epochs = sorted(int(p.name.removesuffix("epoch.pth")) for p in folder.glob("[0-9]*epoch.pth"))
-    info = {"seconds": round(seconds, 1), "last_epoch": epochs[-1] if epochs else 0, **stored.get("parameters", {})}
+    info = {"seconds": round(seconds, 3), "last_epoch": epochs[-1] if epochs else 0, **stored.get("parameters", {})}
     write_json(folder / DONE, info)
     if not keep_snapshots:
         for path in folder.glob("*.pth"):

@@ -29,7 +29,7 @@ def test_real_time_factor_is_seconds_per_second_of_audio(trained):
     infer.main(["--exp", "exp/toy", "--job", "1"])
     info = json.loads((trained / "infer_info.json").read_text())
     assert info["audio_seconds"] == 2.0 * (8 + 8)  # dev and test
-    assert info["real_time_factor"] == pytest.approx(info["infer_seconds"] / 32, rel=0.05, abs=1e-5)
+    assert info["real_time_factor"] == pytest.approx(info["infer_seconds"] / 32, rel=1e-3)
     assert info["cpu_real_time_factor"] > 0 and info["device"] == "cpu"
 
 
