@@ -23,5 +23,6 @@ ruff check . || status=1
 ruff format --check . || status=1
 scripts | xargs -0 shellcheck || status=1
 [ "$status" -eq 0 ] || echo "error: the linters found something, see above" >&2
-python -m pytest -n 2 --dist loadfile "$@" || status=1
+# In the order of the tree: the slowest file, whole recipes, must not be left to one process at the end.
+python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" || status=1
 exit "$status"
