@@ -5,6 +5,26 @@ feed-forward net per stream; M4SER's depth and the use of self-attention are not
 """
 
 from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Attention(nn.MultiheadAttention):
+    """PyTorch's multi-head attention, computed batch first.
+
+    Its own forward transposes the streams first, which makes the projections several times slower on CPUs.
+    """
+
+    def forward(self, own: Tensor, other: Tensor, other_mask: Tensor) -> Tensor:
+        """Queries of (B, T, D), keys and values of (B, S, D) where (B, S) is valid -> (B, T, D)."""
+        size = self.embed_dim
+        query = functional.linear(own, self.in_proj_weight[:size], self.in_proj_bias[:size])
+        both = functional.linear(other, self.in_proj_weight[size:], self.in_proj_bias[size:])
+        query, key, value = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (query, *both.chunk(2, -1)))
+        dropout = self.dropout if self.training else 0.0
+        attended = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=other_mask[:, None, None], dropout_p=dropout
+        )
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
 class CrossModalLayer(nn.Module):
@@ -20,11 +40,9 @@ class CrossModalLayer(nn.Module):
 
     def __init__(self, size: int, heads: int, feed_forward: int, dropout: float, self_attention: bool = False):
         super().__init__()
-        self.self_attention = (
-            nn.MultiheadAttention(size, heads, dropout=dropout, batch_first=True) if self_attention else None
-        )
+        self.self_attention = Attention(size, heads, dropout=dropout) if self_attention else None
         self.self_norm = nn.LayerNorm(size) if self_attention else None
-        self.cross_attention = nn.MultiheadAttention(size, heads, dropout=dropout, batch_first=True)
+        self.cross_attention = Attention(size, heads, dropout=dropout)
         self.cross_norm = nn.LayerNorm(size)
         self.feed_forward = nn.Sequential(
             nn.Linear(size, feed_forward), nn.ReLU(), nn.Dropout(dropout), nn.Linear(feed_forward, size)
@@ -35,10 +53,8 @@ class CrossModalLayer(nn.Module):
     def forward(self, own: Tensor, own_mask: Tensor, other: Tensor, other_mask: Tensor) -> Tensor:
         """(B, T, D), (B, T), (B, S, D), (B, S) -> (B, T, D); rows of padded positions mean nothing."""
         if self.self_attention is not None:
-            attended, _ = self.self_attention(own, own, own, key_padding_mask=~own_mask, need_weights=False)
-            own = self.self_norm(own + self.dropout(attended))
-        attended, _ = self.cross_attention(own, other, other, key_padding_mask=~other_mask, need_weights=False)
-        own = self.cross_norm(own + self.dropout(attended))
+            own = self.self_norm(own + self.dropout(self.self_attention(own, own, own_mask)))
+        own = self.cross_norm(own + self.dropout(self.cross_attention(own, other, other_mask)))
         return self.feed_forward_norm(own + self.dropout(self.feed_forward(own)))
 
 
