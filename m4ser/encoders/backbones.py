@@ -12,6 +12,7 @@ functions let padding in at several places; what is done about each:
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ RATE = 16000
 WAVEFORM_TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """Hidden states of a pretrained speech model.
 
     Attributes:
@@ -94,17 +95,17 @@ class Backbone(nn.Module):
         frames, pieces = math.ceil(samples / self.samples_per_frame), math.ceil(samples / self.longest)
         return [frames * piece // pieces * self.samples_per_frame for piece in range(1, pieces)]
 
+    @abstractmethod
     def states(self, samples: Tensor, lengths: Tensor, time_mask: Tensor | None) -> tuple[list[Tensor], Tensor]:
         """As :meth:`forward`, for recordings of at most ``longest`` samples."""
-        raise NotImplementedError
 
+    @abstractmethod
     def keep_layers(self, highest: int) -> None:
         """Drop the Transformer layers above hidden state ``highest``, and the final norm that is then not reached."""
-        raise NotImplementedError
 
+    @abstractmethod
     def freeze_cnn(self) -> None:
         """Leave the convolutions below the Transformer as they are."""
-        raise NotImplementedError
 
 
 class WhisperBackbone(Backbone):

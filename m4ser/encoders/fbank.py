@@ -6,6 +6,7 @@ alone), convolutions over time get zeros for padding, and the Conformer has laye
 """
 
 import inspect
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -137,8 +138,9 @@ class FbankEncoder(AbsEncoder):
 
     _defaults: ClassVar[dict[str, Any]] = {}
 
+    @abstractmethod
     def _espnet_class(self) -> type:
-        raise NotImplementedError
+        """The encoder of ESPnet2 that is wrapped."""
 
     def _build(self, conf: dict[str, Any], given: dict[str, Any]) -> nn.Module:
         kind = self._espnet_class()

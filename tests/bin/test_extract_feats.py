@@ -39,6 +39,12 @@ class Counter(Backbone):
         layer, time = torch.meshgrid(torch.arange(3.0), torch.arange(float(frames)), indexing="ij")
         return list(torch.stack([layer, time], dim=-1)[:, None]), lengths // 100
 
+    def keep_layers(self, highest):
+        """All layers are kept."""
+
+    def freeze_cnn(self):
+        """Nothing is trained."""
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
