@@ -9,7 +9,6 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
 from m4ser.fusion.base import Fusion
-from m4ser.fusion.late import AveragedExperts
 from m4ser.objectives.aec import ErrorCorrection
 from m4ser.objectives.base import Objective, Targets, Tools
 from m4ser.representations import Representations, length_mask
@@ -79,13 +78,13 @@ class SERModel(AbsESPnetModel):
 
     def logits(self, reps: Representations) -> Tensor:
         """Scores of the emotion classes (B, E)."""
-        return self.classifier(self.dropout(reps.utterance))
+        return self.classifier.combine(self._answers(reps))
 
     def forward(self, emotion: Tensor, **batch: Any) -> dict[str, Any]:
         """One batch as the collate function makes it -> ``loss``, ``stats`` and ``weight`` for ESPnet's trainer."""
         emotion = emotion.squeeze(-1)
         reps = self._represent_batch(batch)
-        return self._loss(reps, self.logits(reps), self._targets(emotion, batch))
+        return self._loss(reps, self._answers(reps), self._targets(emotion, batch))
 
     @torch.no_grad()
     def evaluate(self, emotion: Tensor, **batch: Any) -> tuple[dict[str, Any], Tensor, dict[str, list]]:
@@ -93,12 +92,12 @@ class SERModel(AbsESPnetModel):
         emotion = emotion.squeeze(-1)
         reps = self._represent_batch(batch)
         targets = self._targets(emotion, batch)
-        logits = self.logits(reps)
+        answers = self._answers(reps)
         records = {}
         for name, objective in self.objectives.items():
             extra = {"detection": self.objectives["aed"]} if self._detects_for(objective) else {}
             records[name] = objective.evaluate(reps, targets, self.tools, **extra)
-        return self._loss(reps, logits, targets), logits, records
+        return self._loss(reps, answers, targets), self.classifier.combine(answers), records
 
     def collect_feats(self, **batch: Any) -> dict[str, Tensor]:
         """Nothing to collect: lengths are known from stage 1, features are normalised in the encoder."""
@@ -115,19 +114,20 @@ class SERModel(AbsESPnetModel):
         names = ("word_index", "tags", "slots", "corrections", "speech", "speech_lengths", "text_lengths", "letters")
         return Targets(emotion, batch.get("text"), **{name: batch.get(name) for name in names})
 
-    def _emotion_loss(self, reps: Representations, logits: Tensor, emotion: Tensor) -> Tensor:
-        """Cross-entropy of the answer; experts whose answers are averaged are each trained by themselves."""
-        scores = [logits]
-        if isinstance(self.classifier, AveragedExperts):
-            scores = self.classifier.experts(self.dropout(reps.utterance))
+    def _answers(self, reps: Representations) -> list[Tensor]:
+        """Scores (B, E) of each of the classifier's experts."""
+        return self.classifier.experts(self.dropout(reps.utterance))
+
+    def _emotion_loss(self, answers: list[Tensor], emotion: Tensor) -> Tensor:
+        """Cross-entropy, mean over experts: each is trained by itself."""
         losses = [
             nn.functional.cross_entropy(each.float(), emotion, self.class_weights, label_smoothing=self.label_smoothing)
-            for each in scores
+            for each in answers
         ]
         return torch.stack(losses).mean()
 
-    def _loss(self, reps: Representations, logits: Tensor, targets: Targets) -> dict[str, Any]:
-        emotion_loss = self._emotion_loss(reps, logits, targets.emotion)
+    def _loss(self, reps: Representations, answers: list[Tensor], targets: Targets) -> dict[str, Any]:
+        logits, emotion_loss = self.classifier.combine(answers), self._emotion_loss(answers, targets.emotion)
         loss = emotion_loss
         stats = {
             "loss_emotion": emotion_loss.detach(),

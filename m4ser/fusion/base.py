@@ -7,6 +7,22 @@ from torch import Tensor, nn
 from m4ser.representations import Representations
 
 
+class LinearClassifier(nn.Linear):
+    """From the utterance vector (B, U) to scores of the classes (B, E), by one expert.
+
+    A classifier has ``experts``, whose answers training compares with the labels one by one, and ``combine``, which
+    makes the model's answer of theirs.
+    """
+
+    def experts(self, utterance: Tensor) -> list[Tensor]:
+        """(B, U) -> scores (B, E) of each expert."""
+        return [self(utterance)]
+
+    def combine(self, answers: list[Tensor]) -> Tensor:
+        """What :meth:`experts` returns -> scores (B, E)."""
+        return answers[0]
+
+
 class Fusion(nn.Module, ABC):
     """A fusion is built from the encoders' sizes and returns one :class:`Representations`.
 
@@ -25,5 +41,5 @@ class Fusion(nn.Module, ABC):
         """(B, M, D_S), (B, M), (B, N, D_T), (B, N) -> Representations. Masks are True on valid positions."""
 
     def build_classifier(self, num_classes: int) -> nn.Module:
-        """From the utterance vector (B, U) to scores of the classes (B, E): one linear layer."""
-        return nn.Linear(self.output_size, num_classes)
+        """What makes scores of the utterance vector, see :class:`LinearClassifier`."""
+        return LinearClassifier(self.output_size, num_classes)

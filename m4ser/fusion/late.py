@@ -1,5 +1,7 @@
 """Fusions of whole-utterance vectors: answers averaged (late), or vectors mixed by a gate."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -18,14 +20,18 @@ class AveragedExperts(nn.Module):
         self.classifiers = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
 
     def experts(self, utterance: Tensor) -> list[Tensor]:
-        """(B, U) -> logits (B, E) of each part: what training compares with the labels, each by itself."""
+        """(B, U) -> logits (B, E) of each part."""
         parts = utterance.split(self.sizes, dim=-1)
         return [classifier(part) for classifier, part in zip(self.classifiers, parts, strict=True)]
 
+    def combine(self, answers: list[Tensor]) -> Tensor:
+        """Logits of each part -> log of their mean probabilities (B, E)."""
+        log_probabilities = torch.stack([torch.log_softmax(logits, dim=-1) for logits in answers])
+        return torch.logsumexp(log_probabilities, dim=0) - math.log(len(answers))
+
     def forward(self, utterance: Tensor) -> Tensor:
-        """(B, U) -> log of the mean probabilities (B, E)."""
-        log_probabilities = torch.stack([torch.log_softmax(logits, dim=-1) for logits in self.experts(utterance)])
-        return torch.logsumexp(log_probabilities, dim=0) - torch.log(torch.tensor(float(len(self.sizes))))
+        """(B, U) -> (B, E)."""
+        return self.combine(self.experts(utterance))
 
 
 class LateFusion(ConcatFusion):
