@@ -111,13 +111,14 @@ fi
 
 # What the training configuration reads: features of a frozen encoder, or the audio and its own speech encoder.
 asked=$(python -m m4ser.bin.config_needs --config "$train_config" --train-args "$train_args")
-features=${asked#features=} tokens=${asked#*tokens=}
-features=${features%% *}
+features='' tokens='' encoder=''
+for word in $asked; do
+    printf -v "${word%%=*}" '%s' "${word#*=}"
+done
 without_features=
 own_features=false
-if $features && [ -z "$speech_encoder" ] && [ -f "$train_config" ]; then # a configuration may name the features it is for
-    found=$(sed -n 's/^features: *\([^ #]*\).*/\1/p' "$train_config")
-    [ -z "$found" ] || speech_encoder=$found own_features=true feats_pool=1
+if [ -n "$encoder" ] && [ -z "$speech_encoder" ]; then # the configuration is for these features, whole
+    speech_encoder=$encoder own_features=true feats_pool=1
 fi
 if [ "$speech_encoder" = none ]; then
     features=false speech_encoder='' without_features=_none

@@ -1,7 +1,8 @@
-"""What a training configuration asks of stages 1 and 3, as shell assignments for ser.sh.
+"""What a training configuration asks of stages 1 and 3, as words for ser.sh.
 
 ``features=true`` if it reads features of a frozen encoder (speech_encoder: precomputed), ``tokens=N`` for a text
-encoder on sentencepiece tokens (0 without one). Kept quick: neither ESPnet nor torch is loaded.
+encoder on sentencepiece tokens (0 without one), ``encoder=NAME`` if it names the encoder of its features (key
+``features``). Kept quick: neither ESPnet nor torch is loaded.
 """
 
 import argparse
@@ -28,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 @command
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Print the assignments; a configuration that is not there yet asks for the defaults."""
+    """Print the words; a configuration that is not there yet asks for the defaults."""
     args = get_parser().parse_args(cmd)
     config = read_config(args.config) if args.config.exists() else {}
     typed = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
@@ -45,7 +46,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     tokens = conf.get("tokens", TOKENS) if text == "transformer" else 0
     if not isinstance(tokens, int) or tokens < 0:
         raise UserError(f"{args.config}: text_encoder_conf: tokens must be a whole number, not {tokens!r}")
-    print(f"features={str(speech == 'precomputed').lower()} tokens={tokens}")
+    features = speech == "precomputed"
+    encoder = config.get("features") if features else None
+    print(f"features={str(features).lower()} tokens={tokens}" + (f" encoder={encoder}" if encoder else ""))
 
 
 if __name__ == "__main__":

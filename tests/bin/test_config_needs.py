@@ -14,6 +14,8 @@ from m4ser.bin import config_needs
         ("speech_encoder: huggingface\n", "--speech_encoder precomputed --lr 1", "features=true tokens=0"),
         ("speech_encoder: conformer\ntext_encoder: transformer\n", "", "features=false tokens=500"),
         ("text_encoder: transformer\ntext_encoder_conf:\n    tokens: 90\n", "", "features=true tokens=90"),
+        ("features: opensmile:eGeMAPSv02  # 88\n", "", "features=true tokens=0 encoder=opensmile:eGeMAPSv02"),
+        ("features: opensmile:x\nspeech_encoder: huggingface\n", "", "features=false tokens=0"),
         ("fusion: text\n", "--text_encoder transformer --text_encoder_conf tokens=70", "features=true tokens=70"),
     ],
 )
