@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import types
 
 # One thread per process: tiny tensors run up to fifty times slower when two cores share them.
@@ -38,6 +39,24 @@ def tiny_bert(tmp_path_factory):
         max_position_embeddings=128,
     )
     BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory):
+    """Folder with a random Whisper of two layers of size 16."""
+    import torch
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+    folder = tmp_path_factory.mktemp("tiny_whisper")
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
+        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        decoder_start_token_id=1, num_mel_bins=80, suppress_tokens=None, begin_suppress_tokens=None,
+    )  # fmt: skip
+    WhisperModel(config).save_pretrained(folder)
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
     return folder
 
 
@@ -279,28 +298,21 @@ def loudness_recognizer():
 
 
 @pytest.fixture(scope="session")
-def toy_run(tmp_path_factory, tiny_bert):
+def toy_run(tmp_path_factory, tiny_bert, tiny_whisper):
     """Experiment `exp/toy` with one untrained M4SER model: features of a tiny Whisper, tiny BERT, no recogniser.
 
     Returns the folder `exp/toy`; its run is `fold1/seed1`.
     """
     import torch
     import yaml
-    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
     from m4ser.build import build_model
     from m4ser.files import write_json
     from m4ser.task import SERTask
 
     root = tmp_path_factory.mktemp("toy_run")
+    shutil.copytree(tiny_whisper, root / "whisper")
     torch.manual_seed(0)
-    config = WhisperConfig(
-        d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
-        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-        decoder_start_token_id=1, num_mel_bins=80, suppress_tokens=None, begin_suppress_tokens=None,
-    )  # fmt: skip
-    WhisperModel(config).save_pretrained(root / "whisper")
-    WhisperFeatureExtractor(feature_size=80).save_pretrained(root / "whisper")
     run = root / "exp/toy/fold1/seed1"
     args = SERTask.get_parser().parse_args(["--output_dir", str(run)])
     args.labels, args.fusion, args.fusion_conf = ["happy", "sad", "angry"], "m4ser", {"heads": 2, "size": 16}

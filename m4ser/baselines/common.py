@@ -88,7 +88,7 @@ def result(loss: Tensor, stats: dict[str, Tensor], size: int) -> dict[str, Any]:
     }
 
 
-def describe(args: argparse.Namespace, model: nn.Module) -> None:
+def note_parameters(args: argparse.Namespace, model: nn.Module) -> None:
     """Put the number of parameters where the recipe looks for it."""
     from m4ser.task import count_parameters
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from m4ser.baselines.common import WeightedLayers, add_recipe_arguments, describe, result, without_phonemizer
+from m4ser.baselines.common import WeightedLayers, add_recipe_arguments, note_parameters, result, without_phonemizer
 from m4ser.batches import Collate, SERPreprocessor
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
@@ -137,7 +137,7 @@ class FirstTokenBaseline(ASRTask):
             raise UserError("ctc_weight 1 leaves no decoder to say the emotion; choose a smaller one in model_conf")
         inner.frontend = frontend
         model = FirstTokenModel(args.labels, inner)
-        describe(args, model)
+        note_parameters(args, model)
         return model
 
 

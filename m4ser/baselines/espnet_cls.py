@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from m4ser.baselines.common import WeightedLayers, add_recipe_arguments, describe, result, without_phonemizer
+from m4ser.baselines.common import WeightedLayers, add_recipe_arguments, note_parameters, result, without_phonemizer
 from m4ser.batches import Collate, SERPreprocessor
 from m4ser.representations import Representations, length_mask, masked_mean
 from m4ser.trainer import SERTrainer
@@ -100,5 +100,5 @@ class ClassificationBaseline(CLSTask):
         inner = super().build_model(argparse.Namespace(**given))
         inner.frontend = frontend
         model = ClassificationModel(args.labels, inner)
-        describe(args, model)
+        note_parameters(args, model)
         return model

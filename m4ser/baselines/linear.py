@@ -18,7 +18,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool, str2triple_str
 from torch import Tensor, nn
 
-from m4ser.baselines.common import add_recipe_arguments, describe
+from m4ser.baselines.common import add_recipe_arguments, note_parameters
 from m4ser.data.features import load_features, read_feats_scp
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
@@ -116,7 +116,7 @@ class LinearBaseline:
         ):
             state[name] = torch.from_numpy(np.asarray(value, dtype=np.float64))
         args.chosen_c, args.dev_ua = best[0], {f"{c:g}": round(ua, 6) for c, ua in results.items()}
-        describe(args, model)
+        note_parameters(args, model)
         folder = Path(args.output_dir)
         with atomic_write(folder / "config.yaml") as file:
             yaml.safe_dump(_plain(vars(args)), file, sort_keys=False)

@@ -5,26 +5,8 @@ feed-forward net per stream; M4SER's depth and the use of self-attention are not
 """
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-
-class Attention(nn.MultiheadAttention):
-    """PyTorch's multi-head attention, computed batch first.
-
-    Its own forward transposes the streams first, which makes the projections several times slower on CPUs.
-    """
-
-    def forward(self, own: Tensor, other: Tensor, other_mask: Tensor) -> Tensor:
-        """Queries of (B, T, D), keys and values of (B, S, D) where (B, S) is valid -> (B, T, D)."""
-        size = self.embed_dim
-        query = functional.linear(own, self.in_proj_weight[:size], self.in_proj_bias[:size])
-        both = functional.linear(other, self.in_proj_weight[size:], self.in_proj_bias[size:])
-        query, key, value = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (query, *both.chunk(2, -1)))
-        dropout = self.dropout if self.training else 0.0
-        attended = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=other_mask[:, None, None], dropout_p=dropout
-        )
-        return self.out_proj(attended.transpose(1, 2).flatten(2))
+from m4ser.fusion.attention import Attention
 
 
 class CrossModalLayer(nn.Module):

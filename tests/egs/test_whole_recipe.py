@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from m4ser.bin import report_html
 
@@ -27,23 +26,6 @@ SHORT_OTHERS = {  # options that other tasks than ours know
     "train_egemaps_svm": "--max_iter 500",
     "train_egemaps_logistic": "--max_iter 500",
 }
-
-
-@pytest.fixture(scope="module")
-def tiny_whisper(tmp_path_factory):
-    """Folder with a random Whisper of two layers of size 16."""
-    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
-
-    folder = tmp_path_factory.mktemp("tiny_whisper")
-    torch.manual_seed(0)
-    config = WhisperConfig(
-        d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32, decoder_layers=1,
-        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-        decoder_start_token_id=1, num_mel_bins=80, suppress_tokens=None, begin_suppress_tokens=None,
-    )  # fmt: skip
-    WhisperModel(config).save_pretrained(folder)
-    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
-    return folder
 
 
 class Toy:
