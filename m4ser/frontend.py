@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from m4ser.asr.normalise import normaliser
 from m4ser.data.audio import to_16_bit
 from m4ser.errors import UserError
 from m4ser.files import read_json
+from m4ser.representations import average_frames
 
 
 def describe(uses_speech: bool, text_source: str, feats: str, text: str, asr: str, sets: Sequence[str]) -> dict:
@@ -50,15 +52,11 @@ def _place(model: str) -> str:
 
 
 def average(frames: np.ndarray, size: int) -> np.ndarray:
-    """Average `size` consecutive frames; the last group averages what it has.
+    """:func:`~m4ser.representations.average_frames` of one recording.
 
     Shape: (frames, features) -> (ceil(frames / size), features)
     """
-    if size == 1:
-        return frames
-    starts = np.arange(0, len(frames), size)
-    counts = np.diff(np.append(starts, len(frames)))
-    return np.add.reduceat(frames, starts, axis=0) / counts[:, None].astype(frames.dtype)
+    return average_frames(torch.from_numpy(frames)[None], torch.tensor([len(frames)]), size)[0].numpy()
 
 
 def frozen_features(encoder: Any, samples: np.ndarray, layers: Sequence[int], pool: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 class Representations(NamedTuple):
@@ -45,3 +46,16 @@ def masked_std(x: Tensor, mask: Tensor, floor: float = 1e-5) -> Tensor:
     weight = mask.unsqueeze(-1).to(x.dtype)
     centred = (x - masked_mean(x, mask).unsqueeze(1)) * weight
     return (centred.square().sum(1) / weight.sum(1).clamp(min=1.0) + floor).sqrt()
+
+
+def average_frames(x: Tensor, lengths: Tensor, size: int) -> Tensor:
+    """Average ``size`` consecutive valid frames; the last group averages what it has.
+
+    Shape: (B, M, D), (B,) -> (B, ceil(M / size), D)
+    """
+    if size == 1:
+        return x
+    mask = pad(length_mask(lengths, x.shape[1]), (0, -x.shape[1] % size))
+    x = pad(x, (0, 0, 0, -x.shape[1] % size)).masked_fill(~mask.unsqueeze(-1), 0.0)
+    count = mask.unflatten(1, (-1, size)).sum(2, keepdim=True).clamp(min=1)
+    return x.unflatten(1, (-1, size)).sum(2) / count

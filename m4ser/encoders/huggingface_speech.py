@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from m4ser.encoders.backbones import backbone_from_architecture, load_backbone
 from m4ser.encoders.lora import add_lora
 from m4ser.encoders.precomputed import PrecomputedEncoder
-from m4ser.representations import length_mask
+from m4ser.representations import average_frames
 
 
 class HuggingFaceSpeechEncoder(AbsEncoder):
@@ -136,19 +136,6 @@ class HuggingFaceSpeechEncoder(AbsEncoder):
             frames = torch.div(frames + self.pool - 1, self.pool, rounding_mode="floor")
             x = torch.cat(states, dim=-1)
         return self.head(x, frames)
-
-
-def average_frames(x: Tensor, lengths: Tensor, size: int) -> Tensor:
-    """Average ``size`` consecutive valid frames; the last group averages what it has.
-
-    Shape: (B, M, D), (B,) -> (B, ceil(M / size), D)
-    """
-    if size == 1:
-        return x
-    mask = nn.functional.pad(length_mask(lengths, x.shape[1]), (0, -x.shape[1] % size))
-    x = nn.functional.pad(x, (0, 0, 0, -x.shape[1] % size)).masked_fill(~mask.unsqueeze(-1), 0.0)
-    count = mask.unflatten(1, (-1, size)).sum(2, keepdim=True).clamp(min=1)
-    return x.unflatten(1, (-1, size)).sum(2) / count
 
 
 def _choose(layers: str | list[int], available: int) -> list[int]:
