@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from m4ser.asr.normalise import normaliser
 from m4ser.data.audio import to_16_bit
 from m4ser.errors import UserError
 from m4ser.files import read_json
-from m4ser.representations import average_frames
 
 
 def describe(uses_speech: bool, text_source: str, feats: str, text: str, asr: str, sets: Sequence[str]) -> dict:
@@ -56,6 +54,10 @@ def average(frames: np.ndarray, size: int) -> np.ndarray:
 
     Shape: (frames, features) -> (ceil(frames / size), features)
     """
+    import torch  # not before it is needed: joining the parts of stage 1 is quick
+
+    from m4ser.representations import average_frames
+
     return average_frames(torch.from_numpy(frames)[None], torch.tensor([len(frames)]), size)[0].numpy()
 
 

@@ -387,14 +387,20 @@ stage_4() {
         --output "$exp_dir/@cell"
     if [ "$todo" = run ]; then
         local count arguments=$train_args
-        count=$(python -m m4ser.bin.train --plan "${options[@]}" --train-args "$train_args")
+        local -a plan=(--plan)
+        count=$(python -m m4ser.bin.stage_marker count --data "$data" --folds "$folds" --seeds "$seeds")
+        if [ "$cmd_backend" != local ]; then
+            # Mistakes are found before the jobs wait in a queue; here the jobs themselves find them at once.
+            python -m m4ser.bin.train --plan "${options[@]}" --train-args "$train_args"
+            plan=()
+        fi
         if [ "$num_nodes" -gt 1 ]; then
             # Slurm starts one process on each machine, and ESPnet's trainer one for each GPU; they meet at a file.
             one_job=(srun --export=ALL)
             arguments+=" --multiprocessing_distributed true --dist_launcher slurm --dist_init_method "
             arguments+=$(printf '%q' "file://$(cd "$exp_dir" && pwd)/.dist_init_${RANDOM}_$$_")JOB
         fi
-        runs train "$count" "${one_job[@]}" python -m m4ser.bin.train --job JOB "${options[@]}" \
+        runs train "$count" "${one_job[@]}" python -m m4ser.bin.train "${plan[@]}" --job JOB "${options[@]}" \
             --train-args "$arguments"
         finish "$exp_dir" train
     fi

@@ -1,11 +1,11 @@
 """Stage 4: train one model per fold and seed through ESPnet's trainer.
 
-``--plan`` first writes ``exp/<tag>/run.json`` and prints the number of jobs; ``--job J`` then trains the J-th of
-them. A finished run is left alone, an interrupted one continues from its last complete epoch.
+``--plan`` checks the configuration and writes ``exp/<tag>/run.json``; ``--job J`` trains the J-th of folds x seeds.
+Both may be given at once, which imports ESPnet once. A finished run is left alone, an interrupted one continues from
+its last complete epoch.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import shlex
@@ -58,9 +58,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep-snapshots", type=boolean, default=False, help="keep all epochs' models (default: false)"
     )
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--plan", action="store_true", help="write run.json and print the number of jobs")
-    action.add_argument("--job", type=int, help="train this run, 1 to the number of jobs")
+    parser.add_argument("--plan", action="store_true", help="check the configuration and write run.json")
+    parser.add_argument("--job", type=int, help="train this run, 1 to the number of folds x seeds")
     return parser
 
 
@@ -72,8 +71,12 @@ def read_folds(data: str) -> Folds:
     return folds
 
 
-def plan(args: argparse.Namespace, folds: Folds) -> int:
-    """Write ``run.json``; return the number of runs asked for."""
+def plan(args: argparse.Namespace, folds: Folds) -> None:
+    """Write ``run.json``.
+
+    Raises:
+        UserError: the configuration cannot be trained, or is another one than that of this experiment's other runs.
+    """
     task = parse_task(args.config, args.train_args)
     check_inputs(args, task)
     names = choose_folds(folds, args.folds)
@@ -96,7 +99,6 @@ def plan(args: argparse.Namespace, folds: Folds) -> int:
         "seeds": seeds,
     }
     write_plan(args.exp, fields)
-    return len(runs(args.exp, names, seeds))
 
 
 def pipeline(args: argparse.Namespace, task: argparse.Namespace, folds: Folds) -> dict[str, Any]:
@@ -251,9 +253,13 @@ def _balanced(data: Path, labels: list[str]) -> list[float]:
     return [round(total / (len(labels) * counts[label]), 6) for label in labels]
 
 
+def _trained(run: Run) -> bool:
+    return (run.folder / DONE).exists()
+
+
 def train(args: argparse.Namespace, folds: Folds, run: Run) -> None:
     """Train one run to its end and keep the selected model as ``model.pth``."""
-    if (run.folder / DONE).exists():
+    if _trained(run):
         print(f"{run.folder}: trained already")
         return
     started = time.monotonic()
@@ -306,15 +312,17 @@ def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     folds = read_folds(args.data)
-    if args.plan:
-        with contextlib.redirect_stdout(sys.stderr):  # importing ESPnet prints; only the number belongs on stdout
-            count = plan(args, folds)
-        print(count)
-        return
+    if not args.plan and args.job is None:
+        raise UserError("give --plan, --job, or both")
     todo = runs(args.exp, choose_folds(folds, args.folds), _seeds(args))
-    if not 1 <= args.job <= len(todo):
+    if args.job is not None and not 1 <= args.job <= len(todo):
         raise UserError(f"--job {args.job}: there are {len(todo)} runs (folds x seeds)")
-    train(args, folds, todo[args.job - 1])
+    run = todo[args.job - 1] if args.job else None
+    # Of many jobs, those that have nothing to train leave the plan to the first.
+    if args.plan and (args.job in (None, 1) or not _trained(run)):
+        plan(args, folds)
+    if run:
+        train(args, folds, run)
 
 
 if __name__ == "__main__":

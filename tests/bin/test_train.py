@@ -200,13 +200,26 @@ def test_two_processes_train_together(recipe):
     assert (one.folder / "model.pth").exists()
 
 
-def test_plan_counts_runs_and_guards_the_tag(recipe, capsys):
+def test_plan_guards_the_tag(recipe):
     options = recipe({"fusion": "speech"})
     train.main([*options, "--plan", "--seeds", "1 2 3"])
-    assert capsys.readouterr().out.strip() == "3"
     assert json.loads((recipe.folder / "exp/toy/run.json").read_text())["seeds"] == [1, 2, 3]
     with pytest.raises(UserError, match="give this run a --tag"):
         train.main([*recipe({"fusion": "concat"}), "--plan"])
+
+
+def test_plan_of_a_job(recipe):
+    """A job can plan as well; one that is trained already leaves it to the first, which always looks."""
+    words = ["--plan", "--seeds", "1 2", "--job"]
+    train.main([*recipe({"fusion": "speech"}), *words, "2"])
+    assert json.loads((recipe.folder / "exp/toy/run.json").read_text())["seeds"] == [1, 2]
+    assert (recipe.folder / "exp/toy/fold1/seed2/model.pth").exists()
+    other = recipe({"fusion": "concat"})
+    train.main([*other, *words, "2"])
+    with pytest.raises(UserError, match="give this run a --tag"):
+        train.main([*other, *words, "1"])
+    with pytest.raises(UserError, match="--job 3: there are 2 runs"):
+        train.main([*other, *words, "3"])
 
 
 @pytest.mark.parametrize(

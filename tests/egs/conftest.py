@@ -60,10 +60,11 @@ elif module == "asr_score":
     put(given["--asr-dir"] + "/all/wer.json", "{}")
 elif module == "make_targets":
     put(given["--out"] + "/all/edits")
-elif module == "train" and "--plan" in given:
-    put(given["--exp"] + "/run.json", "{}")
-    print(len(cells))
 elif module == "train":
+    if "--plan" in given:
+        put(given["--exp"] + "/run.json", "{}")
+    if "--job" not in given:
+        sys.exit()
     path = Path(given["--exp"], cells[int(given["--job"]) - 1], "trained")
     put(path, path.read_text() + "again" if path.exists() else "once")
 elif module == "infer":

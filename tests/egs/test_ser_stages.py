@@ -255,6 +255,13 @@ def test_slurm_with_the_options_of_the_configuration(recipe):
     submitted = (recipe.root / "calls.log.sbatch").read_text().splitlines()
     assert len(submitted) == 2 and all("--partition=night" in line for line in submitted)
 
+    # A configuration that cannot be trained is refused before any job waits in the queue.
+    recipe.ok("--stop-stage", 3, "--cmd-backend", "slurm", "--nj", 1)
+    submitted = (recipe.root / "calls.log.sbatch").read_text()
+    result = recipe.run("--stop-stage", 4, "--cmd-backend", "slurm", FAIL="train")
+    assert result.returncode != 0 and "cannot be used by train" in result.stderr
+    assert (recipe.root / "calls.log.sbatch").read_text() == submitted
+
 
 def test_the_recipes_of_the_repository_are_thin():
     from pathlib import Path
