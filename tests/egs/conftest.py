@@ -1,6 +1,8 @@
 """A checkout in miniature: the real template, launchers and markers, with stand-ins for the commands of the stages."""
 
+import json
 import os
+import random
 import runpy
 import shutil
 import subprocess
@@ -240,3 +242,63 @@ def official(request, tmp_path, checkout, monkeypatch):
     """The recipe of the test module's name: test_<recipe>_prepare.py."""
     name = request.module.__name__.rpartition(".")[2].removeprefix("test_").removesuffix("_prepare")
     return Official(name, tmp_path, checkout, monkeypatch)
+
+
+class Toy:
+    """A checkout with the recipe egs/csv, its corpus and the options of a short run."""
+
+    short = "--max_epoch 2 --keep_nbest_models 1 --batch_size 8 --text_encoder_conf trained_layers=1"
+
+    def __init__(self, root: Path, whisper: Path, bert: Path):
+        self.root, self.recipe = root, root / "egs/csv"
+        shutil.copytree(ROOT / "egs/TEMPLATE", root / "egs/TEMPLATE")
+        shutil.copytree(ROOT / "egs/csv", self.recipe, ignore=shutil.ignore_patterns("data", "dump", "exp"))
+        (root / "tools").mkdir()
+        (root / "tools/activate_python.sh").write_text(f'export PATH="{Path(sys.executable).parent}:$PATH"\n')
+        self._corpus(root / "corpus")
+        self.options = [
+            *("--csv", root / "corpus/list.csv", "--audio-dir", root / "corpus", "--nj", 2),
+            *("--speech-encoder", whisper, "--text-encoder", bert, "--asr", "reference", "--asr-conf", "wer=0.3"),
+            *("--train-args", self.short),
+        ]
+
+    @staticmethod
+    def _corpus(folder: Path) -> None:
+        rng, chosen = np.random.default_rng(1), random.Random(1)
+        folder.mkdir()
+        lines = ["file,emotion,speaker,text,split"]
+        for speaker, split in (("a", "train"), ("b", "train"), ("c", "dev"), ("d", "test")):
+            for k in range(8):
+                emotion = ("happy", "sad")[k % 2]
+                tone = np.sin(2 * np.pi * (300 if emotion == "happy" else 120) * np.arange(9600 + 400 * k) / 16000)
+                soundfile.write(folder / f"{speaker}{k}.wav", 0.3 * tone + 0.01 * rng.normal(size=tone.shape), 16000)
+                words = chosen.sample("i we am are so very really today now here".split(), 4)
+                lines.append(f"{speaker}{k}.wav,{emotion},{speaker},{' '.join([*words, emotion])},{split}")
+        (folder / "list.csv").write_text("\n".join(lines) + "\n")
+
+    def start(self, *words) -> subprocess.Popen:
+        """Start run.sh in a session of its own, so that a kill reaches all of its processes."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith("M4SER_")}
+        command = ["./run.sh", *map(str, self.options), *map(str, words)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, cwd=self.recipe, env=env, start_new_session=True, **pipes)
+
+    def run(self, *words) -> str:
+        """Run to the end; what was printed."""
+        process = self.start(*words)
+        output = process.communicate(timeout=280)[0]
+        assert process.returncode == 0, output
+        return output
+
+    def result(self, tag: str) -> tuple[dict, bytes]:
+        """Metrics without their header, and the predictions they were made from."""
+        metrics = json.loads((self.recipe / f"exp/{tag}/metrics.json").read_text())
+        for key in ("made_by", "trained_with"):
+            metrics.pop(key)
+        return metrics, (self.recipe / f"exp/{tag}/fold1/seed1/predictions_test.tsv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def toy_recipe(tmp_path_factory, tiny_whisper, tiny_bert):
+    """Function that makes a :class:`Toy`, its folder with spaces and letters beyond ASCII."""
+    return lambda: Toy(tmp_path_factory.mktemp("toy") / "my répo", tiny_whisper, tiny_bert)
