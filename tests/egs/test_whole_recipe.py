@@ -59,7 +59,10 @@ def test_killed_at_every_stage_ends_with_the_same_table(toy):
         else:
             pytest.fail(f"stage {stage} did not start")
         # Deep enough to have begun its work, not so deep that it could be over.
-        time.sleep(0.4 if stage < 4 else 6.5)
+        sign = {4: "config.yaml", 5: "predictions_dev.tsv"}.get(stage)
+        while sign and not (toy.recipe / "exp/first/fold1/seed1" / sign).exists() and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(0.4 if stage < 4 else 0.1)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
