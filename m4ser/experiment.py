@@ -66,9 +66,16 @@ def _refuse_numbers_as_text(value: Any, where: str) -> None:
 
 
 def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
-    """ESPnet's arguments of a configuration file and extra options (one shell-quoted string)."""
+    """ESPnet's arguments of a configuration file and extra options (one shell-quoted string).
+
+    Raises:
+        UserError: there is no such configuration or task, or YAML reads a number in it or in the options as text.
+    """
     task = task_class(read_config(config).get("task", "ser"), str(config))
-    return task.get_parser().parse_args(["--config", str(config), *shlex.split(extra)])
+    args = task.get_parser().parse_args(["--config", str(config), *shlex.split(extra)])
+    for option, value in vars(args).items():
+        _refuse_numbers_as_text(value if isinstance(value, dict) else {}, f"--train-args: --{option}")
+    return args
 
 
 def task_class(name: str, where: str = "task") -> Any:

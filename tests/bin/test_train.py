@@ -259,3 +259,6 @@ def test_numbers_that_yaml_reads_as_text_are_found(tmp_path):
     (tmp_path / "a.yaml").write_text("optim_conf:\n  lr: 1e-3\n")
     with pytest.raises(UserError, match=r"write 1\.0e-03"):
         read_config(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("fusion: speech\n")
+    with pytest.raises(UserError, match=r"--train-args: --optim_conf: lr: '1e-3' is text in YAML; write 1\.0e-03"):
+        parse_task(tmp_path / "a.yaml", "--optim_conf lr=1e-3")
