@@ -5,7 +5,7 @@ literature does; on frames the alteration happens behind the frozen encoder, whi
 and coarser: noise is noise of hidden states, not of the room.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ def mix(x: Tensor, lengths: Tensor, share: float = 0.4) -> tuple[Tensor, Tensor]
     return (1 - share) * x + share * x.roll(1, dims=0), lengths
 
 
-AUGMENTATIONS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+AUGMENTATIONS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "keep": keep,
     "noise": noise,
     "speed": speed,
@@ -58,8 +58,12 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
 }
 
 
-def augment(x: Tensor, lengths: Tensor, names: list[str], kinds: Tensor) -> tuple[Tensor, Tensor]:
+def augment(
+    x: Tensor, lengths: Tensor, names: Sequence[str], kinds: Tensor, strengths: Mapping[str, float] | None = None
+) -> tuple[Tensor, Tensor]:
     """Alter every utterance in its own way: ``kinds`` (B,) are indices into ``names`` of :data:`AUGMENTATIONS`.
+
+    ``strengths`` replace the functions' defaults of level, change or share.
 
     Shape: (B, T) or (B, T, F), (B,) -> the same with other T, new lengths. Padding is zero.
     """
@@ -70,7 +74,8 @@ def augment(x: Tensor, lengths: Tensor, names: list[str], kinds: Tensor) -> tupl
     for kind, name in enumerate(names):
         chosen = torch.nonzero(kinds == kind).flatten().tolist()
         if chosen:
-            changed, changed_lengths = AUGMENTATIONS[name](x, lengths)
+            strength = [strengths[name]] if strengths and name in strengths else []
+            changed, changed_lengths = AUGMENTATIONS[name](x, lengths, *strength)
             for row in chosen:
                 rows[row] = changed[row, : int(changed_lengths[row])]
                 new_lengths[row] = changed_lengths[row]

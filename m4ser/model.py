@@ -8,6 +8,8 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
+from m4ser.augment import AUGMENTATIONS
+from m4ser.augment import augment as alter
 from m4ser.fusion.base import Fusion
 from m4ser.objectives.aec import ErrorCorrection
 from m4ser.objectives.base import Objective, Targets, Tools
@@ -28,6 +30,8 @@ class SERModel(AbsESPnetModel):
         dropout: on v before the linear classifier.
         label_smoothing: of the emotion cross-entropy.
         class_weights: one positive number per class for the emotion cross-entropy, or None.
+        augment: strengths by name of :data:`m4ser.augment.AUGMENTATIONS`: in training, each utterance's speech stays as
+            it is or is altered by one of them, all equally likely.
     """
 
     def __init__(
@@ -42,8 +46,15 @@ class SERModel(AbsESPnetModel):
         dropout: float = 0.1,
         label_smoothing: float = 0.0,
         class_weights: list[float] | None = None,
+        augment: dict[str, float] | None = None,
     ):
         super().__init__()
+        self.augment = dict(augment or {})
+        known = sorted(set(AUGMENTATIONS) - {"keep"})
+        if unknown := sorted(set(self.augment) - set(known)):
+            raise ValueError(f"augment: unknown {unknown[0]!r}; known are {', '.join(known)}")
+        if self.augment and speech_encoder is None:
+            raise ValueError("augment alters speech, which this fusion does not use")
         self.labels = list(labels)
         self.speech_encoder, self.text_encoder, self.fusion = speech_encoder, text_encoder, fusion
         self.dropout = nn.Dropout(dropout)
@@ -108,7 +119,13 @@ class SERModel(AbsESPnetModel):
 
     def _represent_batch(self, batch: dict[str, Any]) -> Representations:
         names = ("speech", "speech_lengths", "text", "text_lengths")
-        return self.represent(**{name: batch[name] for name in names if name in batch})
+        given = {name: batch[name] for name in names if name in batch}
+        if self.training and self.augment:
+            kinds = ("keep", *self.augment)
+            drawn = torch.randint(len(kinds), (len(given["speech"]),), device=given["speech"].device)
+            speech = alter(given["speech"], given["speech_lengths"], kinds, drawn, self.augment)
+            given["speech"], given["speech_lengths"] = speech
+        return self.represent(**given)
 
     def _targets(self, emotion: Tensor, batch: dict[str, Any]) -> Targets:
         names = ("word_index", "tags", "slots", "corrections", "speech", "speech_lengths", "text_lengths", "letters")

@@ -41,3 +41,12 @@ def test_amounts():
     ramp = torch.linspace(0, 1, 100)[None, :, None]
     changed, new = speed(ramp, torch.tensor([100]))
     torch.testing.assert_close(changed[0, [0, int(new) - 1], 0], torch.tensor([0.0, 1.0]), atol=0.01, rtol=0)
+
+
+def test_strengths_replace_the_defaults():
+    torch.manual_seed(0)
+    x, lengths, kinds = torch.randn(3, 4000), torch.full((3,), 4000), torch.tensor([0, 1, 1])
+    changed, new = augment(x, lengths, ["noise", "speed"], kinds, {"noise": 0.1, "speed": 0.01})
+    added = changed[0, :4000] - x[0]
+    torch.testing.assert_close(added.std(), 0.1 * x[0].std(), rtol=0.1, atol=0)
+    assert all(4000 / 1.01 - 1 <= size <= 4000 / 0.99 + 1 for size in new[1:].tolist())

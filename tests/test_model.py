@@ -185,11 +185,32 @@ def test_mixed_precision_stays_close_and_finite(tiny_bert):
         ({"fusion": "speech"}, "aed needs a fusion with text"),
         ({"fusion": "concat", "objectives": {"adversarial": {}}}, "fusion: m4ser"),
         ({"model_conf": {"drop": 1}}, "model_conf: unknown key 'drop'"),
+        (
+            {"model_conf": {"augment": {"tempo": 0.1}}},
+            "model_conf: augment: unknown 'tempo'; known are mask, mix, noise",
+        ),
+        ({"fusion": "text", "objectives": {}, "model_conf": {"augment": {"noise": 0.1}}}, "augment alters speech"),
     ],
 )
 def test_mistakes_in_a_configuration_are_named(tiny_bert, changed, message):
     with pytest.raises(UserError, match=message.replace("'", ".")):
         SERTask.build_model(arguments(tiny_bert, **changed))
+
+
+def test_speech_is_augmented_in_training_only(tiny_bert):
+    data = batch(tiny_bert)
+    plain, augmented = (
+        build(tiny_bert, objectives={}, model_conf={"dropout": 0.0, "augment": given}) for given in ({}, {"noise": 0.5})
+    )
+    heard = []
+    augmented.speech_encoder.register_forward_hook(lambda _, inputs, __: heard.append(inputs[0]))
+    torch.manual_seed(0)
+    for _ in range(20):
+        augmented.train()(**data)
+    changed = [not torch.equal(speech[row], data["speech"][row]) for speech in heard for row in range(2)]
+    assert 0.2 < sum(changed) / len(changed) < 0.8  # the rest stays as it is
+    assert torch.equal(logits(plain.eval(), data), logits(augmented.eval(), data))
+    assert augmented(**data)["loss"] == plain(**data)["loss"]
 
 
 def test_parameter_groups_take_their_own_learning_rates(tiny_bert):

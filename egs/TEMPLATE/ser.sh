@@ -43,6 +43,7 @@ normaliser=english                # [english|basic|none] text normaliser of WER 
 text_encoder=                     # [path] text encoder: offline:NAME, folder or hub id; default: see the configuration
 train_config=conf/train_m4ser.yaml  # [path] training configuration
 train_args=                       # [text] training options that override the configuration, quoted as one word
+init_exp=                         # [path] start from the models of this experiment, its tag or folder: same folds and seeds
 tag=                              # [text] name of the experiment; default: from configuration and other than default options
 folds=                            # [text] folds to train and test, e.g. "1 2"; default: all
 seeds="1"                         # [ints] random seeds, e.g. "1 2 3"
@@ -160,6 +161,7 @@ if [ -z "$tag" ]; then
     fi
     [ "$normaliser" = english ] || tag+=_$normaliser
     [ -z "$text_encoder" ] || tag+=_$(tag_of "$text_encoder")
+    [ -z "$init_exp" ] || tag+=_from_$(tag_of "$init_exp")
     [ -z "$train_args" ] || tag+=_$(tag_of "${train_args//--/}")
     if [ ${#tag} -gt 120 ]; then # file names end at 255 bytes
         tag=${tag:0:100}_$(printf '%s' "$tag" | cksum | cut -d ' ' -f 1)
@@ -172,10 +174,15 @@ asr_dir=$dump/asr/$asr_tag
 text_dir=$dump/text/$text_tag
 tokens_dir=${text_dir}_tokens$tokens
 exp_dir=$exp/$tag
-if [ -n "$baseline" ] && [ ! -d "$baseline" ]; then
-    [ -d "$exp/$baseline" ] || option_fail "--baseline $baseline: there is no experiment $exp/$baseline"
-    baseline=$exp/$baseline
-fi
+# experiment VARIABLE OPTION: a tag in it becomes the folder
+experiment() {
+    local -n named=$1
+    [ -n "$named" ] && [ ! -d "$named" ] || return 0
+    [ -d "$exp/$named" ] || option_fail "$2 $named: there is no experiment $exp/$named"
+    named=$exp/$named
+}
+experiment baseline --baseline
+experiment init_exp --init-exp
 pretrained=()
 [ -z "$pretrained_dir" ] || pretrained=(--pretrained-dir "$pretrained_dir")
 
@@ -379,6 +386,10 @@ stage_4() {
     options+=(--data "$data" --audio "$audio_dir" --exp "$exp_dir" --config "$train_config" --seeds "$seeds"
         --ngpu "$ngpu" "${pretrained[@]}")
     [ -z "$folds" ] || options+=(--folds "$folds")
+    if [ -n "$init_exp" ]; then
+        depends+=(--after "$init_exp:train=4")
+        options+=(--init-exp "$init_exp")
+    fi
     [ -f "$train_config" ] || option_fail "--train-config $train_config: no such file"
     begin 4 "training $exp_dir" "$exp_dir" train --need "$data/folds.json=0" --keep-previous true "${depends[@]}" \
         --option "train-args=$train_args" --option "text-source=$text_source" --option "text-encoder=$text_encoder" \

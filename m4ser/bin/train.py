@@ -53,6 +53,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="with --feats: name of the encoder that made them; else overrides speech_encoder_conf: model",
     )
     parser.add_argument("--asr-tag", default="", help="name of the recogniser, for the results")
+    parser.add_argument(
+        "--init-exp", default="", help="start from the models of this experiment, fold by fold and seed"
+    )
     parser.add_argument("--pretrained-dir", default="", help="where pretrained folders are looked for first")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs for this job (default: 0)")
     parser.add_argument(
@@ -94,6 +97,7 @@ def plan(args: argparse.Namespace, folds: Folds) -> None:
         "pipeline": pipeline(args, task, folds),
         "config": Path(args.config).name,
         "train_args": args.train_args,
+        "init_exp": args.init_exp or None,
         "settings": _settings(task),
         "folds": names,
         "seeds": seeds,
@@ -239,7 +243,42 @@ def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Fold
         options += ["--pretrained_dir", args.pretrained_dir]
     if task.model_conf.get("class_weights") == "balanced":
         options += ["--model_conf", f"class_weights={_balanced(data, folds.labels)}"]
+    if args.init_exp:
+        options += ["--init_param", *initial_weights(Path(args.init_exp), task, run)]
     return [*options, *shlex.split(args.train_args)]
+
+
+def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:
+    """ESPnet's ``--init_param``: encoders, and with the same fusion also that and the classifier, of a trained model.
+
+    A model that was trained on features of stage 1 starts one that has the encoder of these features inside:
+    classifier first, then fine-tuning of all (Kumar et al. 2022, "LP-FT").
+
+    Raises:
+        UserError: there is no such model, or nothing of it fits.
+    """
+    from m4ser.inference import read_weights
+
+    source = exp / f"fold{run.fold}" / f"seed{run.seed}"
+    if not (source / "model.pth").exists():
+        raise UserError(f"{source / 'model.pth'}: no such model; --init-exp needs it trained with this fold and seed")
+    stored = yaml.safe_load((source / "config.yaml").read_text(encoding="utf-8"))
+    places = {}
+    for modality in ("speech", "text"):
+        name = f"{modality}_encoder"
+        kinds = stored.get(name), getattr(task, name)
+        if needs(task, modality) and kinds[0] == kinds[1]:
+            places[name] = name
+        elif needs(task, modality) and kinds == ("precomputed", "huggingface"):
+            places[name] = f"{name}.head"
+    if stored.get("fusion") == task.fusion:
+        places |= {"fusion": "fusion", "classifier": "classifier"}
+    found = {name.split(".")[0] for name in read_weights(source)}
+    chosen = {old: new for old, new in places.items() if old in found}
+    if not chosen:
+        raise UserError(f"{source}: has other encoders and another fusion; --init-exp finds nothing to start from")
+    print(f"{run.folder}: starts with {', '.join(chosen)} of {source}")
+    return [f"{source / 'model.pth'}:{old}:{new}" for old, new in chosen.items()]
 
 
 def _balanced(data: Path, labels: list[str]) -> list[float]:

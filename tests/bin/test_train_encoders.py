@@ -11,9 +11,15 @@ import torch
 import yaml
 
 from m4ser.bin import infer, train, train_tokenizer
+from m4ser.data.audio import load_16k
+from m4ser.data.features import FeatureWriter
 from m4ser.data.scp import read_scp, write_scp
+from m4ser.encoders.frozen import load_frozen
 from m4ser.errors import UserError
+from m4ser.files import write_json
+from m4ser.frontend import frozen_features
 from m4ser.inference import load_run
+from m4ser.scoring.predictions import read_predictions
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEECH = {
@@ -144,3 +150,39 @@ def test_tokenizer_sees_the_training_part_only(recipe):
     train_tokenizer.main(["--text", "dump/text/toy", "--tokens", "60", "--out", "tokens"])
     pieces = [piece for piece, _ in json.loads(Path("tokens/fold1/tokenizer.json").read_text())["model"]["vocab"]]
     assert not any("z" in piece for piece in pieces)
+
+
+def test_fine_tuning_starts_where_the_classifier_on_features_ended(recipe, tiny_speech):
+    """Trained on features of stage 1, then --init-exp with a learning rate of 0: the same predictions."""
+    model, feats = tiny_speech("hubert"), Path("dump/feats/hubert/all")
+    encoder = load_frozen(str(model))
+    layers = list(range(encoder.num_layers))
+    with FeatureWriter(feats) as writer:
+        for utt, wav in read_scp("dump/audio/all/wav.scp").items():
+            writer.write(utt, frozen_features(encoder, load_16k(wav), layers, 2))
+    write_scp(feats / "utt2num_frames", writer.num_frames)
+    write_json(feats / "info.json", {"layers": layers, "dim": encoder.dim, "frame_rate": 25.0, "pool": 2})
+    head = {"layers": "concat", "output_size": 16}
+    Path("first.yaml").write_text(yaml.safe_dump({**SPEECH, "speech_encoder_conf": head}))
+    common = ["--data", "data", "--audio", "dump/audio", "--text-source", "none"]
+    first = [*common, "--config", "first.yaml", "--exp", "exp/first", "--feats", str(feats.parent)]
+    train.main([*first, "--plan", "--job", "1"])
+    infer.main(["--data", "data", "--exp", "exp/first", "--job", "1"])
+
+    tuned = {"model": str(model), "hidden_layers": "all", "pool": 2, "trained_layers": -1, **head}
+    still = {**SPEECH, "speech_encoder": "huggingface", "speech_encoder_conf": tuned, "optim_conf": {"lr": 0.0}}
+    Path("second.yaml").write_text(yaml.safe_dump(still))
+    second = [*common, "--config", "second.yaml", "--exp", "exp/second", "--init-exp", "exp/first"]
+    train.main([*second, "--plan", "--job", "1"])
+    infer.main(["--data", "data", "--exp", "exp/second", "--job", "1"])
+    names = (f"exp/{tag}/fold1/seed1/predictions_test.tsv" for tag in ("first", "second"))
+    one, two = (read_predictions(name, ["happy", "sad"]) for name in names)
+    np.testing.assert_allclose(two.probabilities, one.probabilities, atol=1e-4)
+    assert np.ptp(one.probabilities[:, 0]) > 1e-3
+
+    with pytest.raises(UserError, match=r"seed2/model\.pth: no such model; --init-exp needs it trained"):
+        train.main([*second, "--seeds", "2", "--job", "1"])
+    Path("text.yaml").write_text(yaml.safe_dump({**SPEECH, "fusion": "text"}))
+    other = [*common[:2], "--text", "dump/text/toy", "--config", "text.yaml", "--init-exp", "exp/first"]
+    with pytest.raises(UserError, match="--init-exp finds nothing to start from"):
+        train.main([*other, "--exp", "exp/text", "--job", "1"])

@@ -192,6 +192,19 @@ def test_a_baseline_is_a_tag_or_a_folder(recipe):
     )
 
 
+def test_training_starts_from_another_experiment(recipe):
+    recipe.ok("--corpus-dir", "corpus", "--stop-stage", 4)
+    shown = recipe.ok("--init-exp", "m4ser", "--stop-stage", 4)
+    assert "stage 4: training exp/m4ser_from_m4ser\n" in shown  # its tag tells
+    assert all("--init-exp exp/m4ser " in line for line in recipe.calls_file.read_text().splitlines()[-2:])
+    # What it started from was trained anew: so is it.
+    shown = recipe.ok("--tag", "m4ser", "--stop-stage", 4, "--train-args", "--max_epoch 1")
+    shown = recipe.ok("--init-exp", "m4ser", "--stop-stage", 4)
+    assert "exp/m4ser_from_m4ser is made again" in shown
+    result = recipe.run("--init-exp", "other")
+    assert result.stderr == "error: --init-exp other: there is no experiment exp/other\n"
+
+
 def wait_for(path, timeout=60):
     limit = time.monotonic() + timeout
     while not path.exists() and time.monotonic() < limit:
