@@ -34,6 +34,7 @@ max_duration=                     # [number] leave out longer utterances, second
 speech_encoder=                   # [path] offline:NAME, folder, hub id or none; default: Whisper tiny.en, or see the configuration
 feats_layers=all                  # [text] hidden layers for features of stage 1: all, or numbers such as 0,2,4
 feats_pool=8                      # [int] in those features, average this many consecutive frames; 1 keeps them all
+speed_perturb=                    # [text] train on copies at these speeds too, e.g. "0.9 1.1"; for features of stage 1
 text_source=asr                   # [asr|ref|none] text to train and test with: recognised, reference or none at all
 asr=faster_whisper                # [text] speech recogniser: a backend of m4ser.asr
 asr_model=                        # [path] its model: offline:NAME, folder or hub id; default: the recogniser's own
@@ -127,6 +128,11 @@ elif $features; then
     speech_encoder=${speech_encoder:-offline:whisper-tiny.en}
 fi
 
+if [ -n "$speed_perturb" ] && ! $features; then
+    echo "note: --speed-perturb alters features of stage 1, and $train_config reads none" >&2
+    speed_perturb=
+fi
+
 feats_tag=$(tag_of "$speech_encoder")
 [ "$feats_layers" = all ] || feats_tag+=_layers$(tag_of "$feats_layers")
 [ "$feats_pool" = 1 ] || feats_tag+=_pool$feats_pool
@@ -161,6 +167,7 @@ if [ -z "$tag" ]; then
     fi
     [ "$normaliser" = english ] || tag+=_$normaliser
     [ -z "$text_encoder" ] || tag+=_$(tag_of "$text_encoder")
+    [ -z "$speed_perturb" ] || tag+=_speed$(tag_of "$speed_perturb")
     [ -z "$init_exp" ] || tag+=_from_$(tag_of "$init_exp")
     [ -z "$train_args" ] || tag+=_$(tag_of "${train_args//--/}")
     if [ ${#tag} -gt 120 ]; then # file names end at 255 bytes
@@ -170,6 +177,8 @@ fi
 
 audio_dir=$dump/audio
 feats_dir=$dump/feats/$feats_tag
+read -ra speeds <<<"${speed_perturb//,/ }"
+copies=("${speeds[@]/#/${feats_dir}_speed}")
 asr_dir=$dump/asr/$asr_tag
 text_dir=$dump/text/$text_tag
 tokens_dir=${text_dir}_tokens$tokens
@@ -305,14 +314,25 @@ stage_1() {
         finish "$audio_dir" ""
     fi
     $features || return 0
-    joined "$feats_dir"
-    begin 1 "features of $speech_encoder" "$feats_dir" "" "${origins[@]}" --need "$data/folds.json=0" --clean true \
+    extract "$feats_dir" "features of $speech_encoder"
+    local i
+    for i in "${!speeds[@]}"; do
+        extract "${copies[i]}" "features at ${speeds[i]} times the speed" --speed "${speeds[i]}"
+    done
+}
+
+# extract FOLDER WHAT OPTION...: features of all utterances
+extract() {
+    local folder=$1 what=$2
+    shift 2
+    joined "$folder"
+    begin 1 "$what" "$folder" "" "${origins[@]}" --need "$data/folds.json=0" --clean true \
         --after "$audio_dir:=1" --option "speech-encoder=$speech_encoder" --option "feats-layers=$feats_layers" \
-        --option "feats-pool=$feats_pool" --output "$feats_dir/@set/feats.scp"
+        --option "feats-pool=$feats_pool" --output "$folder/@set/feats.scp"
     if [ "$todo" = run ]; then
-        split extract_feats "$feats_dir" m4ser.bin.extract_feats --data-dir "$audio_dir" --out "$feats_dir" \
-            --speech-encoder "$speech_encoder" --layers "$feats_layers" --pool "$feats_pool" "${pretrained[@]}"
-        finish "$feats_dir" ""
+        split extract_feats "$folder" m4ser.bin.extract_feats --data-dir "$audio_dir" --out "$folder" \
+            --speech-encoder "$speech_encoder" --layers "$feats_layers" --pool "$feats_pool" "${pretrained[@]}" "$@"
+        finish "$folder" ""
     fi
 }
 
@@ -370,6 +390,11 @@ stage_4() {
         depends+=(--after "$feats_dir:=1")
         options+=(--feats "$feats_dir")
     fi
+    local copy
+    for copy in "${copies[@]}"; do
+        depends+=(--after "$copy:=1")
+        options+=(--perturbed "$copy")
+    done
     [ -z "$speech_encoder" ] || options+=(--speech-encoder "$speech_encoder")
     if [ "$text_source" != none ]; then
         depends+=(--after "$text_dir:=3")

@@ -7,7 +7,7 @@ from typing import Any
 
 from m4ser import cli
 from m4ser.data import parts
-from m4ser.data.audio import load_16k
+from m4ser.data.audio import at_speed, load_16k
 from m4ser.data.datadir import DataDir, find_sets
 from m4ser.data.features import FeatureWriter, read_feats_scp
 from m4ser.data.scp import read_scp, write_scp
@@ -33,6 +33,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--layers", default="all", help="hidden layers, e.g. 0,2,4 (0: before the first) (default: all)"
     )
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="play the recordings so many times faster, pitch included (default: 1)"
+    )
     parser.add_argument("--pool", type=int, default=1, help="average this many consecutive frames (default: 1)")
     parts.add_arguments(parser)
     return parser
@@ -45,6 +48,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     jobs, merge = parts.steps(args)
     if args.pool < 1:
         raise UserError(f"--pool {args.pool}: must be 1 (no averaging) or more")
+    if not 0.5 <= args.speed <= 2:
+        raise UserError(f"--speed {args.speed:g}: must be from 0.5 to 2")
     sets = {name: DataDir.read(args.data_dir / name) for name in args.sets or find_sets(args.data_dir)}
     for data in sets.values():
         data.validate(need=("wav.scp", "utt2spk"))
@@ -79,13 +84,13 @@ def extract_share(
             name: FeatureWriter(temporary / name, f"feats.{job}of{args.nj}", final=args.out / name) for name in sets
         }
         for name, utt in track(share, "extract features"):
-            samples = load_16k(*sets[name].audio(utt))
+            samples = at_speed(load_16k(*sets[name].audio(utt)), args.speed)
             writers[name].write(utt, frozen_features(encoder, samples, layers, args.pool))
         for name, writer in writers.items():
             writer.close()
             if writer.num_frames:
                 write_scp(temporary / name / "utt2num_frames", writer.num_frames)
-            info = {"encoder": args.speech_encoder, "layers": layers, "dim": encoder.dim}
+            info = {"encoder": args.speech_encoder, "layers": layers, "dim": encoder.dim, "speed": args.speed}
             write_json(
                 temporary / name / "info.json",
                 {**info, "frame_rate": encoder.frame_rate / args.pool, "pool": args.pool},
@@ -137,6 +142,7 @@ def _settings(sets: dict[str, DataDir], share: Sequence[tuple[str, str]], args: 
         "encoder": args.speech_encoder,
         "layers": args.layers,
         "pool": args.pool,
+        "speed": args.speed,
     }
 
 

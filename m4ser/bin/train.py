@@ -37,6 +37,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", default="data", help="folder with folds.json (default: data)")
     parser.add_argument("--audio", default="dump/audio", help="stage 1 audio (default: dump/audio)")
     parser.add_argument("--feats", default="", help="stage 1 features of one encoder, for speech_encoder: precomputed")
+    parser.add_argument(
+        "--perturbed",
+        action="append",
+        default=[],
+        help="stage 1 features at another speed, to train on too; repeatable",
+    )
     parser.add_argument("--text", default="", help="stage 3 targets of one text source: dump/text/<source>")
     parser.add_argument("--tokenizers", default="", help="stage 3 sentencepiece models, for text_encoder: transformer")
     parser.add_argument("--asr-dir", default="", help="stage 2 of one recogniser, for its WER in the results")
@@ -98,6 +104,7 @@ def plan(args: argparse.Namespace, folds: Folds) -> None:
         "config": Path(args.config).name,
         "train_args": args.train_args,
         "init_exp": args.init_exp or None,
+        "speeds": [_speed(folder, folds.sets) for folder in args.perturbed] or None,
         "settings": _settings(task),
         "folds": names,
         "seeds": seeds,
@@ -172,6 +179,10 @@ def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:
         raise UserError(f"{args.config}: text_encoder transformer needs --tokenizers, the models of stage 3")
     if needs(task, "speech") and task.speech_encoder == "precomputed" and not args.feats:
         raise UserError(f"{args.config}: speech_encoder precomputed needs --feats, the features of stage 1")
+    if args.perturbed and not (needs(task, "speech") and task.speech_encoder == "precomputed"):
+        raise UserError(
+            f"{args.config}: reads no features of stage 1, so leave --perturbed away; see model_conf: augment"
+        )
 
 
 def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, fold: Fold, folder: Path) -> None:
@@ -197,14 +208,33 @@ def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds,
                 raise UserError(
                     f"{args.data}/folds.json: no usable utterance is left in {part}; run stages 1 to 3 again"
                 )
-            for name, entries in maps.items():
-                write_scp(temporary / part / name, {utt: entries[utt] for utt in ids})
-            write_scp(temporary / part / "lengths", {utt: lengths[utt] for utt in ids})
+            listed = {
+                name: {utt: entries[utt] for utt in ids} for name, entries in {**maps, "lengths": lengths}.items()
+            }
             if part == "train":
+                for copy in args.perturbed:
+                    _add_copies(listed, copy, ids, sets)
                 members: dict[str, list[str]] = {}
-                for utt in ids:
-                    members.setdefault(maps["utt2emo"][utt], []).append(utt)
-                write_scp(temporary / part / "category2utt", {k: " ".join(v) for k, v in members.items()})
+                for utt, emotion in listed["utt2emo"].items():
+                    members.setdefault(emotion, []).append(utt)
+                listed["category2utt"] = {emotion: " ".join(utts) for emotion, utts in members.items()}
+            for name, entries in listed.items():
+                write_scp(temporary / part / name, entries)
+
+
+def _add_copies(listed: dict[str, dict[str, str]], copy: str, ids: list[str], sets: list[str]) -> None:
+    """Add the utterances once more, with the features of a stage 1 at another speed and all else the same."""
+    changed = {
+        "feats.scp": read_maps(copy, sets, "feats.scp", stage=1),
+        "lengths": read_maps(copy, sets, "utt2num_frames", stage=1),
+    }
+    for name, entries in listed.items():
+        source = changed.get(name, entries)
+        entries |= {f"speed{_speed(copy, sets):g}-{utt}": source[utt] for utt in ids if utt in changed["feats.scp"]}
+
+
+def _speed(copy: str, sets: list[str]) -> float:
+    return read_json(Path(copy) / sets[0] / "info.json")["speed"]
 
 
 def data_options(folder: Path, part: str, task: argparse.Namespace) -> list[tuple[str, str, str]]:

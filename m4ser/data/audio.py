@@ -117,6 +117,11 @@ def load_16k(
     return resample(*read_audio(path, start, end, longest))
 
 
+def at_speed(samples: np.ndarray, factor: float) -> np.ndarray:
+    """Play (samples,) float32 `factor` times faster: resampled, so that pitch and formants move too (sox `speed`)."""
+    return samples if factor == 1 else soxr.resample(samples, factor, 1.0, quality="VHQ")
+
+
 def to_16_bit(samples: np.ndarray) -> np.ndarray:
     """(samples,) float32 -> int16; samples beyond -1..1 are clipped. 16-bit sources survive bit for bit."""
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)

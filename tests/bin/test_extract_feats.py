@@ -94,10 +94,17 @@ def test_layers_lie_side_by_side(here, counter):
     assert read_scp("feats/all/utt2num_frames") == {"a-1": "32", "a-2": "32", "b-1": "16", "b-2": "80", "c-1": "160"}
     info = json.loads(Path("feats/all/info.json").read_text())
     assert info.pop("made_by")["command"]
-    expected = {"layers": [0, 1, 2], "dim": 2, "frame_rate": 160.0, "pool": 1}
+    expected = {"layers": [0, 1, 2], "dim": 2, "frame_rate": 160.0, "pool": 1, "speed": 1.0}
     assert info == {"encoder": "offline:whisper-tiny.en", **expected}
     assert not Path("feats/.parts").exists()
     assert all(position.startswith(f"{here}/feats/all/") for position in read_feats_scp("feats/all/feats.scp").values())
+
+
+def test_speed(here, counter):
+    assert len(run("--speed", "1.25")["c-1"]) == 128  # of 160 frames
+    assert json.loads(Path("feats/all/info.json").read_text())["speed"] == 1.25
+    Path("feats/all/feats.scp").unlink()
+    assert "--speed 3: must be from 0.5 to 2" in fails("--speed", "3")
 
 
 def test_chosen_layers_and_pooled_frames(here, counter):

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from m4ser.bin import infer, train
+from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
 from m4ser.experiment import parse_task, read_config, runs
 from m4ser.scoring.predictions import read_predictions
@@ -175,6 +176,24 @@ def test_run_that_had_stopped_early_is_not_trained_further(recipe):
     train.main([*options, "--job", "1"])
     assert json.loads((folder / "train_info.json").read_text())["last_epoch"] == info["last_epoch"]
     assert same(weights(recipe.folder, "toy"), first)
+
+
+def test_copies_at_another_speed_are_trained_on_only(recipe):
+    options = [*recipe(M4SER), "--perturbed", "dump/feats/slow"]
+    shutil.copytree(recipe.folder / "dump/feats/toy", recipe.folder / "dump/feats/slow")
+    slow = recipe.folder / "dump/feats/slow/all"
+    (slow / "info.json").write_text(json.dumps({**json.loads((slow / "info.json").read_text()), "speed": 0.9}))
+    (slow / "feats.scp").write_text((slow / "feats.scp").read_text().replace("/feats/toy/", "/feats/slow/"))
+    run(options)
+    data = recipe.folder / "exp/toy/fold1/seed1/data"
+    ids = {part: list(read_scp(data / part / "feats.scp")) for part in ("train", "dev", "test")}
+    assert len(ids["train"]) == 64 and ids["train"][32:] == [f"speed0.9-{utt}" for utt in ids["train"][:32]]
+    assert "/slow/" in read_scp(data / "train/feats.scp")["speed0.9-s0-0"]
+    assert read_scp(data / "train/edits")["speed0.9-s0-0"] == read_scp(data / "train/edits")["s0-0"]
+    assert not any("speed" in utt for part in ("dev", "test") for utt in ids[part])
+    assert json.loads((recipe.folder / "exp/toy/run.json").read_text())["speeds"] == [0.9]
+    with pytest.raises(UserError, match="leave --perturbed away"):
+        train.main([*recipe({"fusion": "text"}, "text"), "--perturbed", "dump/feats/slow", "--plan"])
 
 
 def test_two_processes_train_together(recipe):

@@ -8,7 +8,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m4ser.data.audio import AudioError, load_16k, read_audio, resample, write_flac
+from m4ser.data.audio import AudioError, at_speed, load_16k, read_audio, resample, write_flac
 from m4ser.errors import UserError
 
 
@@ -207,3 +207,13 @@ def test_silent_segment(tmp_path):
     assert len(read_audio(tmp_path / "a.wav")[0]) == 16000
     with pytest.raises(AudioError, match=r"all samples are zero"):
         read_audio(tmp_path / "a.wav", 0.0, 0.4)
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.25])
+def test_speed_moves_length_and_pitch(factor):
+    tone = np.sin(2 * np.pi * 400 * np.arange(16000) / 16000).astype(np.float32)
+    changed = at_speed(tone, factor)
+    assert changed.dtype == np.float32 and len(changed) == pytest.approx(16000 / factor, abs=1)
+    peak = np.abs(np.fft.rfft(changed)).argmax() * 16000 / len(changed)
+    assert peak == pytest.approx(400 * factor, abs=2)
+    assert at_speed(tone, 1.0) is tone

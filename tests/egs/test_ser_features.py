@@ -19,3 +19,21 @@ def test_features_of_a_configuration(recipe):
     recipe.ok(*options, "--speech-encoder", "offline:whisper-tiny.en")
     (line,) = extractions(recipe)
     assert "--speech-encoder offline:whisper-tiny.en " in line and "--pool 8" in line
+
+
+def test_copies_at_other_speeds(recipe):
+    recipe.ok("--corpus-dir", "corpus", "--stop-stage", 1)
+    extractions(recipe)
+    recipe.ok("--speed-perturb", "0.9,1.1", "--stop-stage", 4)
+    calls = recipe.calls_file.read_text()
+    feats = "dump/feats/whisper-tiny.en_pool8"
+    slow, fast = extractions(recipe)  # and not once more at the speed of the recordings
+    assert f"--out {feats}_speed0.9 " in slow and "--speed 0.9" in slow
+    assert f"--out {feats}_speed1.1 " in fast and "--speed 1.1" in fast
+    (train,) = [line for line in calls.splitlines() if line.startswith("train") and "--job 1 " in line]
+    assert f"--feats {feats} --perturbed {feats}_speed0.9 --perturbed {feats}_speed1.1 " in train
+    assert "--exp exp/m4ser_speed0.9_1.1 " in train
+    (recipe.path / "conf/train_wave.yaml").write_text("speech_encoder: huggingface\n")
+    shown = recipe.ok("--speed-perturb", "0.9", "--stop-stage", 4, "--train-config", "conf/train_wave.yaml")
+    assert "note: --speed-perturb alters features of stage 1, and conf/train_wave.yaml reads none" in shown
+    assert "--perturbed" not in recipe.calls_file.read_text()
