@@ -19,12 +19,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from espnet2.train.dataset import ESPnetDataset
 
-from m4ser.bin.train import data_options
 from m4ser.build import build_collate, build_preprocessor
 from m4ser.data.scp import read_scp
 from m4ser.inference import load_run, logits
 from m4ser.onnx_graph import OnnxModel, export
 from m4ser.scoring.metrics import scores
+from m4ser.training.lists import data_options
 
 BATCH = 8
 

@@ -15,10 +15,12 @@ from pathlib import Path
 import torch
 from espnet2.train.dataset import ESPnetDataset
 
-from m4ser.bin.train import data_options, get_parser, read_folds, task_command, write_data
+from m4ser.bin.train import get_parser
 from m4ser.cli import command
 from m4ser.experiment import parse_task, runs
 from m4ser.task import SERTask
+from m4ser.training.lists import data_options, read_folds, write_data
+from m4ser.training.options import task_command
 
 INPUTS = ("speech", "speech_lengths", "text", "text_lengths")
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from m4ser.bin.train import data_options, read_folds
 from m4ser.cli import command, words
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
@@ -15,6 +14,7 @@ from m4ser.files import write_json
 from m4ser.inference import load_run, predict
 from m4ser.progress import track
 from m4ser.scoring.predictions import Predictions, write_predictions
+from m4ser.training.lists import data_options, read_folds
 
 PARTS = ("dev", "test")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from m4ser import cli
 from m4ser.asr.alignment import apply_edits, from_line
-from m4ser.bin.train import read_folds
 from m4ser.experiment import read_maps
 from m4ser.tokenizer import train_tokenizer
+from m4ser.training.lists import read_folds
 
 
 def get_parser() -> argparse.ArgumentParser:

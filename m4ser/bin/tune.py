@@ -77,9 +77,9 @@ def options(point: dict[str, Any]) -> str:
 
 def dev_scores(args: argparse.Namespace, folder: Path) -> list[float]:
     """UA on dev of every fold and seed of one point."""
-    from m4ser.bin.train import read_folds
     from m4ser.scoring.metrics import scores
     from m4ser.scoring.predictions import read_predictions
+    from m4ser.training.lists import read_folds
 
     folds = read_folds(args.data)
     emotion = read_maps(args.data, folds.sets, "utt2emo")

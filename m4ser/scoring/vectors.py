@@ -25,10 +25,10 @@ def run_vectors(folder: str | Path, part: str = "test", limit: int = MAX_UTTERAN
     Raises:
         UserError: the run is not finished, or the features of stage 1 are gone.
     """
-    from m4ser.bin.train import data_options
     from m4ser.data.scp import read_scp
     from m4ser.inference import load_run, represent
     from m4ser.representations import masked_mean
+    from m4ser.training.lists import data_options
 
     folder = Path(folder)
     model, conf = load_run(folder)

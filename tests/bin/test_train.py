@@ -16,6 +16,8 @@ from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
 from m4ser.experiment import parse_task, read_config, runs
 from m4ser.scoring.predictions import read_predictions
+from m4ser.training.lists import read_folds, write_data
+from m4ser.training.options import task_command
 
 BASE = {
     "speech_encoder": "precomputed",
@@ -200,13 +202,13 @@ def test_two_processes_train_together(recipe):
     """Data parallel over gloo: both ranks run, one writes; dev scores pool what both predicted."""
     options = recipe({**M4SER, "max_epoch": 2, "unused_parameters": True, "dist_backend": "gloo"})
     args = train.get_parser().parse_args([*options, "--job", "1"])
-    folds, task = train.read_folds("data"), parse_task(args.config)
+    folds, task = read_folds("data"), parse_task(args.config)
     (one,) = runs(args.exp, ["1"], [1])
-    train.write_data(args, task, folds, folds.folds["1"], one.folder / "data")
+    write_data(args, task, folds, folds.folds["1"], one.folder / "data")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "m4ser.bin.ser_train", *train.task_command(args, task, folds, one)]
+    command = [sys.executable, "-m", "m4ser.bin.ser_train", *task_command(args, task, folds, one)]
     processes = []
     for rank in range(2):
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

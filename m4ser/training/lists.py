@@ -1,0 +1,121 @@
+"""What a training reads: the data of the corpus and the lists of one run, cut from the dumps of stages 1 to 3."""
+
+import argparse
+import json
+from pathlib import Path
+
+from m4ser.data.folds import Fold, Folds
+from m4ser.data.scp import write_scp
+from m4ser.errors import UserError
+from m4ser.experiment import NO_TEXT, read_maps, task_class
+from m4ser.files import atomic_directory, read_json
+
+
+def read_folds(data: str) -> Folds:
+    """Folds whose speakers were checked to be disjoint."""
+    path = Path(data) / "folds.json"
+    folds = Folds.read(path)
+    folds.check(read_maps(data, folds.sets, "utt2spk"), path)
+    return folds
+
+
+def needs(task: argparse.Namespace, modality: str) -> bool:
+    """Whether the configured fusion uses ``speech`` or ``text``."""
+    from m4ser.build import fusion_choices
+
+    return getattr(fusion_choices.get_class(task.fusion), f"uses_{modality}")
+
+
+def needs_reference(task: argparse.Namespace) -> bool:
+    """Whether training, though not inference, reads the reference transcripts that stage 3 has aligned."""
+    from m4ser.build import OBJECTIVES
+
+    objectives = [OBJECTIVES[name] for name in task.objectives if name in OBJECTIVES]
+    return any(part.needs_reference for part in objectives) or getattr(task_class(task.task), "needs_reference", False)
+
+
+def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:
+    """Say which stage makes what is missing.
+
+    Raises:
+        UserError: the configuration needs speech features or text that are not there.
+    """
+    if needs(task, "text") and args.text_source == NO_TEXT:
+        raise UserError(
+            f"{args.config}: fusion {task.fusion} needs text, but --text-source is none; "
+            "choose a configuration with fusion: speech"
+        )
+    if needs_reference(task) and args.text_source == NO_TEXT:
+        raise UserError(f"{args.config}: is trained with reference transcripts; use --text-source asr or ref")
+    if needs(task, "text") and task.text_encoder == "transformer" and not (args.tokenizers or task.tokenizer):
+        raise UserError(f"{args.config}: text_encoder transformer needs --tokenizers, the models of stage 3")
+    if needs(task, "speech") and task.speech_encoder == "precomputed" and not args.feats:
+        raise UserError(f"{args.config}: speech_encoder precomputed needs --feats, the features of stage 1")
+    if args.perturbed and not (needs(task, "speech") and task.speech_encoder == "precomputed"):
+        raise UserError(
+            f"{args.config}: reads no features of stage 1, so leave --perturbed away; see model_conf: augment"
+        )
+
+
+def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, fold: Fold, folder: Path) -> None:
+    """Write the lists of train and dev: what ESPnet reads, cut from the dumps of all sets."""
+    sets = folds.sets
+    maps = {"utt2emo": read_maps(args.data, sets, "utt2emo")}
+    if needs(task, "speech"):
+        if task.speech_encoder == "precomputed":
+            maps["feats.scp"] = read_maps(args.feats, sets, "feats.scp", stage=1)
+            lengths = read_maps(args.feats, sets, "utt2num_frames", stage=1)
+        else:
+            maps["wav.scp"] = read_maps(args.audio, sets, "wav.scp", stage=1)
+            lengths = read_maps(args.audio, sets, "utt2num_samples", stage=1)
+    if needs(task, "text") or needs_reference(task):
+        maps["edits"] = read_maps(args.text, sets, "edits", stage=3)
+        if not needs(task, "speech"):
+            lengths = {utt: str(len(json.loads(line)["words"]) + 1) for utt, line in maps["edits"].items()}
+    usable = set.intersection(*(set(entries) for entries in maps.values()))
+    with atomic_directory(folder) as temporary:
+        for part in ("train", "dev", "test"):
+            ids = [utt for utt in getattr(fold, part) if utt in usable]
+            if not ids:
+                raise UserError(
+                    f"{args.data}/folds.json: no usable utterance is left in {part}; run stages 1 to 3 again"
+                )
+            listed = {
+                name: {utt: entries[utt] for utt in ids} for name, entries in {**maps, "lengths": lengths}.items()
+            }
+            if part == "train":
+                for copy in args.perturbed:
+                    _add_copies(listed, copy, ids, sets)
+                members: dict[str, list[str]] = {}
+                for utt, emotion in listed["utt2emo"].items():
+                    members.setdefault(emotion, []).append(utt)
+                listed["category2utt"] = {emotion: " ".join(utts) for emotion, utts in members.items()}
+            for name, entries in listed.items():
+                write_scp(temporary / part / name, entries)
+
+
+def _add_copies(listed: dict[str, dict[str, str]], copy: str, ids: list[str], sets: list[str]) -> None:
+    """Add the utterances once more, with the features of a stage 1 at another speed and all else the same."""
+    changed = {
+        "feats.scp": read_maps(copy, sets, "feats.scp", stage=1),
+        "lengths": read_maps(copy, sets, "utt2num_frames", stage=1),
+    }
+    for name, entries in listed.items():
+        source = changed.get(name, entries)
+        entries |= {f"speed{speed_of(copy, sets):g}-{utt}": source[utt] for utt in ids if utt in changed["feats.scp"]}
+
+
+def speed_of(copy: str, sets: list[str]) -> float:
+    """Speed of the recordings in a stage 1 made with ``--speed``."""
+    return read_json(Path(copy) / sets[0] / "info.json")["speed"]
+
+
+def data_options(folder: Path, part: str, task: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """(path, name, type) of every file of one part, as ESPnet's dataset takes them."""
+    kinds = {
+        "feats.scp": ("speech", "m4ser_feats"),
+        "wav.scp": ("speech", "sound"),
+        "edits": ("text", "text"),
+        "utt2emo": ("emotion", "text"),
+    }
+    return [(str(folder / part / f), *kind) for f, kind in kinds.items() if (folder / part / f).exists()]

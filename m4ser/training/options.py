@@ -1,0 +1,89 @@
+"""The options of one run for its ESPnet task: the configuration and what follows from the data."""
+
+import argparse
+import shlex
+from collections import Counter
+from pathlib import Path
+
+import yaml
+
+from m4ser.data.folds import Folds
+from m4ser.data.scp import read_scp
+from m4ser.errors import UserError
+from m4ser.experiment import Run
+from m4ser.files import read_json
+from m4ser.training.lists import data_options, needs
+
+PARTS = {"train": "train", "dev": "valid"}  # ours and ESPnet's names
+
+
+def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, run: Run) -> list[str]:
+    """Options of :class:`~m4ser.task.SERTask` for one run: the configuration and what follows from the data."""
+    data = run.folder / "data"
+    options = ["--config", args.config, "--output_dir", str(run.folder), "--seed", str(run.seed)]
+    options += ["--ngpu", str(args.ngpu), "--resume", "true", "--labels", *folds.labels]
+    for part, espnet in PARTS.items():
+        for triple in data_options(data, part, task):
+            if any("," in field for field in triple):
+                raise UserError(f"{triple[0]}: ESPnet cannot read paths with a comma; move the recipe")
+            options += [f"--{espnet}_data_path_and_name_and_type", ",".join(triple)]
+        options += [f"--{espnet}_shape_file", str(data / part / "lengths")]
+    if (data / "train" / "feats.scp").exists():
+        info = read_json(Path(args.feats) / folds.sets[0] / "info.json")
+        for option, key in (("input_size", "dim"), ("frame_rate", "frame_rate")):
+            options += ["--speech_encoder_conf", f"{option}={info[key]}"]
+        options += ["--speech_encoder_conf", f"num_layers={len(info['layers'])}"]
+    for modality, given in (("speech", args.speech_encoder), ("text", args.text_encoder)):
+        if given and needs(task, modality) and getattr(task, f"{modality}_encoder") != "precomputed":
+            options += [f"--{modality}_encoder_conf", f"model={given}"]
+    if args.tokenizers and needs(task, "text"):
+        options += ["--tokenizer", str(Path(args.tokenizers) / f"fold{run.fold}")]
+    if args.pretrained_dir:
+        options += ["--pretrained_dir", args.pretrained_dir]
+    if task.model_conf.get("class_weights") == "balanced":
+        options += ["--model_conf", f"class_weights={_balanced(data, folds.labels)}"]
+    if args.init_exp:
+        options += ["--init_param", *initial_weights(Path(args.init_exp), task, run)]
+    return [*options, *shlex.split(args.train_args)]
+
+
+def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:
+    """ESPnet's ``--init_param``: encoders, and with the same fusion also that and the classifier, of a trained model.
+
+    A model that was trained on features of stage 1 starts one that has the encoder of these features inside:
+    classifier first, then fine-tuning of all (Kumar et al. 2022, "LP-FT").
+
+    Raises:
+        UserError: there is no such model, or nothing of it fits.
+    """
+    from m4ser.inference import read_weights
+
+    source = exp / f"fold{run.fold}" / f"seed{run.seed}"
+    if not (source / "model.pth").exists():
+        raise UserError(f"{source / 'model.pth'}: no such model; --init-exp needs it trained with this fold and seed")
+    stored = yaml.safe_load((source / "config.yaml").read_text(encoding="utf-8"))
+    places = {}
+    for modality in ("speech", "text"):
+        name = f"{modality}_encoder"
+        kinds = stored.get(name), getattr(task, name)
+        if needs(task, modality) and kinds[0] == kinds[1]:
+            places[name] = name
+        elif needs(task, modality) and kinds == ("precomputed", "huggingface"):
+            places[name] = f"{name}.head"
+    if stored.get("fusion") == task.fusion:
+        places |= {"fusion": "fusion", "classifier": "classifier"}
+    found = {name.split(".")[0] for name in read_weights(source)}
+    chosen = {old: new for old, new in places.items() if old in found}
+    if not chosen:
+        raise UserError(f"{source}: has other encoders and another fusion; --init-exp finds nothing to start from")
+    print(f"{run.folder}: starts with {', '.join(chosen)} of {source}")
+    return [f"{source / 'model.pth'}:{old}:{new}" for old, new in chosen.items()]
+
+
+def _balanced(data: Path, labels: list[str]) -> list[float]:
+    """Inverse class frequency of the training part, mean one over utterances."""
+    counts = Counter(read_scp(data / "train" / "utt2emo").values())
+    total = sum(counts.values())
+    if absent := [label for label in labels if not counts[label]]:
+        raise UserError(f"{data / 'train' / 'utt2emo'}: no training utterance is {absent[0]}; class weights need one")
+    return [round(total / (len(labels) * counts[label]), 6) for label in labels]

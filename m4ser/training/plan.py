@@ -1,0 +1,80 @@
+"""The plan of an experiment: its folds and seeds and all that its results will name, in ``exp/<tag>/run.json``."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from m4ser.data.folds import Folds
+from m4ser.errors import UserError
+from m4ser.experiment import NO_TEXT, choose_folds, parse_task, write_plan
+from m4ser.frontend import describe
+from m4ser.training.lists import check_inputs, needs, speed_of
+
+
+def plan(args: argparse.Namespace, folds: Folds) -> None:
+    """Write ``run.json``.
+
+    Raises:
+        UserError: the configuration cannot be trained, or is another one than that of this experiment's other runs.
+    """
+    task = parse_task(args.config, args.train_args)
+    check_inputs(args, task)
+    names = choose_folds(folds, args.folds)
+    seeds = seeds_of(args)
+    fields: dict[str, Any] = {
+        "tag": Path(args.exp).name,
+        "protocol": folds.protocol,
+        "labels": folds.labels,
+        "fusion": task.fusion if task.task == "ser" else task.task,
+        "objectives": {name: conf or {} for name, conf in task.objectives.items()},
+        "speech_encoder": _encoder(args, task, "speech"),
+        "text_encoder": _encoder(args, task, "text"),
+        "text_source": args.text_source if needs(task, "text") else NO_TEXT,
+        "asr": args.asr_tag if needs(task, "text") and args.text_source == "asr" else NO_TEXT,
+        "pipeline": pipeline(args, task, folds),
+        "config": Path(args.config).name,
+        "train_args": args.train_args,
+        "init_exp": args.init_exp or None,
+        "speeds": [speed_of(folder, folds.sets) for folder in args.perturbed] or None,
+        "settings": _settings(task),
+        "folds": names,
+        "seeds": seeds,
+    }
+    write_plan(args.exp, fields)
+
+
+def pipeline(args: argparse.Namespace, task: argparse.Namespace, folds: Folds) -> dict[str, Any]:
+    """What was done to the recordings before training: prediction of others does the same (m4ser.frontend)."""
+    source = args.text_source if needs(task, "text") else NO_TEXT
+    feats = args.feats if task.speech_encoder == "precomputed" else ""
+    return describe(needs(task, "speech"), source, feats, args.text, args.asr_dir, folds.sets)
+
+
+def seeds_of(args: argparse.Namespace) -> list[int]:
+    """Seeds as numbers."""
+    if bad := [seed for seed in args.seeds if not seed.isdigit()]:
+        raise UserError(f"--seeds: {bad[0]!r} is not a whole number of 0 or more")
+    return [int(seed) for seed in args.seeds]
+
+
+def _settings(task: argparse.Namespace) -> dict[str, Any]:
+    """What the configuration says, as plain JSON: changed settings under an old tag are noticed by it."""
+    left_out = ("config", "output_dir", "ngpu", "version", "required", "task")
+    return json.loads(json.dumps({k: v for k, v in vars(task).items() if k not in left_out}, default=str))
+
+
+def _encoder(args: argparse.Namespace, task: argparse.Namespace, modality: str) -> str:
+    """What the results call the encoder: its pretrained model, or its kind where it is trained from scratch."""
+    from m4ser.build import encoder_model, speech_encoder_choices, text_encoder_choices
+
+    if not needs(task, modality):
+        return NO_TEXT
+    choices = speech_encoder_choices if modality == "speech" else text_encoder_choices
+    given, kind = getattr(args, choices.name), getattr(task, choices.name)
+    if kind == "precomputed":
+        return given
+    pretrained = encoder_model(task, choices)
+    if given and not pretrained:
+        raise UserError(f"--{modality}-encoder {given}: {kind} in {args.config} is trained from scratch; leave it out")
+    return given or pretrained or kind
