@@ -31,6 +31,7 @@ def collect(sources: Mapping[str, Path], metric: str = "ua") -> dict[str, Any]:
                 "classes": len(comparison["labels"]),
                 "utterances": data["utterances"],
                 "speakers": data["speakers"],
+                "resampled": data["resampled"],
                 "command": comparison["made_by"]["command"],
             }
         )
@@ -66,10 +67,15 @@ def markdown(summary: dict[str, Any]) -> str:
     for column in columns:
         seeds = [row["scores"][column["name"]]["seeds"] for row in summary["rows"] if column["name"] in row["scores"]]
         several = f"{min(seeds)} to {max(seeds)} seeds" if len(set(seeds)) > 1 else tables.count(seeds[0], "seed")
+        narrow = (
+            ""
+            if column["resampled"] == "speaker"
+            else "; too few speakers to resample, so the intervals are too narrow"
+        )
         notes.append(
             f"{column['name']}: `{column['protocol']}`, {column['partition']}, "
             f"{tables.count(column['utterances'], 'utterance')} of {tables.count(column['speakers'], 'speaker')}, "
-            f"{column['classes']} classes, {several}; `{column['command']}`."
+            f"{column['classes']} classes, {several}{narrow}; `{column['command']}`."
         )
     if any(score["partial"] for row in summary["rows"] for score in row["scores"].values()):
         notes.append("**(partial): runs are missing; not the result of the protocol.**")
