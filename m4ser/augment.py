@@ -5,7 +5,7 @@ literature does; on frames the alteration happens behind the frozen encoder, whi
 and coarser: noise is noise of hidden states, not of the room.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,20 @@ AUGMENTATIONS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "mask": mask,
     "mix": mix,
 }
+
+
+def check_names(names: Iterable[str], option: str) -> None:
+    """Raises ValueError for a name that is not in :data:`AUGMENTATIONS`."""
+    if unknown := [name for name in names if name not in AUGMENTATIONS]:
+        raise ValueError(f"{option} has {unknown[0]!r}; known are {', '.join(AUGMENTATIONS)}")
+
+
+def augment_at_random(
+    x: Tensor, lengths: Tensor, names: Sequence[str], strengths: Mapping[str, float] | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`augment` with a kind drawn for each utterance, all equally likely; returns the kinds (B,) as well."""
+    kinds = torch.randint(len(names), (len(x),), device=x.device)
+    return *augment(x, lengths, names, kinds, strengths), kinds
 
 
 def augment(

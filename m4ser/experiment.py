@@ -74,7 +74,8 @@ def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
     task = task_class(read_config(config).get("task", "ser"), str(config))
     args = task.get_parser().parse_args(["--config", str(config), *shlex.split(extra)])
     for option, value in vars(args).items():
-        _refuse_numbers_as_text(value if isinstance(value, dict) else {}, f"--train-args: --{option}")
+        if isinstance(value, dict):
+            _refuse_numbers_as_text(value, f"--train-args: --{option}")
     return args
 
 

@@ -8,8 +8,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
-from m4ser.augment import AUGMENTATIONS
-from m4ser.augment import augment as alter
+from m4ser.augment import AUGMENTATIONS, augment_at_random
 from m4ser.fusion.base import Fusion
 from m4ser.objectives.aec import ErrorCorrection
 from m4ser.objectives.base import Objective, Targets, Tools
@@ -121,10 +120,9 @@ class SERModel(AbsESPnetModel):
         names = ("speech", "speech_lengths", "text", "text_lengths")
         given = {name: batch[name] for name in names if name in batch}
         if self.training and self.augment:
-            kinds = ("keep", *self.augment)
-            drawn = torch.randint(len(kinds), (len(given["speech"]),), device=given["speech"].device)
-            speech = alter(given["speech"], given["speech_lengths"], kinds, drawn, self.augment)
-            given["speech"], given["speech_lengths"] = speech
+            names = ("keep", *self.augment)
+            altered = augment_at_random(given["speech"], given["speech_lengths"], names, self.augment)
+            given["speech"], given["speech_lengths"], _ = altered
         return self.represent(**given)
 
     def _targets(self, emotion: Tensor, batch: dict[str, Any]) -> Targets:

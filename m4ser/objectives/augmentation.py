@@ -6,10 +6,9 @@ alterations are ours. Adapted: with precomputed features the alterations are mad
 :mod:`m4ser.augment`), and no unlabelled data is used.
 """
 
-import torch
 from torch import Tensor, nn
 
-from m4ser.augment import AUGMENTATIONS, augment
+from m4ser.augment import AUGMENTATIONS, augment_at_random, check_names
 from m4ser.objectives.base import Loss, Objective, Sizes, Targets, Tools
 from m4ser.pooling import StatisticsPooling
 from m4ser.representations import Representations, length_mask
@@ -35,8 +34,7 @@ class AugmentationObjective(Objective):
         hidden: int = 256,
     ):
         super().__init__()
-        if unknown := [kind for kind in kinds if kind not in AUGMENTATIONS]:
-            raise ValueError(f"kinds has {unknown[0]!r}; known are {', '.join(AUGMENTATIONS)}")
+        check_names(kinds, "kinds")
         if reconstruction_weight and not sizes.speech_input:
             raise ValueError("reconstruction needs frames as input; set reconstruction_weight: 0")
         self.kinds, self.speech_input = list(kinds), sizes.speech_input
@@ -52,8 +50,7 @@ class AugmentationObjective(Objective):
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
         """Losses on a copy altered anew in every batch."""
-        kinds = torch.randint(len(self.kinds), (len(targets.emotion),), device=targets.emotion.device)
-        altered, lengths = augment(targets.speech, targets.speech_lengths, self.kinds, kinds)
+        altered, lengths, kinds = augment_at_random(targets.speech, targets.speech_lengths, self.kinds)
         states, mask = tools.encode_speech(altered, lengths)
         loss, stats = states.new_zeros(()), {}
         if self.classifier is not None:

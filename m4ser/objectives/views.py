@@ -7,7 +7,7 @@ MMER's second view is a paraphrase spoken by a synthesiser. Adapted: an alterati
 import torch
 from torch import Tensor, nn
 
-from m4ser.augment import AUGMENTATIONS, augment
+from m4ser.augment import augment_at_random, check_names
 from m4ser.objectives.base import Loss, Objective, Sizes, Targets, Tools
 from m4ser.representations import Representations
 
@@ -42,8 +42,7 @@ class AugmentedViewObjective(Objective):
         size: int = 0,
     ):
         super().__init__()
-        if unknown := [kind for kind in kinds if kind not in AUGMENTATIONS]:
-            raise ValueError(f"kinds has {unknown[0]!r}; known are {', '.join(AUGMENTATIONS)}")
+        check_names(kinds, "kinds")
         size = size or sizes.size
         self.temperature, self.kinds, self.masked_pieces = temperature, list(kinds), masked_pieces
         self.projection = nn.Sequential(nn.Linear(sizes.utterance_size, size), nn.GELU(), nn.Linear(size, size))
@@ -52,8 +51,8 @@ class AugmentedViewObjective(Objective):
         """InfoNCE and the share of utterances that find their own view."""
         view = {}
         if targets.speech is not None:
-            kinds = torch.randint(len(self.kinds), (len(targets.emotion),), device=targets.emotion.device)
-            view["speech"], view["speech_lengths"] = augment(targets.speech, targets.speech_lengths, self.kinds, kinds)
+            altered = augment_at_random(targets.speech, targets.speech_lengths, self.kinds)
+            view["speech"], view["speech_lengths"], _ = altered
         if targets.ids is not None:
             view["text"] = mask_pieces(targets.ids, targets.text_lengths, self.masked_pieces, tools.mask)
             view["text_lengths"] = targets.text_lengths

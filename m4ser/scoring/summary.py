@@ -67,11 +67,8 @@ def markdown(summary: dict[str, Any]) -> str:
     for column in columns:
         seeds = [row["scores"][column["name"]]["seeds"] for row in summary["rows"] if column["name"] in row["scores"]]
         several = f"{min(seeds)} to {max(seeds)} seeds" if len(set(seeds)) > 1 else tables.count(seeds[0], "seed")
-        narrow = (
-            ""
-            if column["resampled"] == "speaker"
-            else "; too few speakers to resample, so the intervals are too narrow"
-        )
+        few = column["resampled"] == "utterance"
+        narrow = "; too few speakers to resample, so the intervals are too narrow" if few else ""
         notes.append(
             f"{column['name']}: `{column['protocol']}`, {column['partition']}, "
             f"{tables.count(column['utterances'], 'utterance')} of {tables.count(column['speakers'], 'speaker')}, "

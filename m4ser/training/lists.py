@@ -96,13 +96,14 @@ def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds,
 
 def _add_copies(listed: dict[str, dict[str, str]], copy: str, ids: list[str], sets: list[str]) -> None:
     """Add the utterances once more, with the features of a stage 1 at another speed and all else the same."""
+    prefix = f"speed{speed_of(copy, sets):g}-"
     changed = {
         "feats.scp": read_maps(copy, sets, "feats.scp", stage=1),
         "lengths": read_maps(copy, sets, "utt2num_frames", stage=1),
     }
     for name, entries in listed.items():
         source = changed.get(name, entries)
-        entries |= {f"speed{speed_of(copy, sets):g}-{utt}": source[utt] for utt in ids if utt in changed["feats.scp"]}
+        entries |= {prefix + utt: source[utt] for utt in ids if utt in changed["feats.scp"]}
 
 
 def speed_of(copy: str, sets: list[str]) -> float:

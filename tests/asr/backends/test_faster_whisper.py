@@ -6,11 +6,9 @@ import soundfile
 
 from m4ser.asr.backends import build_backend
 from m4ser.errors import UserError
-from m4ser.pretrained import packaged_dir
 
 CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.opus"))
 RATE = 16000
-needs_model = pytest.mark.skipif(packaged_dir("whisper-tiny.en-ct2") is None, reason="the packaged model is missing")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,6 @@ def clips():
     return [*audio, np.zeros(0, np.float32)]
 
 
-@needs_model
 def test_decoding_is_repeatable_and_alone_or_in_a_batch_the_same(whisper, clips):
     alone = [whisper.transcribe(samples) for samples in clips]
     batched = build_backend("faster_whisper", batch_size=2).transcribe_batch(clips)
@@ -38,7 +35,6 @@ def test_decoding_is_repeatable_and_alone_or_in_a_batch_the_same(whisper, clips)
         assert alone[0].text and alone[1].text
 
 
-@needs_model
 def test_whole_windows_are_decoded_as_the_library_does(clips):
     """faster-whisper's own transcription of audio that is padded to 30 s."""
     backend = build_backend("faster_whisper", window=30, beam_size=2)
@@ -57,7 +53,6 @@ def test_whole_windows_are_decoded_as_the_library_does(clips):
         assert found.confidence == pytest.approx(np.exp(segments[0].avg_logprob))
 
 
-@needs_model
 def test_voice_activity_detection_only_if_asked_for(whisper, clips):
     backend = build_backend("faster_whisper", vad=True)
     noise = np.random.default_rng(0).normal(0, 0.003, 2 * RATE).astype(np.float32)
@@ -67,7 +62,6 @@ def test_voice_activity_detection_only_if_asked_for(whisper, clips):
         assert 0.5 * len(clips[0]) < kept < 1.4 * len(clips[0])
 
 
-@needs_model
 def test_english_only_model_refuses_other_languages():
     with pytest.raises(UserError, match="knows English only, not language=de"):
         build_backend("faster_whisper", language="de")

@@ -9,14 +9,11 @@ import torch
 
 from m4ser.asr.backends import build_backend
 from m4ser.errors import UserError
-from m4ser.pretrained import default_dir, packaged_dir
+from m4ser.pretrained import default_dir
 
 RATE = 16000
 CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.opus"))
 WHISPER = default_dir() / "whisper-tiny.en"
-needs_models = pytest.mark.skipif(
-    not WHISPER.is_dir() or packaged_dir("whisper-tiny.en-ct2") is None, reason="Whisper tiny.en is not installed"
-)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -124,7 +121,6 @@ def test_bad_folders_and_settings(ctc_folder, tmp_path):
             build_backend("hf", str(ctc_folder), **settings)
 
 
-@needs_models
 @pytest.mark.parametrize("window", [0, 30])
 def test_whisper_gives_the_transcripts_of_ctranslate2(window):
     ours = build_backend("hf", window=window)
@@ -135,7 +131,6 @@ def test_whisper_gives_the_transcripts_of_ctranslate2(window):
         assert found.confidence == pytest.approx(expected.confidence, rel=1e-2)
 
 
-@needs_models
 def test_whisper_in_a_batch_and_with_beams():
     clips = [*speech(2), *noise(0.05), np.zeros(RATE, np.float32)]
     alone = build_backend("hf", beam_size=2).transcribe_batch(clips)
@@ -144,13 +139,11 @@ def test_whisper_in_a_batch_and_with_beams():
     assert [h.confidence for h in batched] == pytest.approx([h.confidence for h in alone], rel=1e-3)
 
 
-@needs_models
 def test_english_only_model_refuses_other_languages():
     with pytest.raises(UserError, match="knows English only, not language=de"):
         build_backend("hf", language="de")
 
 
-@needs_models
 @pytest.mark.parametrize("language", ["de", "auto"])
 def test_multilingual_whisper(tmp_path, language):
     """A tiny random one, with the tokenizer of the English one and a token more: numbers of the tokens agree."""
