@@ -6,7 +6,7 @@ Both sides train the same two transformers modules (random weights, HuBERT's con
 batch: forward, cross-entropy, backward, clipping, AdamW. The bare loop averages all frames and pieces and has a linear
 layer. Each measurement is a process of its own, the sides take turns; the first step is left out. On a CPU the time is
 processor time, which other load hardly moves, and memory the process's peak; on a GPU elapsed time and the peak of
-allocated memory. Medians over rounds and the ratio are printed as JSON.
+allocated memory. Medians over rounds and the ratio are printed.
 """
 
 import argparse
@@ -23,6 +23,8 @@ from torch import nn
 from transformers import BertConfig, BertModel, HubertConfig, HubertModel
 
 from m4ser.cli import boolean, command
+from m4ser.files import write_json
+from m4ser.scoring import tables
 
 SIDES = ("m4ser", "bare")
 CLASSES = 4
@@ -39,6 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--layers", type=int, default=12, help="Transformer layers of both modules (default: 12)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="(default: cpu)")
     parser.add_argument("--amp", type=boolean, default=False, help="automatic mixed precision, on a GPU")
+    parser.add_argument("--out", help="JSON to write, for m4ser.bin.results_block")
     parser.add_argument("--side", choices=SIDES, help="measure this side in this process")
     return parser
 
@@ -164,7 +167,18 @@ def main(cmd: list[str] | None = None) -> None:
     """Command line entry."""
     words = sys.argv[1:] if cmd is None else cmd
     args: Namespace = get_parser().parse_args(words)
-    print(json.dumps(measure(args) if args.side else compare(args, words)))
+    if args.side:
+        print(json.dumps(measure(args)))
+        return
+    result = compare(args, words)
+    rows = [[side, *(f"{result[side][key]:.2f}" for key in ("seconds", "memory"))] for side in SIDES] + [
+        ["ratio", f"{result['seconds_ratio']:.2f}", f"{result['memory_ratio']:.2f}"]
+    ]
+    header = ["", "seconds", "peak memory, MB"]
+    print(tables.table(header, rows))
+    if args.out:
+        note = f"Medians of {args.rounds} rounds on {args.device}; batch {args.batch}, {args.seconds:g} s, {args.words} words."
+        write_json(args.out, {"kind": tables.KIND, "header": header, "rows": rows, "note": note})
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from espnet2.train.dataset import ESPnetDataset
 from m4ser.bin.train import get_parser
 from m4ser.cli import command
 from m4ser.experiment import parse_task, runs
+from m4ser.files import write_json
+from m4ser.scoring import tables
 from m4ser.task import SERTask
 from m4ser.training.lists import data_options, read_folds, write_data
 from m4ser.training.options import task_command
@@ -93,6 +95,7 @@ def main(cmd: list[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="JSON to write, for m4ser.bin.results_block")
     options = parser.parse_args(cmd)
     torch.set_num_threads(options.threads)
     subjects = {Path(config).stem: Subject(config, options) for config in options.configs}
@@ -105,11 +108,16 @@ def main(cmd: list[str] | None = None) -> None:
                     steps[name].append(pair[0])
                     inferences[name].append(pair[1])
     reference = next(iter(subjects))
-    print(f"{'configuration':32s} {'step ms':>8s} {'ratio':>6s} {'inference ms':>13s} {'ratio':>6s}")
+    rows = []
     for name in subjects:
         a, b = (statistics.median(times[name]) for times in (steps, inferences))
         c, d = (statistics.median(times[reference]) for times in (steps, inferences))
-        print(f"{name:32s} {1e3 * a:8.1f} {a / c:6.2f} {1e3 * b:13.1f} {b / d:6.2f}")
+        rows.append([name, f"{1e3 * a:.1f}", f"{a / c:.2f}", f"{1e3 * b:.1f}", f"{b / d:.2f}"])
+    header = ["configuration", "step ms", "ratio", "inference ms", "ratio"]
+    print(tables.table(header, rows))
+    if options.out:
+        note = f"Medians of processor time for batches of 32, threads: {options.threads}."
+        write_json(options.out, {"kind": tables.KIND, "header": header, "rows": rows, "note": note})
 
 
 if __name__ == "__main__":

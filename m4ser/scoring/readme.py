@@ -11,7 +11,7 @@ from typing import Any
 
 from m4ser.asr import table as recognisers
 from m4ser.errors import UserError
-from m4ser.scoring import comparison, learned, matrix, report, robustness, summary
+from m4ser.scoring import comparison, learned, matrix, report, robustness, summary, tables
 
 
 def _comparison(result: dict[str, Any]) -> str:
@@ -28,6 +28,7 @@ def block(result: dict[str, Any]) -> str:
         recognisers.KIND: recognisers.markdown,
         robustness.KIND: robustness.markdown,
         summary.KIND: summary.markdown,
+        tables.KIND: tables.markdown,
     }
     text = kinds.get(result.get("kind"))
     if text is None:

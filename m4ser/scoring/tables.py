@@ -1,7 +1,9 @@
 """How numbers look in Markdown: scores are fractions inside and per cent on paper."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+KIND = "table"
 NOTHING = "–"
 
 
@@ -9,6 +11,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; all columns but the first are right-aligned; `|` in a cell is escaped."""
     lines = [list(header), ["---", *["---:"] * (len(header) - 1)], *rows]
     return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """A result that is a table already: ``header``, ``rows`` and a ``note`` (kind :data:`KIND`)."""
+    return table(result["header"], result["rows"]) + f"\n{result['note']}\n"
 
 
 def percent(value: float | None) -> str:

@@ -53,6 +53,13 @@ def test_a_name_is_no_prefix_of_another(result):
         readme.insert(text, "a", result)
 
 
+def test_a_plain_table(result):
+    plain = {"kind": "table", "header": ["what", "ms"], "rows": [["a", "1.0"]], "note": "Of one."}
+    assert readme.block({**plain, "made_by": result["made_by"]}).startswith(
+        "| what | ms |\n| --- | ---: |\n| a | 1.0 |\n\nOf one.\nMade by m4ser 0.1.0"
+    )
+
+
 def test_other_json():
     with pytest.raises(UserError, match="is not a metrics"):
         readme.block({"kind": "wer"})
