@@ -177,7 +177,8 @@ def main(cmd: list[str] | None = None) -> None:
     header = ["", "seconds", "peak memory, MB"]
     print(tables.table(header, rows))
     if args.out:
-        note = f"Medians of {args.rounds} rounds on {args.device}; batch {args.batch}, {args.seconds:g} s, {args.words} words."
+        load = f"batch {args.batch}, {args.seconds:g} s, {args.words} words"
+        note = f"Medians of {args.rounds} rounds on {args.device}; {load}."
         write_json(args.out, {"kind": tables.KIND, "header": header, "rows": rows, "note": note})
 
 
