@@ -128,9 +128,11 @@ elif $features; then
     speech_encoder=${speech_encoder:-offline:whisper-tiny.en}
 fi
 
+other_speeds=false # than the recipe's own
+[ "$speed_perturb" = "${preset[speed_perturb]:-}" ] || other_speeds=true
 if [ -n "$speed_perturb" ] && ! $features; then
-    echo "note: --speed-perturb alters features of stage 1, and $train_config reads none" >&2
-    speed_perturb=
+    ! $other_speeds || echo "note: --speed-perturb alters features of stage 1, and $train_config reads none" >&2
+    speed_perturb='' other_speeds=false
 fi
 
 feats_tag=$(tag_of "$speech_encoder")
@@ -167,7 +169,7 @@ if [ -z "$tag" ]; then
     fi
     [ "$normaliser" = english ] || tag+=_$normaliser
     [ -z "$text_encoder" ] || tag+=_$(tag_of "$text_encoder")
-    [ -z "$speed_perturb" ] || tag+=_speed$(tag_of "$speed_perturb")
+    ! $other_speeds || tag+=_speed$(tag_of "${speed_perturb:-1}")
     [ -z "$init_exp" ] || tag+=_from_$(tag_of "$init_exp")
     [ -z "$train_args" ] || tag+=_$(tag_of "${train_args//--/}")
     if [ ${#tag} -gt 120 ]; then # file names end at 255 bytes

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
 from transformers import AutoModel
@@ -23,7 +24,8 @@ class HuggingFaceTextEncoder(AbsEncoder):
         trained_layers: how many upper layers are trained, the embeddings and layers below stay as pretrained;
             -1 trains all including the embeddings, 0 none.
         keep_layers: use only the first so many layers; 0 keeps all.
-        dropout: replaces the dropout probabilities of the architecture when not negative.
+        dropout: replaces the dropout probabilities of the architecture when not negative. With 0, texts that a training
+            batch has several times are computed once: acted corpora have few sentences.
         lora_rank: train low-rank terms on frozen weights (:mod:`m4ser.encoders.lora`) instead of layers; 0 for none.
         lora_alpha: their scale is alpha / rank; 0 for alpha = 2 rank.
         lora_targets: names of the layers that get them; default: queries and values of attention.
@@ -43,6 +45,7 @@ class HuggingFaceTextEncoder(AbsEncoder):
         pretrained_dir: str | None = None,
     ):
         super().__init__()
+        self.repeatable = dropout == 0
         change = {"num_hidden_layers": keep_layers} if keep_layers else {}
         if dropout >= 0:
             change |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
@@ -85,9 +88,15 @@ class HuggingFaceTextEncoder(AbsEncoder):
 
     def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None):
         """Piece ids (B, N), lengths (B,) -> (B, N, D), (B,), None; padded positions come out as zeros."""
-        mask = length_mask(ilens, xs_pad.shape[1])
-        states = self.model(input_ids=xs_pad, attention_mask=mask.long()).last_hidden_state
-        return states.masked_fill(~mask.unsqueeze(-1), 0.0), ilens, None
+        if not (self.repeatable and self.training):  # how much an exported graph computes must not depend on its input
+            return self._states(xs_pad, ilens), ilens, None
+        rows, row_of = torch.unique(torch.cat([xs_pad, ilens.unsqueeze(1)], 1), dim=0, return_inverse=True)
+        return self._states(rows[:, :-1], rows[:, -1])[row_of], ilens, None
+
+    def _states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        mask = length_mask(lengths, ids.shape[1])
+        states = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return states.masked_fill(~mask.unsqueeze(-1), 0.0)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Embedding layer (word + position + type) of piece ids (B, T): (B, T, D). Shared with error correction."""

@@ -37,3 +37,22 @@ def test_copies_at_other_speeds(recipe):
     shown = recipe.ok("--speed-perturb", "0.9", "--stop-stage", 4, "--train-config", "conf/train_wave.yaml")
     assert "note: --speed-perturb alters features of stage 1, and conf/train_wave.yaml reads none" in shown
     assert "--perturbed" not in recipe.calls_file.read_text()
+
+
+def test_a_recipe_with_speeds_of_its_own(recipe):
+    """They are its default, so names do not tell of them, and what has no use for them needs no note."""
+    script = recipe.path / "run.sh"
+    script.write_text(script.read_text().replace("--nj 1 --", "--nj 1 --speed-perturb '0.9 1.1' --"))
+
+    def trainings(*options):
+        shown = recipe.ok("--corpus-dir", "corpus", "--stop-stage", 4, *options)
+        lines = [line for line in recipe.calls_file.read_text().splitlines() if line.startswith("train")]
+        recipe.calls_file.unlink()
+        return shown, lines[-1]
+
+    assert "--perturbed" in (own := trainings()[1]) and "--exp exp/m4ser " in own
+    assert "--perturbed" not in (none := trainings("--speed-perturb", "")[1]) and "--exp exp/m4ser_speed1 " in none
+    assert "--exp exp/m4ser_speed0.8 " in trainings("--speed-perturb", "0.8")[1]
+    (recipe.path / "conf/train_wave.yaml").write_text("speech_encoder: huggingface\n")
+    shown, last = trainings("--train-config", "conf/train_wave.yaml")
+    assert "note" not in shown and "--exp exp/wave " in last

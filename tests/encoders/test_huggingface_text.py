@@ -21,6 +21,37 @@ def test_padding_changes_nothing(tiny_bert):
     assert lengths.tolist() == [4, 7]
 
 
+def test_texts_that_repeat_are_computed_once(tiny_bert):
+    """Without dropout the states and gradients of a training batch are those of its texts one by one."""
+    encoder = HuggingFaceTextEncoder(str(tiny_bert), trained_layers=1, dropout=0.0).train()
+    ids = torch.randint(25, 50, (3, 7))[[2, 0, 1, 0, 2, 0]]
+    lengths = torch.tensor([7, 5, 6, 5, 7, 4])  # the last one is another text: a part of the second
+    computed = []
+
+    def count(_, args, kwargs, out):
+        computed.append(len(kwargs["input_ids"]))
+
+    encoder.model.register_forward_hook(count, with_kwargs=True)
+    weight = torch.randn(6, 7, 1)
+
+    def gradients(states):
+        encoder.zero_grad()
+        (states * weight).sum().backward()
+        return {name: p.grad.clone() for name, p in encoder.named_parameters() if p.requires_grad}
+
+    together, out_lengths, _ = encoder(ids, lengths)
+    assert computed == [4] and out_lengths.tolist() == lengths.tolist()
+    alone = torch.cat([encoder(ids[i : i + 1], lengths[i : i + 1])[0] for i in range(6)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(gradients(together), gradients(alone), atol=1e-4, rtol=1e-4)
+
+
+def test_dropout_differs_between_equal_texts(tiny_bert):
+    encoder = HuggingFaceTextEncoder(str(tiny_bert), dropout=0.5).train()
+    first, second = encoder(torch.full((2, 6), 30), torch.tensor([6, 6]))[0]
+    assert not torch.allclose(first, second)
+
+
 @pytest.mark.parametrize(("trained", "expected"), [(0, 0), (1, 1), (2, 2), (-1, 2)])
 def test_only_the_upper_layers_are_trained(tiny_bert, trained, expected):
     encoder = HuggingFaceTextEncoder(str(tiny_bert), trained_layers=trained)
