@@ -29,6 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--system", required=True, help="name of the configuration, as in conf/train_NAME.yaml")
     parser.add_argument("--grid", type=Path, required=True, help="YAML: system or 'default' -> option -> values to try")
+    parser.add_argument("--config", type=Path, help="its file (default: conf/train_NAME.yaml)")
     parser.add_argument("--budget", type=int, default=8, help="points for each system, its own settings included")
     parser.add_argument("--data", default="data", help="folder with folds.json (default: data)")
     parser.add_argument("--exp", type=Path, default=Path("exp/tune"), help="folder of the points (default: exp/tune)")
@@ -53,16 +54,27 @@ def read_grid(path: Path, system: str) -> dict[str, list[Any]]:
     return grid
 
 
-def points(grid: dict[str, list[Any]], budget: int, system: str, where: str = "grid") -> list[dict[str, Any]]:
+def points(
+    grid: dict[str, list[Any]], config: dict[str, Any], budget: int, system: str, where: str = "grid"
+) -> list[dict[str, Any]]:
     """Settings of each point: first the configuration as it is, then ``budget`` - 1 others drawn by lot.
 
     Raises:
         UserError: the grid has not that many, which would be a smaller budget than other systems have.
     """
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    own = {name: _value(config, name) for name in grid}
+    combinations = [point for point in combinations if point != own]
     if len(combinations) < budget - 1:
         raise UserError(f"{where}: {system} has {len(combinations)} points; --budget {budget} needs {budget - 1}")
     return [{}, *random.Random(system).sample(combinations, budget - 1)]
+
+
+def _value(config: dict[str, Any], name: str) -> Any:
+    """What the configuration has at ``optim_conf.lr``; None where it leaves that to the default."""
+    for key in name.split("."):
+        config = config.get(key) if isinstance(config, dict) else None
+    return config
 
 
 def options(point: dict[str, Any]) -> str:
@@ -99,7 +111,8 @@ def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     if args.budget < 1:
         raise UserError(f"--budget {args.budget}: must be 1 or more")
-    chosen = points(read_grid(args.grid, args.system), args.budget, args.system, str(args.grid))
+    config = read_config(args.config or Path(f"conf/train_{args.system}.yaml"))
+    chosen = points(read_grid(args.grid, args.system), config, args.budget, args.system, str(args.grid))
     names = [f"{args.system}_{number:02d}" for number in range(len(chosen))]
     if args.plan:
         for name, point in zip(names, chosen, strict=True):

@@ -51,7 +51,7 @@ def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:
         raise UserError(f"{args.config}: text_encoder transformer needs --tokenizers, the models of stage 3")
     if needs(task, "speech") and task.speech_encoder == "precomputed" and not args.feats:
         raise UserError(f"{args.config}: speech_encoder precomputed needs --feats, the features of stage 1")
-    if args.perturbed and not (needs(task, "speech") and task.speech_encoder == "precomputed"):
+    if args.perturbed and needs(task, "speech") and task.speech_encoder != "precomputed":
         raise UserError(
             f"{args.config}: reads no features of stage 1, so leave --perturbed away; see model_conf: augment"
         )
@@ -95,15 +95,18 @@ def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds,
 
 
 def _add_copies(listed: dict[str, dict[str, str]], copy: str, ids: list[str], sets: list[str]) -> None:
-    """Add the utterances once more, with the features of a stage 1 at another speed and all else the same."""
+    """Add the utterances once more, with the features of a stage 1 at another speed and all else the same.
+
+    A system that reads text only sees it once more: an epoch has as many steps for every system.
+    """
     prefix = f"speed{speed_of(copy, sets):g}-"
-    changed = {
-        "feats.scp": read_maps(copy, sets, "feats.scp", stage=1),
-        "lengths": read_maps(copy, sets, "utt2num_frames", stage=1),
-    }
+    features = read_maps(copy, sets, "feats.scp", stage=1)
+    changed = {}
+    if "feats.scp" in listed:
+        changed = {"feats.scp": features, "lengths": read_maps(copy, sets, "utt2num_frames", stage=1)}
     for name, entries in listed.items():
         source = changed.get(name, entries)
-        entries |= {prefix + utt: source[utt] for utt in ids if utt in changed["feats.scp"]}
+        entries |= {prefix + utt: source[utt] for utt in ids if utt in features}
 
 
 def speed_of(copy: str, sets: list[str]) -> float:

@@ -194,8 +194,22 @@ def test_copies_at_another_speed_are_trained_on_only(recipe):
     assert read_scp(data / "train/edits")["speed0.9-s0-0"] == read_scp(data / "train/edits")["s0-0"]
     assert not any("speed" in utt for part in ("dev", "test") for utt in ids[part])
     assert json.loads((recipe.folder / "exp/toy/run.json").read_text())["speeds"] == [0.9]
+    wave = {"fusion": "speech", "speech_encoder": "conformer"}
     with pytest.raises(UserError, match="leave --perturbed away"):
-        train.main([*recipe({"fusion": "text"}, "text"), "--perturbed", "dump/feats/slow", "--plan"])
+        train.main([*recipe(wave, "wave"), "--perturbed", "dump/feats/slow", "--plan"])
+
+
+def test_text_alone_is_read_as_often_as_with_copies_of_the_speech(recipe):
+    options = [*recipe({"fusion": "text", "text_encoder": "huggingface"}, "text"), "--perturbed", "dump/feats/slow"]
+    shutil.copytree(recipe.folder / "dump/feats/toy", recipe.folder / "dump/feats/slow")
+    info = recipe.folder / "dump/feats/slow/all/info.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), "speed": 0.9}))
+    args = train.get_parser().parse_args([*options, "--job", "1"])
+    folds = read_folds("data")
+    write_data(args, parse_task(args.config), folds, folds.folds["1"], recipe.folder / "lists")
+    edits, lengths = (read_scp(recipe.folder / "lists/train" / name) for name in ("edits", "lengths"))
+    assert len(edits) == 64 and list(edits) == list(lengths)
+    assert edits["speed0.9-s0-0"] == edits["s0-0"] and lengths["speed0.9-s0-0"] == lengths["s0-0"]
 
 
 def test_two_processes_train_together(recipe):

@@ -20,8 +20,10 @@ def grid(tmp_path, monkeypatch):
     return path
 
 
-def plan(capsys, grid, *words):
-    tune.main(["--grid", str(grid), "--plan", *words])
+def plan(capsys, grid, *words, config="task: linear\n"):
+    path = grid.with_name("conf.yaml")
+    path.write_text(config)
+    tune.main(["--grid", str(grid), "--config", str(path), "--plan", *words])
     return [line.split("\t") for line in capsys.readouterr().out.splitlines()]
 
 
@@ -32,6 +34,9 @@ def test_points_are_the_same_number_for_all_and_the_same_every_time(grid, capsys
     assert plan(capsys, grid, "--system", "linear", "--budget", "4") == first
     assert plan(capsys, grid, "--system", "another", "--budget", "4") != first
     assert {s for _, s in plan(capsys, grid, "--system", "other", "--budget", "3")} == {"", "--a b.c=1", "--a b.c=2"}
+    assert plan(capsys, grid, "--system", "other", "--budget", "2", config="a: {b: {c: 2}}\n")[1][1] == "--a b.c=1"
+    with pytest.raises(UserError, match="other has 1 points; --budget 3 needs 2"):  # its own is not tried twice
+        plan(capsys, grid, "--system", "other", "--budget", "3", config="a: {b: {c: 2}}\n")
     with pytest.raises(UserError, match="other has 2 points; --budget 4 needs 3"):
         plan(capsys, grid, "--system", "other", "--budget", "4")
 
@@ -46,15 +51,16 @@ def test_settings_are_options_that_training_understands(tmp_path):
 
 def test_best_on_dev_comes_first_and_test_is_not_read(toy_dumps, grid, capsys, monkeypatch):
     monkeypatch.chdir(toy_dumps)
-    (toy_dumps / "conf.yaml").write_text("task: linear\n")
+    (toy_dumps / "conf").mkdir(exist_ok=True)
+    (toy_dumps / "conf/train_linear.yaml").write_text("task: linear\n")
     words = ["--system", "linear", "--budget", "3"]
     for name, settings in plan(capsys, grid, *words):
         exp = ["--exp", f"exp/tune/{name}"]
         more = ["--train-args", settings] if settings else []
-        train.main(["--feats", "dump/feats/toy", *exp, "--config", "conf.yaml", *more, "--job", "1"])
+        train.main(["--feats", "dump/feats/toy", *exp, "--config", "conf/train_linear.yaml", *more, "--job", "1"])
         infer.main([*exp, "--job", "1", "--parts", "dev"])
     assert not list(toy_dumps.glob("exp/tune/*/fold1/seed1/predictions_test.tsv"))
-    tune.main(["--grid", str(grid), "--report", *words])
+    tune.main(["--grid", str(grid), "--report", *words])  # conf/train_linear.yaml, by its name
     found = json.loads((toy_dumps / "exp/tune/linear.json").read_text())["points"]
     assert len(found) == 3 and found[0]["dev_ua"] >= found[-1]["dev_ua"] and found[0]["runs"] == 1
     assert "as configured" in (toy_dumps / "exp/tune/linear.md").read_text()
