@@ -1,4 +1,4 @@
-"""Ablations differ from M4SER only in what they ablate; recipes that were not tuned have one set of configurations."""
+"""Ablations differ from M4SER only in what they ablate; other systems may have a learning rate of their own."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from m4ser.experiment import parse_task
 EGS = Path(__file__).resolve().parents[2] / "egs"
 RECIPES = sorted(path.parent for path in EGS.glob("*/conf/train_m4ser.yaml"))
 ADVERSARIAL = ("objectives.adversarial", "param_groups.objectives.adversarial")
+OWN = ("optim_conf.lr",)  # of systems that are no ablation, chosen on dev by tune.sh
 FUSION = ("fusion", "fusion_conf", *ADVERSARIAL)
 ABLATED = {
     "mf_aed_aec": ("objectives.contrastive", *ADVERSARIAL),
@@ -19,9 +20,9 @@ ABLATED = {
     "m4ser_no_fusion": FUSION,
     "m4ser_no_adversarial": ADVERSARIAL,
     "m4ser_no_contrastive": ("objectives.contrastive",),
-    "concat": (*FUSION, "objectives"),
-    "speech": (*FUSION, "objectives", "text_encoder", "text_encoder_conf", "param_groups"),
-    "text": (*FUSION, "objectives", "speech_encoder", "speech_encoder_conf"),
+    "concat": (*FUSION, *OWN, "objectives"),
+    "speech": (*FUSION, *OWN, "objectives", "text_encoder", "text_encoder_conf", "param_groups"),
+    "text": (*FUSION, *OWN, "objectives", "speech_encoder", "speech_encoder_conf"),
 }
 
 
