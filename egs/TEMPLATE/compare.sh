@@ -110,7 +110,8 @@ which=()
 [ -z "$folds" ] || which=(--folds "$folds")
 python -m m4ser.bin.compare --exp "${rows[@]}" --names "${names[@]}" --reference "$exp/$reference" --data "$data" \
     --audio-dir "$dump/audio" --seeds "$seeds" "${which[@]}" --out "$exp/$table"
-python -m m4ser.bin.objective_table --exp "${rows[@]}" --names "${names[@]}" --out "$exp/${table}_objectives"
+python -m m4ser.bin.objective_table --exp "${rows[@]}" --names "${names[@]}" --seeds "$seeds" \
+    ${which[@]+"${which[@]}"} --out "$exp/${table}_objectives"
 if [ -n "$readme" ]; then
     python -m m4ser.bin.results_block --readme "$readme" --name "$table" --from "$exp/$table.json"
     if [ -f "$exp/${table}_objectives.json" ] && grep -q "begin results ${table}_objectives" "$readme"; then

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m4ser.cli import command
+from m4ser.cli import command, words
 from m4ser.errors import UserError
 from m4ser.files import write_json
 from m4ser.scoring import learned, report
@@ -14,6 +14,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--exp", type=Path, nargs="+", required=True, help="folders exp/<tag>, one row each")
     parser.add_argument("--names", nargs="+", default=[], help="names of the rows, as many as --exp")
+    parser.add_argument("--folds", type=words, default=[], help="folds that count (default: all)")
+    parser.add_argument("--seeds", type=words, default=[], help="seeds that count (default: all)")
     parser.add_argument("--out", type=Path, default=Path("exp/objectives"), help="writes OUT.md and OUT.json")
     return parser
 
@@ -24,7 +26,7 @@ def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     if args.names and len(args.names) != len(args.exp):
         raise UserError(f"--names has {len(args.names)} names for {len(args.exp)} folders; give one for each")
-    result = learned.collect(args.exp, args.names)
+    result = learned.collect(args.exp, args.names, args.seeds, args.folds)
     if not result["rows"]:
         print("no experiment has objectives: no table of what they learned")
         return

@@ -22,14 +22,21 @@ METRICS = (
 )
 
 
-def collect(folders: Sequence[Path], names: Sequence[str] = ()) -> dict[str, Any]:
+def collect(
+    folders: Sequence[Path], names: Sequence[str] = (), seeds: Sequence[str] = (), folds: Sequence[str] = ()
+) -> dict[str, Any]:
     """Mean and standard deviation over the runs (folds x seeds) of every experiment; those without objectives left out.
 
-    ``wer_reduction`` is (before - after) / before, each rate averaged over the runs first.
+    Runs of other ``seeds`` and ``folds`` do not count; none named: all count. ``wer_reduction`` is (before - after) /
+    before, each rate averaged over the runs first.
     """
     rows = []
     for number, folder in enumerate(folders):
-        found = sorted(folder.glob(f"fold*/seed*/{HISTORY}"))
+        found = [
+            folder / run / HISTORY
+            for run in sorted(path.parent.relative_to(folder) for path in folder.glob(f"fold*/seed*/{HISTORY}"))
+            if _asked(run.parts[0], "fold", folds) and _asked(run.parts[1], "seed", seeds)
+        ]
         chosen = [_chosen(read_json(path)) for path in found]
         known = [name for name in METRICS if chosen and all(name in metrics for metrics in chosen)]
         if not known:
@@ -42,6 +49,10 @@ def collect(folders: Sequence[Path], names: Sequence[str] = ()) -> dict[str, Any
             row["wer_reduction"] = 1.0 - row["mean"]["wer_aec"] / row["mean"]["wer_asr"]
         rows.append(row)
     return {"kind": KIND, "rows": rows}
+
+
+def _asked(name: str, kind: str, asked: Sequence[str]) -> bool:
+    return not asked or name.removeprefix(kind) in asked
 
 
 def _chosen(history: Mapping[str, Any]) -> Mapping[str, float]:

@@ -29,6 +29,19 @@ def test_means_and_relative_reduction_by_hand(experiments):
     assert row["runs"] == 2
 
 
+def test_other_seeds_and_folds_do_not_count(experiments):
+    write_history(experiments / "full/fold11/seed1", 2, ua=0.8, wer_asr=0.4, wer_aec=0.1, cosine_same_class=0.7)
+
+    def reduced(**chosen):
+        (row,) = learned.collect([experiments / "full"], **chosen)["rows"]
+        return row["runs"], row["mean"]["wer_aec"]
+
+    assert reduced(seeds=["1"], folds=["1"]) == (1, pytest.approx(0.3))
+    assert reduced(seeds=["1"]) == (2, pytest.approx(0.2))
+    assert reduced(folds=["1"]) == (2, pytest.approx(0.25))
+    assert learned.collect([experiments / "full"], seeds=["3"])["rows"] == []
+
+
 def test_command_writes_the_table_and_a_readme_takes_it(experiments, capsys):
     out = experiments / "exp/objectives"
     objective_table.main(
