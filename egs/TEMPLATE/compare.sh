@@ -51,7 +51,7 @@ system() {
     local tag=$1 first=$2 last=$3
     shift 3
     ./run.sh --stage "$first" --stop-stage "$last" --tag "$tag" --seeds "$seeds" --folds "$folds" \
-        --exp "$exp" --data "$data" --dump "$dump" "$@" ${more[@]+"${more[@]}"}
+        --exp "$exp" --data "$data" --dump "$dump" "$@" "${more[@]}"
 }
 
 rows=() names=() tags=() options=() sources=()
@@ -70,7 +70,7 @@ done
 row() {
     local -a source=()
     [ -z "${sources[$1]}" ] || source=(--text-source "${sources[$1]}")
-    system "${tags[$1]}" "$2" "$3" --train-config "${options[$1]}" ${source[@]+"${source[@]}"}
+    system "${tags[$1]}" "$2" "$3" --train-config "${options[$1]}" "${source[@]}"
 }
 
 if [ "$at_once" = 1 ]; then
@@ -111,7 +111,7 @@ which=()
 python -m m4ser.bin.compare --exp "${rows[@]}" --names "${names[@]}" --reference "$exp/$reference" --data "$data" \
     --audio-dir "$dump/audio" --seeds "$seeds" "${which[@]}" --out "$exp/$table"
 python -m m4ser.bin.objective_table --exp "${rows[@]}" --names "${names[@]}" --seeds "$seeds" \
-    ${which[@]+"${which[@]}"} --out "$exp/${table}_objectives"
+    "${which[@]}" --out "$exp/${table}_objectives"
 if [ -n "$readme" ]; then
     python -m m4ser.bin.results_block --readme "$readme" --name "$table" --from "$exp/$table.json"
     if [ -f "$exp/${table}_objectives.json" ] && grep -q "begin results ${table}_objectives" "$readme"; then

@@ -16,8 +16,8 @@
 # and they end up in the array own_words as `--name value`, files among them (type path) in own_files as well, and of
 # other recipes the files that tell when their data has changed.
 #
-# A bare `--` among the words separates what a recipe's run.sh sets, kept by name in `preset` as well, from what its user
-# typed after it. Relative paths are those of the recipe's folder; a typed one that exists where the user is, in
+# A bare `--` among the words separates what a recipe's run.sh sets from what its user typed after it. The array `usual`
+# has every option's value without the user's words: what the recipe sets, or the default. Relative paths are those of the recipe's folder; a typed one that exists where the user is, in
 # $OLDPWD, means that one.
 
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
@@ -61,7 +61,7 @@ parse_options() {
     local file=$1 source line is_own inside=false script name word value by_user=false
     local -a names=() sources=("$1")
     local -A types=() helps=() defaults=() own=()
-    declare -gA preset=()
+    declare -gA usual=()
     shift
     own_words=() own_files=()
     [ ! -f "${own_options:-}" ] || sources=("./$own_options" "$file")
@@ -87,6 +87,7 @@ parse_options() {
                         else
                             defaults[$name]=${!name}
                         fi
+                        usual[$name]=${defaults[$name]}
                     fi
                     ;;
             esac
@@ -133,7 +134,7 @@ parse_options() {
             value=$((10#$value)) # 08 is eight
         fi
         # shellcheck disable=SC2034  # for the caller
-        $by_user || preset[$name]=$value
+        $by_user || usual[$name]=$value
         if [ -n "${own[$name]+known}" ]; then
             own[$name]=$value
         else

@@ -117,6 +117,7 @@ features='' tokens='' encoder=''
 for word in $asked; do
     printf -v "${word%%=*}" '%s' "${word#*=}"
 done
+default_encoder=offline:whisper-tiny.en
 without_features=
 own_features=false
 if [ -n "$encoder" ] && [ -z "$speech_encoder" ]; then # the configuration is for these features, whole
@@ -125,11 +126,11 @@ fi
 if [ "$speech_encoder" = none ]; then
     features=false speech_encoder='' without_features=_none
 elif $features; then
-    speech_encoder=${speech_encoder:-offline:whisper-tiny.en}
+    speech_encoder=${speech_encoder:-$default_encoder}
 fi
 
 other_speeds=false # than the recipe's own
-[ "$speed_perturb" = "${preset[speed_perturb]:-}" ] || other_speeds=true
+[ "$speed_perturb" = "${usual[speed_perturb]}" ] || other_speeds=true
 if [ -n "$speed_perturb" ] && ! $features; then
     ! $other_speeds || echo "note: --speed-perturb alters features of stage 1, and $train_config reads none" >&2
     speed_perturb='' other_speeds=false
@@ -138,36 +139,37 @@ fi
 feats_tag=$(tag_of "$speech_encoder")
 [ "$feats_layers" = all ] || feats_tag+=_layers$(tag_of "$feats_layers")
 [ "$feats_pool" = 1 ] || feats_tag+=_pool$feats_pool
-if [ "$asr$asr_model" = faster_whisper ]; then
-    asr_model=offline:whisper-tiny.en-ct2 # its own
-fi
-given_asr_tag=$asr_tag
-if [ -z "$asr_tag" ]; then
-    asr_tag=$asr
-    [ -z "$asr_model" ] || asr_tag+=_$(tag_of "$asr_model")
-    [ -z "$asr_conf" ] || asr_tag+=_$(tag_of "$asr_conf")
-fi
+default_asr_model=offline:whisper-tiny.en-ct2
+[ "$asr$asr_model" != faster_whisper ] || asr_model=$default_asr_model # its own
+# asr_tag_of RECOGNISER MODEL SETTINGS
+asr_tag_of() {
+    local name=$1 model=$2
+    [ "$name$model" != faster_whisper ] || model=$default_asr_model
+    [ -z "$model" ] || name+=_$(tag_of "$model")
+    [ -z "$3" ] || name+=_$(tag_of "$3")
+    printf '%s' "$name"
+}
+asr_tag=${asr_tag:-$(asr_tag_of "$asr" "$asr_model" "$asr_conf")}
 case $text_source in
     asr) text_tag=$asr_tag ;;
     *) text_tag=$text_source ;;
 esac
 [ "$normaliser" = english ] || text_tag+=_$normaliser
 
-if [ -z "$tag" ]; then
+if [ -z "$tag" ]; then # the configuration's name and what differs from this recipe without further options
     tag=$(basename "$train_config" .yaml)
     tag=${tag#train_}
-    [ "$text_source" = asr ] || tag+=_text-$text_source
+    [ "$text_source" = "${usual[text_source]}" ] || tag+=_text-$text_source
+    usual_features=${usual[speech_encoder]:-$default_encoder}${usual[feats_layers]}${usual[feats_pool]}
     if $features; then
-        $own_features || [ "$speech_encoder$feats_layers$feats_pool" = offline:whisper-tiny.enall8 ] || tag+=_$feats_tag
+        $own_features || [ "$speech_encoder$feats_layers$feats_pool" = "$usual_features" ] || tag+=_$feats_tag
     elif [ -n "$speech_encoder" ]; then
         tag+=_$(tag_of "$speech_encoder")
     fi
     tag+=$without_features
-    if [ "$text_source" = asr ] &&
-        [ "$given_asr_tag$asr$asr_model$asr_conf" != faster_whisperoffline:whisper-tiny.en-ct2 ]; then
-        tag+=_$asr_tag
-    fi
-    [ "$normaliser" = english ] || tag+=_$normaliser
+    usual_asr_tag=${usual[asr_tag]:-$(asr_tag_of "${usual[asr]}" "${usual[asr_model]}" "${usual[asr_conf]}")}
+    [ "$text_source" != asr ] || [ "$asr_tag" = "$usual_asr_tag" ] || tag+=_$asr_tag
+    [ "$normaliser" = "${usual[normaliser]}" ] || tag+=_$normaliser
     [ -z "$text_encoder" ] || tag+=_$(tag_of "$text_encoder")
     ! $other_speeds || tag+=_speed$(tag_of "${speed_perturb:-1}")
     [ -z "$init_exp" ] || tag+=_from_$(tag_of "$init_exp")

@@ -35,16 +35,16 @@ which=()
 for config in $configs; do
     [ -f "conf/train_$config.yaml" ] || option_fail "conf/train_$config.yaml: there is no such configuration"
     tune=(python -m m4ser.bin.tune --system "$config" --grid "$grid" --budget "$budget" --data "$data" --exp "$exp"
-        --seeds "$seeds" ${which[@]+"${which[@]}"})
+        --seeds "$seeds" "${which[@]}")
     plan=$("${tune[@]}" --plan)
     while IFS=$'\t' read -r tag settings; do
         ./run.sh --stage 0 --stop-stage 4 --tag "$tag" --train-config "conf/train_$config.yaml" \
             --train-args "$settings" --seeds "$seeds" --folds "$folds" --exp "$exp" --data "$data" --dump "$dump" \
-            ${more[@]+"${more[@]}"} </dev/null
+            "${more[@]}" </dev/null
         count=$(python -m m4ser.bin.stage_marker count --data "$data" --folds "$folds" --seeds "$seeds")
         for ((job = 1; job <= count; job++)); do
             python -m m4ser.bin.infer --parts dev --job "$job" --data "$data" --exp "$exp/$tag" --seeds "$seeds" \
-                --audio "$dump/audio" ${which[@]+"${which[@]}"} </dev/null
+                --audio "$dump/audio" "${which[@]}" </dev/null
         done
     done <<<"$plan"
     "${tune[@]}" --report

@@ -52,7 +52,7 @@ for condition in $conditions; do
             ;;
     esac
     [ -z "$corpus_dir" ] || arguments+=(--corpus-dir "$corpus_dir")
-    arguments+=(${more[@]+"${more[@]}"})
+    arguments+=("${more[@]}")
     printf '\n=== %s\n' "$name"
     if $prepare_only; then
         ./run.sh --stage 0 --stop-stage 3 --data "$data/$place" --dump "$dump/$place" "${arguments[@]}"

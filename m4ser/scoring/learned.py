@@ -33,9 +33,9 @@ def collect(
     rows = []
     for number, folder in enumerate(folders):
         found = [
-            folder / run / HISTORY
-            for run in sorted(path.parent.relative_to(folder) for path in folder.glob(f"fold*/seed*/{HISTORY}"))
-            if _asked(run.parts[0], "fold", folds) and _asked(run.parts[1], "seed", seeds)
+            path
+            for path in sorted(folder.glob(f"fold*/seed*/{HISTORY}"))
+            if _asked(path.parts[-3], "fold", folds) and _asked(path.parts[-2], "seed", seeds)
         ]
         chosen = [_chosen(read_json(path)) for path in found]
         known = [name for name in METRICS if chosen and all(name in metrics for metrics in chosen)]

@@ -178,6 +178,26 @@ def test_text_sources_and_encoders_share_one_dump(recipe):
     assert stages(recipe.ok())[:-1] == DONE
 
 
+def test_what_the_recipe_sets_is_not_in_the_name(recipe):
+    script = recipe.path / "run.sh"
+    script.write_text(script.read_text().replace("--nj 1 --", "--nj 1 --text-source ref --asr-conf language=de --"))
+    trained = ("--corpus-dir", "corpus", "--stop-stage", 4)
+    for options in (
+        (),
+        ("--text-source", "ref"),
+        ("--text-source", "asr"),
+        ("--text-source", "asr", "--asr-model", "offline:whisper-tiny.en-ct2", "--asr-conf", ""),
+        ("--normaliser", "basic"),
+    ):
+        recipe.ok(*trained, *options)
+    assert {path.name for path in (recipe.path / "exp").iterdir()} == {
+        "m4ser",
+        "m4ser_text-asr",
+        "m4ser_text-asr_faster_whisper_whisper-tiny.en-ct2",
+        "m4ser_basic",
+    }
+
+
 def test_a_baseline_is_a_tag_or_a_folder(recipe):
     recipe.ok("--corpus-dir", "corpus")
     recipe.calls()
