@@ -54,8 +54,12 @@ def infer(args: argparse.Namespace, run: Run, speakers: dict[str, str], seconds:
         references = read_scp(folder / part / "utt2emo")
         ids = list(references)
         started = time.perf_counter(), time.process_time()
-        batches = predict(model, conf, data, ids, device, args.batch_size)
-        probabilities = torch.cat([p for _, p in track(batches, part, -(-len(ids) // args.batch_size))])
+        in_batches = sorted(ids, key=lambda utt: seconds.get(utt, 0.0))  # of similar length: little padding
+        batches = predict(model, conf, data, in_batches, device, args.batch_size)
+        found: dict[str, torch.Tensor] = {}
+        for utterances, rows in track(batches, part, -(-len(ids) // args.batch_size)):
+            found.update(zip(utterances, rows, strict=True))
+        probabilities = torch.stack([found[utt] for utt in ids])
         wall, cpu = wall + time.perf_counter() - started[0], cpu + time.process_time() - started[1]
         audio += sum(seconds.get(utt, 0.0) for utt in ids)
         labels = {label: index for index, label in enumerate(model.labels)}
