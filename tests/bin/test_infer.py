@@ -39,6 +39,16 @@ def test_durations_may_be_unknown(trained):
     assert "real_time_factor" not in info and info["infer_seconds"] > 0
 
 
+def test_batches_by_length_and_rows_in_their_own_order(trained):
+    infer.main(["--exp", "exp/toy", "--job", "1"])
+    expected = (trained / "predictions_test.tsv").read_text()
+    (trained / "predictions_test.tsv").unlink()
+    utts = read_scp("data/all/utt2emo")
+    write_scp("dump/audio/all/utt2num_samples", {utt: str(99000 - 1000 * n) for n, utt in enumerate(utts)})
+    infer.main(["--exp", "exp/toy", "--job", "1", "--batch-size", "3"])
+    assert (trained / "predictions_test.tsv").read_text() == expected
+
+
 def test_one_part_alone(trained):
     infer.main(["--exp", "exp/toy", "--job", "1", "--parts", "dev"])
     assert (trained / "predictions_dev.tsv").exists() and not (trained / "predictions_test.tsv").exists()
