@@ -16,10 +16,11 @@ from torch import nn
 from m4ser import build
 from m4ser.batches import Collate, SERPreprocessor
 from m4ser.model import SERModel
+from m4ser.precision import MatmulPrecision
 from m4ser.trainer import SERTrainer
 
 
-class SERTask(AbsTask):
+class SERTask(MatmulPrecision, AbsTask):
     """Train a :class:`~m4ser.model.SERModel` with ESPnet's options; select models by ``valid ua max``."""
 
     num_optimizers = 1
@@ -29,6 +30,7 @@ class SERTask(AbsTask):
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """Options beyond those of every ESPnet task."""
+        super().add_task_arguments(parser)
         group = parser.add_argument_group("Speech emotion recognition")
         group.add_argument("--task", default="ser", choices=["ser"], help="Which system a configuration is for")
         group.add_argument("--labels", nargs="+", default=None, help="Emotion classes in index order")
@@ -56,29 +58,12 @@ class SERTask(AbsTask):
             default={},
             help="Optimizer options by parameter name prefix, e.g. {text_encoder: {lr: 2.0e-5}}",
         )
-        group.add_argument(
-            "--matmul_precision",
-            choices=["highest", "high", "medium"],
-            default="highest",
-            help="torch.set_float32_matmul_precision while training: medium multiplies in bfloat16 where the processor "
-            "can and adds in float32, high uses TF32 on GPUs. Inference always uses the highest",
-        )
         group.add_argument("--tokenizer", type=str_or_none, default=None, help="Tokenizer folder; default: the model's")
         group.add_argument(
             "--pretrained_dir", type=str_or_none, default=None, help="Where pretrained folders are looked for first"
         )
         for choices in cls.class_choices_list:
             choices.add_arguments(group)
-
-    @classmethod
-    def main_worker(cls, args: argparse.Namespace) -> None:
-        """Train in this process, with matrix products as precise as the configuration asks for."""
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision(args.matmul_precision)
-        try:
-            super().main_worker(args)
-        finally:
-            torch.set_float32_matmul_precision(before)
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from m4ser.baselines.common import WeightedLayers, add_recipe_arguments, note_pa
 from m4ser.batches import Collate, SERPreprocessor
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
+from m4ser.precision import MatmulPrecision
 from m4ser.representations import Representations, length_mask, masked_mean
 from m4ser.text import reference_words
 from m4ser.trainer import SERTrainer
@@ -92,7 +93,7 @@ class FirstTokenModel(AbsESPnetModel):
         return {}
 
 
-class FirstTokenBaseline(ASRTask):
+class FirstTokenBaseline(MatmulPrecision, ASRTask):
     """``task: espnet_asr``. All options of ``espnet2.bin.asr_train``; ``normalize`` defaults to none."""
 
     trainer = SERTrainer

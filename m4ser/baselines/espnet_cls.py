@@ -14,6 +14,7 @@ from torch import Tensor
 
 from m4ser.baselines.common import WeightedLayers, add_recipe_arguments, note_parameters, result, without_phonemizer
 from m4ser.batches import Collate, SERPreprocessor
+from m4ser.precision import MatmulPrecision
 from m4ser.representations import Representations, length_mask, masked_mean
 from m4ser.trainer import SERTrainer
 
@@ -59,7 +60,7 @@ class ClassificationModel(AbsESPnetModel):
         return {}
 
 
-class ClassificationBaseline(CLSTask):
+class ClassificationBaseline(MatmulPrecision, CLSTask):
     """``task: espnet_cls``. All options of ``espnet2.bin.cls_train``; ``normalize`` defaults to none."""
 
     trainer = SERTrainer
