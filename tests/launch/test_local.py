@@ -155,7 +155,7 @@ def test_jobs_do_not_outlive_a_killed_launcher(tmp_path):
 
 
 def test_the_launcher_ends_with_the_script_it_works_for(tmp_path):
-    inner = f'{sys.executable} -m m4ser.launch.local a.log bash -c "touch began; sleep 100"'
+    inner = f'"{sys.executable}" -m m4ser.launch.local a.log bash -c "touch began; sleep 100"'
     script = f"export M4SER_MAIN_PID=$$; {inner} & wait"
     main = subprocess.Popen(["bash", "-c", script], cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
     wait_for(tmp_path / "began")
@@ -230,7 +230,7 @@ def test_bar_on_a_terminal(tmp_path):
     if not shutil.which("script"):
         pytest.skip("no script(1) to make a terminal")
     job = 'for i in 1 2 3; do echo "@progress $((i * 10)) 30"; sleep 0.3; done'
-    inner = f"{sys.executable} -m m4ser.launch.local --name feats a.log bash -c '{job}'"
+    inner = f"'{sys.executable}' -m m4ser.launch.local --name feats a.log bash -c '{job}'"
     result = subprocess.run(
         ["script", "-qec", inner, "/dev/null"],
         cwd=tmp_path,
