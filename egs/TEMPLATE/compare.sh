@@ -84,16 +84,24 @@ else
     mkdir -p "$exp/log"
     trap 'jobs -p | xargs -r kill 2>/dev/null || true' EXIT # an interruption does not reach jobs in the background
     running=() failed=()
-    # finish_one: wait for the oldest of the systems at work
+    # finish_one: wait until one of the systems at work has ended
     finish_one() {
-        local process=${running[0]%% *} tag=${running[0]#* }
-        running=("${running[@]:1}")
-        if wait "$process"; then
-            echo "$tag: done"
-        else
-            failed+=("$tag")
-            tail -n 5 "$exp/log/$tag.compare.log" >&2
-        fi
+        local place process tag
+        while true; do
+            for place in "${!running[@]}"; do
+                process=${running[place]%% *} tag=${running[place]#* }
+                ! kill -0 "$process" 2>/dev/null || continue
+                unset "running[place]"
+                if wait "$process"; then
+                    echo "$tag: done"
+                else
+                    failed+=("$tag")
+                    tail -n 5 "$exp/log/$tag.compare.log" >&2
+                fi
+                return 0
+            done
+            wait -n || true # its status is asked for above
+        done
     }
     for index in "${!rows[@]}"; do
         [ ${#running[@]} -lt "$at_once" ] || finish_one

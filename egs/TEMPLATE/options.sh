@@ -17,8 +17,8 @@
 # other recipes the files that tell when their data has changed.
 #
 # A bare `--` among the words separates what a recipe's run.sh sets from what its user typed after it. The array `usual`
-# has every option's value without the user's words: what the recipe sets, or the default. Relative paths are those of the recipe's folder; a typed one that exists where the user is, in
-# $OLDPWD, means that one.
+# has every option's value without the user's words: what the recipe sets, or the default. Relative paths are those of
+# the recipe's folder; a typed one that exists where the user is, in $OLDPWD, means that one.
 
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
     echo "error: bash $BASH_VERSION is too old; bash 4.4 or newer is needed" >&2

@@ -118,6 +118,7 @@ for word in $asked; do
     printf -v "${word%%=*}" '%s' "${word#*=}"
 done
 default_encoder=offline:whisper-tiny.en
+usual[speech_encoder]=${usual[speech_encoder]:-$default_encoder}
 without_features=
 own_features=false
 if [ -n "$encoder" ] && [ -z "$speech_encoder" ]; then # the configuration is for these features, whole
@@ -139,13 +140,13 @@ fi
 feats_tag=$(tag_of "$speech_encoder")
 [ "$feats_layers" = all ] || feats_tag+=_layers$(tag_of "$feats_layers")
 [ "$feats_pool" = 1 ] || feats_tag+=_pool$feats_pool
-default_asr_model=offline:whisper-tiny.en-ct2
-[ "$asr$asr_model" != faster_whisper ] || asr_model=$default_asr_model # its own
+default_asr_model=offline:whisper-tiny.en-ct2 # of faster_whisper
+[ "$asr$asr_model" != faster_whisper ] || asr_model=$default_asr_model
+[ "${usual[asr]}${usual[asr_model]}" != faster_whisper ] || usual[asr_model]=$default_asr_model
 # asr_tag_of RECOGNISER MODEL SETTINGS
 asr_tag_of() {
-    local name=$1 model=$2
-    [ "$name$model" != faster_whisper ] || model=$default_asr_model
-    [ -z "$model" ] || name+=_$(tag_of "$model")
+    local name=$1
+    [ -z "$2" ] || name+=_$(tag_of "$2")
     [ -z "$3" ] || name+=_$(tag_of "$3")
     printf '%s' "$name"
 }
@@ -160,7 +161,7 @@ if [ -z "$tag" ]; then # the configuration's name and what differs from this rec
     tag=$(basename "$train_config" .yaml)
     tag=${tag#train_}
     [ "$text_source" = "${usual[text_source]}" ] || tag+=_text-$text_source
-    usual_features=${usual[speech_encoder]:-$default_encoder}${usual[feats_layers]}${usual[feats_pool]}
+    usual_features=${usual[speech_encoder]}${usual[feats_layers]}${usual[feats_pool]}
     if $features; then
         $own_features || [ "$speech_encoder$feats_layers$feats_pool" = "$usual_features" ] || tag+=_$feats_tag
     elif [ -n "$speech_encoder" ]; then
