@@ -7,7 +7,7 @@ import torch
 
 from m4ser.baselines.espnet_asr import FirstTokenBaseline
 from m4ser.baselines.espnet_cls import ClassificationBaseline
-from m4ser.precision import MatmulPrecision
+from m4ser.precision import MatmulPrecision, short_attention
 from m4ser.task import SERTask
 
 
@@ -52,3 +52,17 @@ def test_it_ends_with_a_training_that_fails():
 @pytest.mark.parametrize("task", [SERTask, ClassificationBaseline, FirstTokenBaseline])
 def test_every_task_has_it(task):
     assert task.get_parser().parse_args(["--matmul_precision", "high"]).matmul_precision == "high"
+
+
+@pytest.mark.parametrize(
+    ("precision", "positions", "fused"), [("medium", 25, False), ("medium", 600, True), ("highest", 25, True)]
+)
+def test_short_attention_in_bfloat16_is_not_fused(precision, positions, fused):
+    states = torch.zeros(2, positions, 4)
+    torch.set_float32_matmul_precision(precision)
+    try:
+        with short_attention(states):
+            assert torch.backends.cuda.flash_sdp_enabled() is fused  # the switch of the CPU's fused attention as well
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert torch.backends.cuda.flash_sdp_enabled()

@@ -9,6 +9,7 @@ from transformers import AutoModel
 
 from m4ser.encoders.backbones import plain_config, rebuild_config
 from m4ser.encoders.lora import add_lora
+from m4ser.precision import short_attention
 from m4ser.pretrained import resolve
 from m4ser.pretrained.load import load_model
 from m4ser.representations import length_mask
@@ -95,7 +96,8 @@ class HuggingFaceTextEncoder(AbsEncoder):
 
     def _states(self, ids: Tensor, lengths: Tensor) -> Tensor:
         mask = length_mask(lengths, ids.shape[1])
-        states = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        with short_attention(ids):
+            states = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return states.masked_fill(~mask.unsqueeze(-1), 0.0)
 
     def embed(self, ids: Tensor) -> Tensor:

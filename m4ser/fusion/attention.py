@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from m4ser.fusion.base import Fusion
 from m4ser.pooling import build_pooling
+from m4ser.precision import short_attention
 from m4ser.representations import Representations
 
 
@@ -22,9 +23,10 @@ class Attention(nn.MultiheadAttention):
         both = functional.linear(other, self.in_proj_weight[size:], self.in_proj_bias[size:])
         query, key, value = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (query, *both.chunk(2, -1)))
         dropout = self.dropout if self.training else 0.0
-        attended = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=other_mask[:, None, None], dropout_p=dropout
-        )
+        with short_attention(other):
+            attended = functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=other_mask[:, None, None], dropout_p=dropout
+            )
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
