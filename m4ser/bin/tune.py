@@ -55,15 +55,14 @@ def read_grid(path: Path, system: str) -> dict[str, list[Any]]:
 
 
 def points(
-    grid: dict[str, list[Any]], config: dict[str, Any], budget: int, system: str, where: str = "grid"
+    grid: dict[str, list[Any]], own: dict[str, Any], budget: int, system: str, where: str = "grid"
 ) -> list[dict[str, Any]]:
-    """Settings of each point: first the configuration as it is, then ``budget`` - 1 others drawn by lot.
+    """Settings of each point: first the configuration's ``own``, as {}, then ``budget`` - 1 others drawn by lot.
 
     Raises:
         UserError: the grid has not that many, which would be a smaller budget than other systems have.
     """
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    own = {name: _value(config, name) for name in grid}
     combinations = [point for point in combinations if point != own]
     if len(combinations) < budget - 1:
         raise UserError(f"{where}: {system} has {len(combinations)} points; --budget {budget} needs {budget - 1}")
@@ -112,21 +111,25 @@ def main(cmd: list[str] | None = None) -> None:
     if args.budget < 1:
         raise UserError(f"--budget {args.budget}: must be 1 or more")
     config = read_config(args.config or Path(f"conf/train_{args.system}.yaml"))
-    chosen = points(read_grid(args.grid, args.system), config, args.budget, args.system, str(args.grid))
+    grid = read_grid(args.grid, args.system)
+    own = {name: _value(config, name) for name in grid}
+    chosen = points(grid, own, args.budget, args.system, str(args.grid))
     names = [f"{args.system}_{number:02d}" for number in range(len(chosen))]
     if args.plan:
         for name, point in zip(names, chosen, strict=True):
             print(f"{name}\t{options(point)}")
         return
     rows = []
+    known = {name: value for name, value in own.items() if value is not None}
     for name, point in zip(names, chosen, strict=True):
         values = dev_scores(args, args.exp / name)
         deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-        rows.append({"point": name, "settings": point, "dev_ua": round(statistics.mean(values), 6),
-                     "sd": round(deviation, 6), "runs": len(values)})  # fmt: skip
+        rows.append({"point": name, "settings": {**known, **point}, "configured": not point,
+                     "dev_ua": round(statistics.mean(values), 6), "sd": round(deviation, 6),
+                     "runs": len(values)})  # fmt: skip
     rows.sort(key=lambda row: -row["dev_ua"])
-    body = [[row["point"], options(row["settings"]) or "as configured", f"{100 * row['dev_ua']:.2f}",
-             f"{100 * row['sd']:.2f}"] for row in rows]  # fmt: skip
+    body = [[row["point"], " ".join(filter(None, [options(row["settings"]), "(as configured)" * row["configured"]])),
+             f"{100 * row['dev_ua']:.2f}", f"{100 * row['sd']:.2f}"] for row in rows]  # fmt: skip
     text = tables.table(["point", "settings", "dev UA", "sd"], body)
     text += f"\nUA on dev, mean over {rows[0]['runs']} runs (folds and seeds); {len(rows)} points. Test is not read.\n"
     out = args.exp / args.system
