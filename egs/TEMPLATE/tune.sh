@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Try settings of systems on the dev part: the same number of trainings for each, test is never predicted. From the
 # recipe's folder: ../TEMPLATE/tune.sh --configs "concat m4ser" --folds "1 2"
-# writes exp/tune/NAME.md for each system; put the best settings into conf/train_NAME.yaml by hand.
+# writes exp/tune/NAME.md and .json for each system; put the best settings into conf/train_NAME.yaml by hand. One table of
+# several systems: python -m m4ser.bin.tune_table exp/tune/*.json
 set -euo pipefail
 
 template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
