@@ -26,10 +26,8 @@ def collect(paths: Sequence[Path]) -> dict[str, Any]:
     Raises:
         UserError: a file is no report, or the systems were not given the same number of points and runs.
     """
-    found = [read_json(path) for path in paths]
+    found = [_read(path) for path in paths]
     for path, one in zip(paths, found, strict=True):
-        if not one.get("points"):
-            raise UserError(f"{path}: is no report of tune.sh; give its files exp/tune/NAME.json")
         for what, count in (("points", _size), ("runs", lambda report: report["points"][0]["runs"])):
             if count(one) != count(found[0]):
                 raise UserError(f"{path}: {count(one)} {what}, {paths[0]}: {count(found[0])}; tune all systems alike")
@@ -47,6 +45,16 @@ def collect(paths: Sequence[Path]) -> dict[str, Any]:
         "rows": rows,
         "note": note,
     }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run tune.sh for this system first") from None
+    if not isinstance(found, dict) or not found.get("points"):
+        raise UserError(f"{path}: is no report of tune.sh; give its files exp/tune/NAME.json")
+    return found
 
 
 def _size(report: dict[str, Any]) -> int:

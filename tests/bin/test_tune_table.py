@@ -53,4 +53,6 @@ def test_other_budgets_and_other_files_are_refused(report, tmp_path):
     write_json(tmp_path / "other.json", {"kind": "table"})
     with pytest.raises(UserError, match=r"other.json: is no report of tune.sh"):
         main([str(tmp_path / "other.json"), *out])
+    with pytest.raises(UserError, match=r"nowhere.json: cannot be read .*; run tune.sh for this system first"):
+        main([str(tmp_path / "nowhere.json"), *out])
     assert not (tmp_path / "tuning.json").exists()
