@@ -83,15 +83,16 @@ else
     done
     mkdir -p "$exp/log"
     trap 'jobs -p | xargs -r kill 2>/dev/null || true' EXIT # an interruption does not reach jobs in the background
-    running=() failed=()
+    declare -A running=() # process: tag
+    failed=()
     # finish_one: wait until one of the systems at work has ended
     finish_one() {
-        local place process tag
+        local process tag
         while true; do
-            for place in "${!running[@]}"; do
-                process=${running[place]%% *} tag=${running[place]#* }
+            for process in "${!running[@]}"; do
                 ! kill -0 "$process" 2>/dev/null || continue
-                unset "running[place]"
+                tag=${running[$process]}
+                unset "running[$process]"
                 if wait "$process"; then
                     echo "$tag: done"
                 else
@@ -106,7 +107,7 @@ else
     for index in "${!rows[@]}"; do
         [ ${#running[@]} -lt "$at_once" ] || finish_one
         row "$index" 4 5 >"$exp/log/${tags[$index]}.compare.log" 2>&1 &
-        running+=("$! ${tags[$index]}")
+        running[$!]=${tags[$index]}
     done
     while [ ${#running[@]} -gt 0 ]; do
         finish_one

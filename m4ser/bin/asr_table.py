@@ -7,8 +7,7 @@ from pathlib import Path
 from m4ser import cli
 from m4ser.asr.table import collect, markdown
 from m4ser.errors import UserError
-from m4ser.files import write_json
-from m4ser.scoring.report import write_markdown
+from m4ser.scoring.report import write_table
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,10 +27,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if args.names and len(args.names) != len(args.asr_dir):
         raise UserError(f"--names: {len(args.names)} names for {len(args.asr_dir)} folders; give one for each")
     result = collect(args.asr_dir, args.sets, args.names)
-    table = markdown(result)
-    write_markdown(args.out.with_name(f"{args.out.name}.md"), table)
-    write_json(args.out.with_name(f"{args.out.name}.json"), result)
-    print(table)
+    write_table(args.out, markdown(result), result)
 
 
 if __name__ == "__main__":

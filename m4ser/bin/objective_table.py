@@ -5,7 +5,6 @@ from pathlib import Path
 
 from m4ser.cli import command, words
 from m4ser.errors import UserError
-from m4ser.files import write_json
 from m4ser.scoring import learned, report
 
 
@@ -30,10 +29,7 @@ def main(cmd: list[str] | None = None) -> None:
     if not result["rows"]:
         print("no experiment has objectives: no table of what they learned")
         return
-    text = learned.markdown(result)
-    report.write_markdown(args.out.with_name(f"{args.out.name}.md"), text)
-    write_json(args.out.with_name(f"{args.out.name}.json"), result)
-    print(text)
+    report.write_table(args.out, learned.markdown(result), result)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from m4ser.cli import command
 from m4ser.errors import UserError
-from m4ser.files import write_json
 from m4ser.provenance import made_by
 from m4ser.scoring import report, summary
 from m4ser.scoring.metrics import NAMES
@@ -44,10 +43,7 @@ def main(cmd: list[str] | None = None) -> None:
         sources[name] = Path(path)
     result = summary.collect(sources, args.metric)
     made = {key: value for key, value in made_by().items() if key != "date"}  # the same tables give the same bytes
-    text = summary.markdown(result)
-    report.write_markdown(args.out.with_name(f"{args.out.name}.md"), text, made)
-    write_json(args.out.with_name(f"{args.out.name}.json"), {**result, "made_by": made})
-    print(text)
+    report.write_table(args.out, summary.markdown(result), result, made)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import yaml
 from m4ser.cli import command, words
 from m4ser.errors import UserError
 from m4ser.experiment import choose_folds, read_config, read_maps, runs
-from m4ser.files import write_json
 from m4ser.scoring import report, tables
 
 DEFAULT = "default"
@@ -119,23 +118,30 @@ def main(cmd: list[str] | None = None) -> None:
         for name, point in zip(names, chosen, strict=True):
             print(f"{name}\t{options(point)}")
         return
-    rows = []
     known = {name: value for name, value in own.items() if value is not None}
+    rows = []
     for name, point in zip(names, chosen, strict=True):
         values = dev_scores(args, args.exp / name)
         deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-        rows.append({"point": name, "settings": {**known, **point}, "configured": not point,
-                     "dev_ua": round(statistics.mean(values), 6), "sd": round(deviation, 6),
-                     "runs": len(values)})  # fmt: skip
+        rows.append(
+            {
+                "point": name,
+                "settings": {**known, **point},
+                "configured": not point,
+                "dev_ua": round(statistics.mean(values), 6),
+                "sd": round(deviation, 6),
+                "runs": len(values),
+            }
+        )
     rows.sort(key=lambda row: -row["dev_ua"])
-    body = [[row["point"], " ".join(filter(None, [options(row["settings"]), "(as configured)" * row["configured"]])),
-             f"{100 * row['dev_ua']:.2f}", f"{100 * row['sd']:.2f}"] for row in rows]  # fmt: skip
+    body = []
+    for row in rows:
+        settings = options(row["settings"]) + (" (as configured)" if row["configured"] else "")
+        body.append([row["point"], settings.strip(), tables.percent(row["dev_ua"]), tables.percent(row["sd"])])
     text = tables.table(["point", "settings", "dev UA", "sd"], body)
     text += f"\nUA on dev, mean over {rows[0]['runs']} runs (folds and seeds); {len(rows)} points. Test is not read.\n"
-    out = args.exp / args.system
-    report.write_markdown(out.with_name(out.name + ".md"), text)
-    write_json(out.with_name(out.name + ".json"), {"system": args.system, "budget": args.budget, "points": rows})
-    print(text)
+    result = {"system": args.system, "budget": args.budget, "points": rows}
+    report.write_table(args.exp / args.system, text, result)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 from m4ser.bin.tune import options
 from m4ser.cli import command
 from m4ser.errors import UserError
-from m4ser.files import read_json, write_json
+from m4ser.files import read_json
 from m4ser.scoring import report, tables
 
 
@@ -27,23 +27,20 @@ def collect(paths: Sequence[Path]) -> dict[str, Any]:
         UserError: a file is no report, or the systems were not given the same number of points and runs.
     """
     found = [_read(path) for path in paths]
-    for path, one in zip(paths, found, strict=True):
-        for what, count in (("points", _size), ("runs", lambda report: report["points"][0]["runs"])):
-            if count(one) != count(found[0]):
-                raise UserError(f"{path}: {count(one)} {what}, {paths[0]}: {count(found[0])}; tune all systems alike")
+    sizes = [{"points": len(one["points"]), "runs": one["points"][0]["runs"]} for one in found]
+    for path, size in zip(paths, sizes, strict=True):
+        for what, count in size.items():
+            if count != sizes[0][what]:
+                raise UserError(f"{path}: {count} {what}, {paths[0]}: {sizes[0][what]}; tune all systems alike")
     tried = {name for one in found for point in one["points"] for name in point["settings"]}
     only = tried.pop() if len(tried) == 1 else None
-    rows = [[one["system"], *(_cell(point, only) for point in one["points"])] for one in found]
-    note = (
-        f"UA on dev in per cent, mean ± sd of {tables.count(found[0]['points'][0]['runs'], 'run')}; test is not read."
-    )
-    if only:
-        note = f"Values of `{only}`: " + note
+    values = f"Values of `{only}`: " if only else ""
+    runs = tables.count(sizes[0]["runs"], "run")
     return {
         "kind": tables.KIND,
-        "header": ["system", "best on dev", *(f"{place}." for place in range(2, _size(found[0]) + 1))],
-        "rows": rows,
-        "note": note,
+        "header": ["system", "best on dev", *(f"{place}." for place in range(2, sizes[0]["points"] + 1))],
+        "rows": [[one["system"], *(_cell(point, only) for point in one["points"])] for one in found],
+        "note": f"{values}UA on dev in per cent, mean ± sd of {runs}; test is not read.",
     }
 
 
@@ -57,10 +54,6 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _size(report: dict[str, Any]) -> int:
-    return len(report["points"])
-
-
 def _cell(point: dict[str, Any], only: str | None) -> str:
     settings = str(point["settings"].get(only, "default")) if only else options(point["settings"])
     return f"{settings}: {tables.plus_minus(point['dev_ua'], point['sd'])}"
@@ -71,10 +64,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Command line entry."""
     args = get_parser().parse_args(cmd)
     result = collect(args.reports)
-    text = tables.markdown(result)
-    report.write_markdown(args.out.with_name(f"{args.out.name}.md"), text)
-    write_json(args.out.with_name(f"{args.out.name}.json"), result)
-    print(text)
+    report.write_table(args.out, tables.markdown(result), result)
 
 
 if __name__ == "__main__":

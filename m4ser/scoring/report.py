@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 from m4ser.asr.normalise import normaliser
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
-from m4ser.files import atomic_write
+from m4ser.files import atomic_write, write_json
 from m4ser.provenance import made_by
 from m4ser.scoring import tables
 from m4ser.scoring.bootstrap import MIN_SPEAKERS, RESAMPLES, intervals
@@ -328,3 +328,11 @@ def write_markdown(path: str | Path, body: str, made: dict[str, str] | None = No
     """Write a generated Markdown file, headed by the command that made it."""
     with atomic_write(path) as file:
         file.write(header_line(made or made_by()) + body)
+
+
+def write_table(out: Path, body: str, result: dict[str, Any], made: dict[str, str] | None = None) -> None:
+    """Write OUT.md with ``body`` and OUT.json with ``result``, both with the command that made them; print ``body``."""
+    made = made or made_by()
+    write_markdown(out.with_name(f"{out.name}.md"), body, made)
+    write_json(out.with_name(f"{out.name}.json"), {**result, "made_by": made})
+    print(body)
