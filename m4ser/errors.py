@@ -6,3 +6,7 @@ class UserError(Exception):
 
     Commands print it as one line and exit with status 1 (see :mod:`m4ser.cli`); no traceback.
     """
+
+
+class DamagedFileError(UserError):
+    """A file that does not parse. Whoever knows what made it catches this and names the better remedy."""

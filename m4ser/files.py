@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from m4ser.errors import DamagedFileError
 from m4ser.provenance import made_by
 
 
@@ -75,5 +76,13 @@ def write_json(path: str | Path, value: dict[str, Any]) -> None:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read JSON written by :func:`write_json`."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read JSON written by :func:`write_json`.
+
+    Raises:
+        DamagedFileError: the file is not JSON.
+        OSError: it cannot be read.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DamagedFileError(f"{path}: is not JSON ({error}); make it again") from None

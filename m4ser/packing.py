@@ -25,7 +25,7 @@ import yaml
 
 import m4ser
 from m4ser.card import model_card, scores_of
-from m4ser.errors import UserError
+from m4ser.errors import DamagedFileError, UserError
 from m4ser.files import atomic_directory, atomic_path, read_json, write_json
 from m4ser.inference import read_weights
 from m4ser.pretrained import resolve
@@ -282,6 +282,8 @@ def _check(folder: Path, where: Path) -> None:
         speech, text = pipeline["speech"], pipeline["text"]
         if speech and (min(speech["layers"]) < 0 or int(speech["pool"]) < 1):
             raise ValueError("layers and pool of the speech features")
+    except DamagedFileError:
+        raise UserError(f"{where}: {DESCRIPTION} is not JSON; get it again") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{where}: {DESCRIPTION} is not a description of a model ({type(error).__name__}: {error})"

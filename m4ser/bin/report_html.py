@@ -11,7 +11,7 @@ from typing import Any
 
 from m4ser.cli import boolean, command
 from m4ser.data.scp import read_scp
-from m4ser.errors import UserError
+from m4ser.errors import DamagedFileError, UserError
 from m4ser.files import atomic_write, read_json
 from m4ser.scoring.experiment import Corpus, Experiment, collect
 
@@ -49,7 +49,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such file; run stage 5 first")
     try:
         metrics = read_json(path)
-    except ValueError:
+    except DamagedFileError:
         raise UserError(f"{path}: is damaged; run stage 5 again") from None
     if metrics.get("kind") != "metrics":
         raise UserError(f"{path}: is not the result of one experiment; run stage 5 again")

@@ -1,11 +1,10 @@
 """Put the table of a metrics.json or comparison.json between the result markers of a README."""
 
 import argparse
-import json
 from pathlib import Path
 
 from m4ser.cli import boolean, command
-from m4ser.errors import UserError
+from m4ser.errors import DamagedFileError, UserError
 from m4ser.files import atomic_write, read_json
 from m4ser.scoring.readme import insert
 
@@ -29,7 +28,7 @@ def main(cmd: list[str] | None = None) -> None:
             raise UserError(f"{path}: no such file; correct the path")
     try:
         result = read_json(args.source)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except DamagedFileError:
         raise UserError(f"{args.source}: is not JSON; run the scoring again") from None
     old = args.readme.read_text(encoding="utf-8")
     new = insert(old, args.name, result, args.readme)

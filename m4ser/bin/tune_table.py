@@ -47,7 +47,7 @@ def collect(paths: Sequence[Path]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = read_json(path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UserError(f"{path}: cannot be read ({error}); run tune.sh for this system first") from None
     if not isinstance(found, dict) or not found.get("points"):
         raise UserError(f"{path}: is no report of tune.sh; give its files exp/tune/NAME.json")

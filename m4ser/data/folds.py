@@ -1,6 +1,5 @@
 """Folds: which utterances train, select (dev) and test a model, stored as explicit ids in `folds.json`."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -8,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from m4ser.errors import UserError
+from m4ser.errors import DamagedFileError, UserError
 from m4ser.files import read_json, write_json
 
 PARTS = ("train", "dev", "test")
@@ -62,7 +61,9 @@ class Folds:
             stored.pop("made_by", None)
             stored["folds"] = {name: Fold(**parts) for name, parts in stored["folds"].items()}
             folds = cls(**stored)
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        except DamagedFileError:
+            raise UserError(f"{path}: damaged, is not JSON; delete it and run stage 0 again") from None
+        except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: damaged ({error}); delete it and run stage 0 again") from None
         if utt2spk is not None:
             folds.check(utt2spk, path)

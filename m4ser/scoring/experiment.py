@@ -9,7 +9,7 @@ import numpy as np
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
-from m4ser.errors import UserError
+from m4ser.errors import DamagedFileError, UserError
 from m4ser.files import read_json
 from m4ser.scoring.bootstrap import cluster_confusions, clusters
 from m4ser.scoring.metrics import confusion
@@ -119,7 +119,7 @@ def read_run(path: Path) -> dict[str, Any]:
     """What the training stage says of itself; nothing in it is obligatory."""
     try:
         return read_json(path) if path.exists() else {}
-    except ValueError:
+    except DamagedFileError:
         raise UserError(f"{path}: is damaged; run stage 4 again") from None
 
 
