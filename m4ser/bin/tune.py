@@ -122,14 +122,14 @@ def main(cmd: list[str] | None = None) -> None:
     rows = []
     for name, point in zip(names, chosen, strict=True):
         values = dev_scores(args, args.exp / name)
-        deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+        deviation = round(statistics.stdev(values), 6) if len(values) > 1 else None
         rows.append(
             {
                 "point": name,
                 "settings": {**known, **point},
                 "configured": not point,
                 "dev_ua": round(statistics.mean(values), 6),
-                "sd": round(deviation, 6),
+                "sd": deviation,
                 "runs": len(values),
             }
         )
@@ -138,10 +138,17 @@ def main(cmd: list[str] | None = None) -> None:
     for row in rows:
         settings = options(row["settings"]) + (" (as configured)" if row["configured"] else "")
         body.append([row["point"], settings.strip(), tables.percent(row["dev_ua"]), tables.percent(row["sd"])])
-    text = tables.table(["point", "settings", "dev UA", "sd"], body)
-    text += f"\nUA on dev, mean over {rows[0]['runs']} runs (folds and seeds); {len(rows)} points. Test is not read.\n"
-    result = {"system": args.system, "budget": args.budget, "points": rows}
-    report.write_table(args.exp / args.system, text, result)
+    trainings = tables.count(rows[0]["runs"], "run")
+    result = {
+        "kind": tables.KIND,
+        "header": ["point", "settings", "dev UA", "sd"],
+        "rows": body,
+        "note": f"UA on dev in per cent, mean over {trainings} (folds x seeds), {len(rows)} points; test is not read.",
+        "system": args.system,
+        "budget": args.budget,
+        "points": rows,
+    }
+    report.write_table(args.exp / args.system, tables.markdown(result), result)
 
 
 if __name__ == "__main__":
