@@ -3,12 +3,17 @@
 import json
 import os
 import shutil
+import signal
 import types
 
 # One thread per process: tiny tensors run up to fifty times slower when two cores share them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# A suite started in the background ignores Ctrl-C, and so would the commands that it starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
