@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from m4ser.errors import UserError
 
@@ -49,3 +50,14 @@ def boolean(text: str) -> bool:
 def words(text: str) -> list[str]:
     """Argparse type for a list given as one argument: split at blanks or commas."""
     return text.replace(",", " ").split()
+
+
+def row_names(names: Sequence[str], folders: Sequence[Path], what: str = "folders") -> list[str]:
+    """Names of the rows of a table: those given, one for each of ``folders``, or the folders' own.
+
+    Raises:
+        UserError: there are more or fewer names than ``folders``, which the message calls ``what``.
+    """
+    if names and len(names) != len(folders):
+        raise UserError(f"--names: {len(names)} names for {len(folders)} {what}; give one for each")
+    return list(names) or [folder.name for folder in folders]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from m4ser import cli
 from m4ser.asr.table import collect, markdown
-from m4ser.errors import UserError
 from m4ser.scoring.report import write_table
 
 
@@ -24,9 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    if args.names and len(args.names) != len(args.asr_dir):
-        raise UserError(f"--names: {len(args.names)} names for {len(args.asr_dir)} folders; give one for each")
-    result = collect(args.asr_dir, args.sets, args.names)
+    result = collect(args.asr_dir, args.sets, cli.row_names(args.names, args.asr_dir))
     write_table(args.out, markdown(result), result)
 
 

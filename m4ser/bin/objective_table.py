@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m4ser.cli import command, words
-from m4ser.errors import UserError
+from m4ser.cli import command, row_names, words
 from m4ser.scoring import learned, report
 
 
@@ -23,9 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    if args.names and len(args.names) != len(args.exp):
-        raise UserError(f"--names has {len(args.names)} names for {len(args.exp)} folders; give one for each")
-    result = learned.collect(args.exp, args.names, args.seeds, args.folds)
+    result = learned.collect(args.exp, row_names(args.names, args.exp), args.seeds, args.folds)
     if not result["rows"]:
         print("no experiment has objectives: no table of what they learned")
         return

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from m4ser.cli import boolean, command
-from m4ser.errors import DamagedFileError, UserError
+from m4ser.errors import UserError
 from m4ser.files import atomic_write, read_json
 from m4ser.scoring.readme import insert
 
@@ -26,10 +26,7 @@ def main(cmd: list[str] | None = None) -> None:
     for path in (args.readme, args.source):
         if not path.is_file():
             raise UserError(f"{path}: no such file; correct the path")
-    try:
-        result = read_json(args.source)
-    except DamagedFileError:
-        raise UserError(f"{args.source}: is not JSON; run the scoring again") from None
+    result = read_json(args.source)
     old = args.readme.read_text(encoding="utf-8")
     new = insert(old, args.name, result, args.readme)
     if new == old:

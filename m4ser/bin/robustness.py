@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m4ser.cli import command
-from m4ser.errors import UserError
+from m4ser.cli import command, row_names
 from m4ser.files import atomic_write, write_json
 from m4ser.scoring import figures, report, robustness
 
@@ -29,9 +28,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    if args.names and len(args.names) != len(args.conditions):
-        raise UserError(f"--names: {len(args.names)} names for {len(args.conditions)} conditions; give one for each")
-    result = robustness.collect(args.conditions, args.names, args.comparison)
+    names = row_names(args.names, args.conditions, "conditions")
+    result = robustness.collect(args.conditions, names, args.comparison)
     paths = {end: args.out.with_name(f"{args.out.name}.{end}") for end in ("md", "csv", "json", "png")}
     result["figure"] = paths["png"].name
     figures.save(robustness.figure(result), paths["png"])

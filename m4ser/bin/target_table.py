@@ -87,9 +87,7 @@ def collect(texts: Sequence[Path], names: Sequence[str], data: str, chosen: Sequ
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    if args.names and len(args.names) != len(args.text):
-        raise UserError(f"--names: {len(args.names)} names for {len(args.text)} folders; give one for each")
-    result = collect(args.text, args.names or [text.name for text in args.text], args.data, args.folds)
+    result = collect(args.text, cli.row_names(args.names, args.text), args.data, args.folds)
     report.write_table(args.out, tables.markdown(result), result)
 
 

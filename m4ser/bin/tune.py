@@ -103,24 +103,14 @@ def dev_scores(args: argparse.Namespace, folder: Path) -> list[float]:
     return found
 
 
-@command
-def main(cmd: list[str] | None = None) -> None:
-    """Command line entry."""
-    args = get_parser().parse_args(cmd)
-    if args.budget < 1:
-        raise UserError(f"--budget {args.budget}: must be 1 or more")
-    config = read_config(args.config or Path(f"conf/train_{args.system}.yaml"))
-    grid = read_grid(args.grid, args.system)
-    own = {name: _value(config, name) for name in grid}
-    chosen = points(grid, own, args.budget, args.system, str(args.grid))
-    names = [f"{args.system}_{number:02d}" for number in range(len(chosen))]
-    if args.plan:
-        for name, point in zip(names, chosen, strict=True):
-            print(f"{name}\t{options(point)}")
-        return
+def tried(args: argparse.Namespace, own: dict[str, Any], chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the points ``chosen`` (settings by name) reached on dev, best first: a table (:data:`tables.KIND`) and more.
+
+    ``own`` is what the configuration says of the options that are tuned, None where it leaves one to the default.
+    """
     known = {name: value for name, value in own.items() if value is not None}
     rows = []
-    for name, point in zip(names, chosen, strict=True):
+    for name, point in chosen.items():
         values = dev_scores(args, args.exp / name)
         deviation = round(statistics.stdev(values), 6) if len(values) > 1 else None
         rows.append(
@@ -139,7 +129,7 @@ def main(cmd: list[str] | None = None) -> None:
         settings = options(row["settings"]) + (" (as configured)" if row["configured"] else "")
         body.append([row["point"], settings.strip(), tables.percent(row["dev_ua"]), tables.percent(row["sd"])])
     trainings = tables.count(rows[0]["runs"], "run")
-    result = {
+    return {
         "kind": tables.KIND,
         "header": ["point", "settings", "dev UA", "sd"],
         "rows": body,
@@ -148,6 +138,24 @@ def main(cmd: list[str] | None = None) -> None:
         "budget": args.budget,
         "points": rows,
     }
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Command line entry."""
+    args = get_parser().parse_args(cmd)
+    if args.budget < 1:
+        raise UserError(f"--budget {args.budget}: must be 1 or more")
+    config = read_config(args.config or Path(f"conf/train_{args.system}.yaml"))
+    grid = read_grid(args.grid, args.system)
+    own = {name: _value(config, name) for name in grid}
+    drawn = points(grid, own, args.budget, args.system, str(args.grid))
+    chosen = {f"{args.system}_{number:02d}": point for number, point in enumerate(drawn)}
+    if args.plan:
+        for name, point in chosen.items():
+            print(f"{name}\t{options(point)}")
+        return
+    result = tried(args, own, chosen)
     report.write_table(args.exp / args.system, tables.markdown(result), result)
 
 

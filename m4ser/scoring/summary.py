@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from m4ser.errors import DamagedFileError, UserError
+from m4ser.errors import UserError
 from m4ser.files import read_json
 from m4ser.scoring import tables
 from m4ser.scoring.metrics import NAMES
@@ -50,8 +50,6 @@ def _read(path: Path) -> dict[str, Any]:
         found = read_json(path)
     except OSError:
         raise UserError(f"{path}: no such table; ../TEMPLATE/compare.sh or run_ablation.sh makes it") from None
-    except DamagedFileError:
-        raise UserError(f"{path}: is not JSON; make the table again") from None
     if found.get("kind") != "comparison":
         raise UserError(f"{path}: is not the table of compare.sh or run_ablation.sh (OUT.json); give that")
     return found
