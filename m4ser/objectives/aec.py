@@ -89,10 +89,16 @@ class ErrorCorrection(Objective):
     def greedy(self, state: Tensor, memory: Tensor, memory_mask: Tensor, tools: Tools, steps: int = 10) -> list:
         """Best piece after best piece until the end piece or ``steps``: a list of K lists of pieces."""
         pieces = torch.full((len(state), 1), tools.start, dtype=torch.long, device=state.device)
+        unfinished = torch.arange(len(state), device=state.device)
         for _ in range(steps):
-            hidden = self.decode(pieces, state, memory, memory_mask, tools)[:, -1]
-            pieces = torch.cat([pieces, self.score(hidden, tools).argmax(-1, keepdim=True)], dim=1)
-            if (pieces == tools.end).any(1).all():
+            hidden = self.decode(
+                pieces[unfinished], state[unfinished], memory[unfinished], memory_mask[unfinished], tools
+            )[:, -1]
+            best = torch.full_like(pieces[:, :1], tools.end)
+            best[unfinished] = self.score(hidden, tools).argmax(-1, keepdim=True)
+            pieces = torch.cat([pieces, best], dim=1)
+            unfinished = (pieces[:, 1:] != tools.end).all(1).nonzero()[:, 0]
+            if not len(unfinished):
                 break
         rows = pieces[:, 1:].tolist()
         return [row[: row.index(tools.end)] if tools.end in row else row for row in rows]

@@ -186,6 +186,31 @@ def test_edits_rebuild_random_references(tiny_bert, dummy_tokens):
         assert source_and_reference(targets, row, bench.tools) == (hypothesis.split(), reference.split())
 
 
+def test_phrases_end_one_by_one(bench, monkeypatch):
+    """Each as long as it wants to be or ``steps`` pieces; what has ended is not computed any more."""
+    phrases = [[5], [], [7, 8, 9], [6] * 20]
+    plan = [[*phrase, bench.text.end] for phrase in phrases]
+    computed = []
+
+    def decode(pieces, state, memory, memory_mask, tools):
+        computed.append(len(pieces))
+        assert len(state) == len(memory) == len(memory_mask) == len(pieces)
+        assert all(row[1:] == plan[int(i)][: len(row) - 1] for row, i in zip(pieces.tolist(), state[:, 0], strict=True))
+        step = torch.full_like(state, pieces.shape[1] - 1)
+        return torch.cat([state, step], dim=1).unsqueeze(1)
+
+    def score(hidden, tools):
+        wanted = torch.tensor([plan[int(i)][int(step)] for i, step in hidden])
+        return torch.nn.functional.one_hot(wanted, len(bench.encoder.word_embeddings)).float()
+
+    monkeypatch.setattr(bench.aec, "decode", decode)
+    monkeypatch.setattr(bench.aec, "score", score)
+    memory = torch.zeros(4, 2, 48)
+    found = bench.aec.greedy(torch.arange(4.0).unsqueeze(1), memory, memory[..., 0] == 0, bench.tools, steps=10)
+    assert found == [[5], [], [7, 8, 9], [6] * 10]
+    assert computed == [4, 3, 2, 2, 1, 1, 1, 1, 1, 1]
+
+
 @pytest.mark.parametrize("dummy_tokens", [False, True])
 def test_overtrained_correction_writes_its_references(tiny_bert, dummy_tokens):
     rng = random.Random(3)
