@@ -54,7 +54,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("--need", metavar="FILE=STAGE", help="file that has to be there, and the stage that makes it")
     add("--after", metavar="FOLDER:NAME=STAGE", help="finished step this one builds on")
     add("--input", metavar="PATH", help="file, or folder of lists, that is read; @set stands for every set of the data")
-    add("--output", metavar="PATH", help="what a finished step has left; @set as above, @cell: every fold and seed")
+    add("--output", metavar="PATH", help="what it leaves; @set as above, @cell: every fold and seed")
     for action in (begin, count):
         action.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json")
         action.add_argument("--folds", type=cli.words, help="folds now worked on, others may be later ('': all)")
@@ -115,8 +115,8 @@ def begin(args: argparse.Namespace) -> bool:
     elif cleaning:
         empty(args.folder, new.name)
     elif args.force:
-        for cell in cells(args):
-            remove(args.folder / cell)
+        for path in by_set((output for output in args.output if "@cell" in output), args):
+            remove(path)
     if cleaning:
         write_json(new, record)
     return True
@@ -288,13 +288,13 @@ def set_aside(folder: Path, keep: str, cut_short: bool) -> None:
             os.replace(path, aside / path.name)
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder; it is away under its name before anything in it is."""
-    gone = folder.with_name(f".{folder.name}.removed")
+def remove(path: Path) -> None:
+    """Remove a file or a folder; it is away under its name before anything in it is."""
+    gone = path.with_name(f".{path.name}.removed")
     shutil.rmtree(gone, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, gone)
-        shutil.rmtree(gone)
+    if path.exists():
+        os.replace(path, gone)
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
 
 
 def lock(descriptor: int, folder: Path) -> None:

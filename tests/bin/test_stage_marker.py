@@ -139,7 +139,7 @@ def test_setting_aside_survives_being_killed(recipe, capsys, monkeypatch):
 
 def test_runs_are_added_and_forced_one_by_one(recipe, capsys):
     folder = recipe / "exp/x"
-    words = ["--name", "train", "--keep-previous", "true"]
+    words = ["--name", "train", "--keep-previous", "true", "--output", str(folder / "@cell")]
 
     def train(folds, seeds, *more):
         answer = begin(capsys, folder, *words, "--folds", folds, "--seeds", seeds, *more)
@@ -163,7 +163,13 @@ def test_runs_are_added_and_forced_one_by_one(recipe, capsys):
 
     stage_marker.upstream_id.cache_clear()
     step = ["begin", str(folder), "--name", "score", "--stage", "5", "--after", f"{folder}:train=4"]
-    main([*step, "--folds", "1", "--seeds", "2"])
+    kept, again = folder / "fold1/seed2/model.pth", folder / "fold1/seed2/predictions_test.tsv"
+    kept.touch()
+    again.touch()
+    output = ["--output", str(folder / "@cell/predictions_test.tsv")]
+    main([*step, *output, "--folds", "1", "--seeds", "2", "--force", "true"])
+    assert kept.exists()  # what the step itself makes goes, nothing else
+    assert not again.exists()
     with pytest.raises(SystemExit, match=r"fold2/seed2 is missing; run stage 4 first"):
         main([*step, "--folds", "", "--seeds", "2"])
 
