@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 from espnet2.torch_utils.device_funcs import to_device
+from espnet2.torch_utils.recursive_op import recursive_average
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter
-from espnet2.train.trainer import Trainer, TrainerOptions
+from espnet2.train.trainer import Trainer, TrainerOptions, autocast_args
 
 from m4ser.progress import MARK
 from m4ser.scoring.metrics import scores
@@ -65,13 +66,16 @@ class SERTrainer(Trainer):
         predictions, records = [], defaultdict(list)
         for utt_id, batch in iterator:
             batch = to_device({**batch, "utt_id": utt_id}, device)
-            with torch.autocast(device, enabled=options.use_amp and device == "cuda"):
+            with torch.autocast(device, enabled=options.use_amp and device == "cuda", **autocast_args):
                 output, logits, batch_records = net.evaluate(**batch)
             true, best = batch["emotion"].squeeze(-1).tolist(), logits.argmax(-1).tolist()
             predictions.extend(zip(utt_id, true, best, strict=True))
             for name, values in batch_records.items():
                 records[name].extend(values)
-            reporter.register(output["stats"], output["weight"])
+            stats, weight = output["stats"], output["weight"]
+            if distributed_option.distributed:  # what stops early or lowers the learning rate has to agree
+                stats, weight = recursive_average(stats, weight, distributed=True)
+            reporter.register(stats, weight)
             reporter.next()
         if distributed_option.distributed:
             predictions, records = _gather(predictions, records)

@@ -437,7 +437,7 @@ stage_4() {
         fi
         if [ "$num_nodes" -gt 1 ]; then
             # Slurm starts one process on each machine, and ESPnet's trainer one for each GPU; they meet at a file.
-            one_job=(srun --export=ALL)
+            one_job=(srun --export=ALL --kill-on-bad-exit=1)
             arguments+=" --multiprocessing_distributed true --dist_launcher slurm --dist_init_method "
             arguments+=$(printf '%q' "file://$(cd "$exp_dir" && pwd)/.dist_init_${RANDOM}_$$_")JOB
         fi
@@ -461,7 +461,7 @@ stage_5() {
     begin 5 "predictions and scores of $exp_dir" "$exp_dir" score --need "$data/folds.json=0" "${depends[@]}" \
         --option "folds=$folds" --option "seeds=$seeds" --option "baseline=$baseline" \
         --folds "$folds" --seeds "$seeds" --output "$exp_dir/RESULTS.md" --output "$exp_dir/metrics.json" \
-        --output "$exp_dir/@cell/predictions_test.tsv"
+        --output "$exp_dir/@cell/predictions_dev.tsv" --output "$exp_dir/@cell/predictions_test.tsv"
     if [ "$todo" = run ]; then
         local count
         count=$(python -m m4ser.bin.stage_marker count --data "$data" --folds "$folds" --seeds "$seeds")

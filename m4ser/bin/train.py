@@ -73,20 +73,49 @@ def _trained(run: Run) -> bool:
 
 
 def train(args: argparse.Namespace, folds: Folds, run: Run) -> None:
-    """Train one run to its end and keep the selected model as ``model.pth``."""
+    """Train one run to its end and keep the selected model as ``model.pth``.
+
+    On several machines each runs this; the first of them writes the lists and, when all have trained, the results.
+    """
     if _trained(run):
         print(f"{run.folder}: trained already")
         return
     started = time.monotonic()
     task = parse_task(args.config, args.train_args)
     check_inputs(args, task)
-    write_data(args, task, folds, folds.folds[run.fold], run.folder / "data")
+    first, listed = is_first(task), run.folder / f".listed.{os.environ.get('SLURM_JOB_ID', '')}"
+    if first:
+        write_data(args, task, folds, folds.folds[run.fold], run.folder / "data")
+        listed.touch()
+    else:
+        wait_for(listed)
     options = task_command(args, task, folds, run)
     if args.ngpu > 1:
         _launch(options, args.ngpu, run)
     else:
         task_class(task.task).main(cmd=options)
-    finish(run.folder, task, time.monotonic() - started, args.keep_snapshots)
+    if first:
+        listed.unlink(missing_ok=True)
+        finish(run.folder, task, time.monotonic() - started, args.keep_snapshots)
+
+
+def is_first(task: argparse.Namespace) -> bool:
+    """Whether this is the first machine of those that train one model together, as Slurm counts them, or the only."""
+    several = getattr(task, "dist_launcher", None) == "slurm"
+    return not several or os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def wait_for(path: Path, seconds: float = 600.0) -> None:
+    """Wait until the first machine has made a file.
+
+    Raises:
+        UserError: it does not come.
+    """
+    end = time.monotonic() + seconds
+    while not path.exists():
+        if time.monotonic() > end:
+            raise UserError(f"{path}: has not come in {seconds:.0f} s; see what the first machine says in its log")
+        time.sleep(min(1.0, seconds / 10))
 
 
 def _launch(options: list[str], ngpu: int, run: Run) -> None:

@@ -70,6 +70,11 @@ def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds,
             lengths = read_maps(args.audio, sets, "utt2num_samples", stage=1)
     if needs(task, "text") or needs_reference(task):
         maps["edits"] = read_maps(args.text, sets, "edits", stage=3)
+        if needs_reference(task) and (lacking := _without_reference(maps["edits"])):
+            raise UserError(
+                f"{args.config}: is trained with reference transcripts, but {lacking} has none; complete the text "
+                f"files of {args.data} (stage 0), or choose another configuration"
+            )
         if not needs(task, "speech"):
             lengths = {utt: str(len(json.loads(line)["words"]) + 1) for utt, line in maps["edits"].items()}
     usable = set.intersection(*(set(entries) for entries in maps.values()))
@@ -92,6 +97,11 @@ def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds,
                 listed["category2utt"] = {emotion: " ".join(utts) for emotion, utts in members.items()}
             for name, entries in listed.items():
                 write_scp(temporary / part / name, entries)
+
+
+def _without_reference(edits: dict[str, str]) -> str:
+    """The first utterance whose line of ``edits`` has words only, because stage 3 had nothing to align them with."""
+    return next((utt for utt, line in edits.items() if "tags" not in json.loads(line)), "")
 
 
 def _add_copies(listed: dict[str, dict[str, str]], copy: str, ids: list[str], sets: list[str]) -> None:

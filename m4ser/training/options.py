@@ -40,11 +40,12 @@ def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Fold
         options += ["--tokenizer", str(Path(args.tokenizers) / f"fold{run.fold}")]
     if args.pretrained_dir:
         options += ["--pretrained_dir", args.pretrained_dir]
-    if task.model_conf.get("class_weights") == "balanced":
-        options += ["--model_conf", f"class_weights={_balanced(data, folds.labels)}"]
     if args.init_exp:
         options += ["--init_param", *initial_weights(Path(args.init_exp), task, run)]
-    return [*options, *shlex.split(args.train_args)]
+    options += shlex.split(args.train_args)
+    if task.model_conf.get("class_weights") == "balanced":  # the last word, wherever it was asked for
+        options += ["--model_conf", f"class_weights={_balanced(data, folds.labels)}"]
+    return options
 
 
 def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:

@@ -1,5 +1,6 @@
 """Training runs through ESPnet's trainer at toy size: every kind of configuration, resume, kills, two processes."""
 
+import functools
 import json
 import os
 import shutil
@@ -233,6 +234,87 @@ def test_two_processes_train_together(recipe):
     assert "wer_aec" in errors[0]  # the epoch metrics of what both ranks predicted
     train.finish(one.folder, task, 0.0, keep_snapshots=False)
     assert (one.folder / "model.pth").exists()
+
+
+VALIDATION = """
+import sys, types, torch
+from espnet2.train.reporter import Reporter
+from m4ser.trainer import SERTrainer
+rank = int(sys.argv[1])
+torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
+class Net(torch.nn.Module):
+    objectives = {}
+    def evaluate(self, utt_id, emotion):
+        loss = torch.tensor([2.0 + 2 * rank])
+        return {"stats": {"loss": loss}, "weight": torch.tensor([1.0 + 2 * rank])}, torch.eye(2)[emotion[:, 0]], {}
+reporter = Reporter()
+reporter.set_epoch(1)
+with reporter.observe("valid") as observed:
+    batches = [([f"utterance{rank}"], {"emotion": torch.tensor([[rank]])})]
+    options = types.SimpleNamespace(ngpu=0, use_amp=False, output_dir=".", max_epoch=1)
+    processes = types.SimpleNamespace(distributed=True, dist_rank=rank)
+    SERTrainer.validate_one_epoch(Net(), batches, observed, options, processes)
+print(reporter.get_value("valid", "loss"), reporter.get_value("valid", "ua"))
+"""
+
+
+def test_validation_loss_is_that_of_all_processes(tmp_path):
+    """Early stopping and plateaus of the loss have to be seen by all or none: (1 * 2 + 3 * 4) / 4 = 3.5 everywhere."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", VALIDATION, str(rank), str(tmp_path / "meet")], cwd=tmp_path, stdout=subprocess.PIPE
+        )
+        for rank in range(2)
+    ]
+    assert [process.communicate(timeout=120)[0].split()[-2:] for process in processes] == [[b"3.5", b"1.0"]] * 2
+
+
+def test_the_first_machine_lists_and_finishes(recipe, monkeypatch):
+    """Of the processes that Slurm starts on two machines; each here trains by itself."""
+    options = [*recipe({"fusion": "speech", "max_epoch": 1}), "--train-args", "--dist_launcher slurm", "--job", "1"]
+    folder = recipe.folder / "exp/toy/fold1/seed1"
+    train.main([*options[:-2], "--plan"])
+    trained = []
+
+    def fake(cmd):
+        assert (folder / "data/train/feats.scp").exists()
+        trained.append(cmd)
+
+    monkeypatch.setattr("m4ser.task.SERTask.main", fake)
+    monkeypatch.setattr(train, "finish", lambda folder, *rest: (folder / "train_info.json").write_text("{}"))
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setattr(train, "wait_for", functools.partial(train.wait_for, seconds=0.1))
+    with pytest.raises(UserError, match=r"listed\.7: has not come in 0 s; see what the first machine says"):
+        train.main(options)
+    assert not trained and not (folder / "data").exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    train.main(options)
+    assert (folder / "train_info.json").exists() and not list(folder.glob(".listed*"))
+    (folder / "train_info.json").unlink()
+    (folder / ".listed.7").touch()
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    train.main(options)
+    assert len(trained) == 2 and not (folder / "train_info.json").exists()
+
+
+def test_reference_transcripts_are_asked_for(recipe):
+    edits = recipe.folder / "dump/text/toy/all/edits"
+    lines = [line.split(" ", 1) for line in edits.read_text().splitlines()]
+    edits.write_text("".join(f"{u} {json.dumps({'words': json.loads(e)['words']})}\n" for u, e in lines))
+    options = recipe({"fusion": "concat", "objectives": {"ctc": {}}})
+    with pytest.raises(UserError, match="trained with reference transcripts, but s0-0 has none"):
+        run(options)
+    shutil.rmtree(recipe.folder / "exp")
+    run(recipe({**M4SER, "max_epoch": 1}))  # detection and correction have nothing to learn then
+
+
+def test_balanced_weights_asked_for_on_the_command_line(recipe):
+    options = recipe({"fusion": "speech", "max_epoch": 1})
+    run([*options, "--train-args", "--model_conf class_weights=balanced"])
+    config = yaml.safe_load((recipe.folder / "exp/toy/fold1/seed1/config.yaml").read_text())
+    assert config["model_conf"]["class_weights"] == [1.0, 1.0]
 
 
 def test_plan_guards_the_tag(recipe):

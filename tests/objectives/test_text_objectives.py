@@ -151,6 +151,21 @@ def test_words_come_back_from_pieces_and_labels(bench):
         assert source_and_reference(targets, row, bench.tools) == (hypothesis.split(), reference.split())
 
 
+def test_a_corpus_without_transcripts_can_be_trained_on(bench):
+    """Stage 3 writes words without targets then: nothing to learn, nothing to measure, no failure."""
+    prepare = SERPreprocessor(["x"], bench.text, with_edits=True)
+    data = [(str(i), prepare(str(i), {"text": json.dumps({"words": w.split()})})) for i, w in enumerate(["so sad", ""])]
+    batch = Collate(bench.text.padding)(data)[1]
+    states, lengths, _ = bench.encoder(batch["text"], batch["text_lengths"])
+    reps = Representations(torch.zeros(2, 1), text=states, text_mask=length_mask(lengths, states.shape[1]))
+    names = ("word_index", "tags", "slots", "corrections")
+    targets = Targets(torch.zeros(2), batch["text"], *(batch[n] for n in names))
+    for objective, given in ((bench.aed, {}), (bench.aec, {"detection": bench.aed})):
+        assert objective(reps, targets, bench.tools).loss.item() == 0.0
+        found = objective.summarise(objective.evaluate(reps, targets, bench.tools, **given))
+        assert set(found) <= {"wer_asr", "wer_aec"}
+
+
 def test_metrics_by_hand():
     assert ErrorDetection.summarise([(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]))]) == pytest.approx(
         {"aed_f1": (1 + 2 / 3 + 2 / 3) / 3, "aed_f1_delete": 1.0, "aed_f1_keep": 2 / 3, "aed_f1_change": 2 / 3}
