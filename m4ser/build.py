@@ -156,10 +156,10 @@ def build_model(args: argparse.Namespace) -> SERModel:
     precomputed = isinstance(speech_encoder, PrecomputedEncoder)
     speech_input = (speech_encoder.num_layers, speech_encoder.input_size) if precomputed else None
     sizes = Sizes(size, text_size, fusion.output_size, len(args.labels), speech_size, speech_input)
-    vocabulary = text_encoder.word_embeddings.shape[0] if text_encoder else 0
+    vocabulary, embeddings = text_encoder.word_embeddings.shape if text_encoder else (0, 0)
     # Objectives draw their weights aside: the rest starts the same with and without them.
     with torch.random.fork_rng(devices=[]):
-        objectives, weights = _build_objectives(args, sizes, fusion, text, vocabulary)
+        objectives, weights = _build_objectives(args, sizes, fusion, text, vocabulary, embeddings)
     tools = Tools()
     if text is not None:
         tools = Tools(
@@ -204,7 +204,12 @@ def _save_tokenizer(text: TextProcessor, output_dir: Path) -> Path:
 
 
 def _build_objectives(
-    args: argparse.Namespace, sizes: Sizes, fusion: Fusion, text: TextProcessor | None, vocabulary: int
+    args: argparse.Namespace,
+    sizes: Sizes,
+    fusion: Fusion,
+    text: TextProcessor | None,
+    vocabulary: int,
+    embeddings: int,
 ):
     """Objectives and weights by name, in the order of :data:`OBJECTIVES`."""
     if unknown := sorted(set(args.objectives) - set(OBJECTIVES)):
@@ -221,6 +226,11 @@ def _build_objectives(
             raise UserError(f"objectives: {name} needs a fusion with speech, not {args.fusion}")
         if name == "adversarial" and not isinstance(fusion, M4serFusion):
             raise UserError("objectives: adversarial needs specific and invariant representations: fusion: m4ser")
+        if name == "aec" and embeddings != sizes.text_size:
+            raise UserError(
+                f"objectives: aec writes with the text encoder's embeddings, which have {embeddings} values and its "
+                f"states {sizes.text_size}; use an encoder such as BERT, MiniLM or RoBERTa, or leave aec away"
+            )
         given = {"vocabulary_size": vocabulary} if name == "aec" else {}
         objectives[name] = construct(kind, conf, f"objectives: {name}", sizes=sizes, **given)
     return objectives, weights

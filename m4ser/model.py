@@ -62,6 +62,8 @@ class SERModel(AbsESPnetModel):
         self.weights = dict(weights or {})
         self.tools = (tools or Tools())._replace(represent=self.represent, encode_speech=self.encode_speech)
         self.label_smoothing = label_smoothing
+        if class_weights is not None and len(class_weights) != len(labels):
+            raise ValueError(f"class_weights: {len(class_weights)} weights for {len(labels)} classes")
         weight = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weight, persistent=False)
 

@@ -25,6 +25,7 @@ import yaml
 
 import m4ser
 from m4ser.card import model_card, scores_of
+from m4ser.encoders.opensmile import PREFIX
 from m4ser.errors import DamagedFileError, UserError
 from m4ser.files import atomic_directory, atomic_path, read_json, write_json
 from m4ser.inference import read_weights
@@ -42,6 +43,7 @@ ALLOWED = re.compile(
 NEEDED = ("config.yaml", "model.safetensors")
 MOST_FILES, MOST_BYTES, MOST_TEXT = 100, 20 << 30, 64 << 20  # of an archive; of one file that is not weights
 BLOCK = 1 << 20
+CLASSIFIER = re.compile(r"classifier\.(classifiers\.\d+\.)?bias")  # of each expert, where there are several
 # Words in JSON files that make transformers import Python code.
 CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipelines")
 
@@ -125,6 +127,8 @@ def inference_config(run: Path) -> dict[str, Any]:
         from m4ser.task import SERTask
 
     stored = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    if (task := stored.get("task", "ser")) != "ser":
+        raise UserError(f"{run}: archives hold models of this project only, not of the baseline {task}; use its folder")
     parser = argparse.ArgumentParser()
     SERTask.add_task_arguments(parser)
     ours = {action.dest for action in parser._actions} - {"help", "param_groups", "objectives"}
@@ -154,7 +158,7 @@ def _add_speech_encoder(
     described = pipeline["speech"]
     if not described:
         return
-    if _is_included(include, described["encoder"]):
+    if _is_included(include, described["encoder"]) and not described["encoder"].startswith(PREFIX):
         from safetensors.torch import save_file
 
         backbone = stored.speech_encoder(pretrained_dir).backbone
@@ -366,11 +370,12 @@ def _check_labels(where: Path, folder: Path, labels: list[Any], config: dict[str
     if config["labels"] != labels:
         raise UserError(f"{where}: {DESCRIPTION} has the labels {labels}, config.yaml {config['labels']}")
     with safe_open(folder / "model.safetensors", "pt") as weights:
-        if "classifier.bias" not in weights.keys():  # noqa: SIM118  (not a dictionary)
-            raise UserError(f"{where}: model.safetensors has no classifier")
-        outputs = weights.get_slice("classifier.bias").get_shape()[0]
-    if outputs != len(labels):
-        raise UserError(f"{where}: {len(labels)} labels but {outputs} outputs of the classifier")
+        found = [name for name in weights.keys() if CLASSIFIER.fullmatch(name)]  # noqa: SIM118  (not a dictionary)
+        outputs = {weights.get_slice(name).get_shape()[0] for name in found}
+    if not outputs:
+        raise UserError(f"{where}: model.safetensors has no classifier")
+    if wrong := outputs - {len(labels)}:
+        raise UserError(f"{where}: {len(labels)} labels but {wrong.pop()} outputs of the classifier")
 
 
 def _sha256(path: Path) -> str:

@@ -262,7 +262,10 @@ class EmotionRecognizer:
         if self.frontend.uses_text:
             for work in works:
                 begin = time.perf_counter()
-                self._read(work)
+                try:
+                    self._read(work)
+                except UserError as error:
+                    work.failure, work.parts = Failure(work.item.name, str(error)), []
                 work.seconds["recognition"] = time.perf_counter() - begin
         parts = [(work, part) for work in works for part in work.parts]
         for start in range(0, len(parts), self.batch_size):

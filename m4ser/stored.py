@@ -76,8 +76,7 @@ class StoredModel:
             except RuntimeError as error:
                 reason = " ".join(str(error).split())
                 raise UserError(f"{self.folder / SPEECH_ENCODER}: does not fit {DESCRIPTION} ({reason})") from None
-        encoder.backbone.to(device)
-        return encoder
+        return encoder.to(device)
 
     def recogniser(self) -> dict[str, Any] | None:
         """`name`, `model` and `settings` of the recogniser the model was trained with."""

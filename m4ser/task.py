@@ -15,9 +15,13 @@ from torch import nn
 
 from m4ser import build
 from m4ser.batches import Collate, SERPreprocessor
+from m4ser.errors import UserError
 from m4ser.model import SERModel
 from m4ser.precision import MatmulPrecision
 from m4ser.trainer import SERTrainer
+
+PARTS = ("speech_encoder", "text_encoder", "fusion", "classifier")
+PARTS_TEXT = ", ".join(PARTS)
 
 
 class SERTask(MatmulPrecision, AbsTask):
@@ -92,7 +96,20 @@ class SERTask(MatmulPrecision, AbsTask):
 
     @classmethod
     def build_optimizers(cls, args: argparse.Namespace, model: nn.Module) -> list[torch.optim.Optimizer]:
-        """One optimizer; trained parameters only, in groups by ``param_groups``."""
+        """One optimizer; trained parameters only, in groups by ``param_groups``.
+
+        Raises:
+            UserError: a prefix or an option of ``param_groups`` that would have no effect.
+        """
+        if args.exclude_weight_decay:
+            raise UserError("exclude_weight_decay: has no effect here; set weight_decay in param_groups")
+        names = [name for name, _ in model.named_parameters()]
+        for prefix in args.param_groups:
+            part = prefix.split(".")[0]
+            # What a fusion or an ablation does not have may be named: configurations are shared.
+            absent = part == "objectives" or (part in PARTS and getattr(model, part, None) is None)
+            if not absent and not any(name.startswith(prefix) for name in names):
+                raise UserError(f"param_groups: no parameter's name begins with {prefix!r}; the parts are {PARTS_TEXT}")
         args.parameters = count_parameters(model)
         groups: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in ("", *args.param_groups)}
         for name, parameter in model.named_parameters():
@@ -100,7 +117,12 @@ class SERTask(MatmulPrecision, AbsTask):
                 groups[max((p for p in groups if name.startswith(p)), key=len)].append(parameter)
         options = {"": {}, **args.param_groups}
         used = [{"params": parameters, **options[prefix]} for prefix, parameters in groups.items() if parameters]
-        return [optim_classes[args.optim](used, **args.optim_conf)]
+        optimizer = optim_classes[args.optim](used, **args.optim_conf)
+        for prefix, group in args.param_groups.items():
+            if unknown := sorted(set(group) - set(optimizer.defaults)):
+                known = f"{args.optim} has {', '.join(sorted(optimizer.defaults))}"
+                raise UserError(f"param_groups: {prefix}: unknown option {unknown[0]!r}; {known}")
+        return [optimizer]
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:

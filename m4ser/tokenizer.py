@@ -19,6 +19,7 @@ SPECIAL = {
     "mask_token": "[MASK]",
 }
 MODEL = "sentencepiece.model"
+PADDING_ID = 0
 
 
 def train_tokenizer(lines: Iterable[str], size: int, folder: str | Path) -> int:
@@ -53,7 +54,7 @@ def train_tokenizer(lines: Iterable[str], size: int, folder: str | Path) -> int:
             normalization_rule_name="identity",
             num_threads=1,
             minloglevel=2,
-            pad_id=0,
+            pad_id=PADDING_ID,
             unk_id=1,
             bos_id=-1,
             eos_id=-1,

@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import shutil
 
 import pytest
 import torch
+from transformers import ElectraConfig, ElectraModel
 
 from m4ser.asr.alignment import align
 from m4ser.batches import Collate, SERPreprocessor
@@ -190,6 +192,7 @@ def test_mixed_precision_stays_close_and_finite(tiny_bert):
             "model_conf: augment: unknown 'tempo'; known are mask, mix, noise",
         ),
         ({"fusion": "text", "objectives": {}, "model_conf": {"augment": {"noise": 0.1}}}, "augment alters speech"),
+        ({"model_conf": {"class_weights": [1.0, 2.0, 3.0]}}, "class_weights: 3 weights for 2 classes"),
     ],
 )
 def test_mistakes_in_a_configuration_are_named(tiny_bert, changed, message):
@@ -224,3 +227,35 @@ def test_parameter_groups_take_their_own_learning_rates(tiny_bert):
         assert rate.get(id(p)) == (expected if p.requires_grad else None), name
     assert isinstance(args, argparse.Namespace)
     assert args.parameters["trained_parameters"] == sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"param_groups": {"text_encoder": {"learning_rate": 1e-5}}}, "text_encoder: unknown option 'learning_rate'"),
+        ({"param_groups": {"text_encodr": {"lr": 1e-5}}}, "begins with 'text_encodr'"),
+        ({"param_groups": {"text_encoder.modle": {"lr": 1e-5}}}, "begins with 'text_encoder.modle'"),
+        ({"exclude_weight_decay": True}, "exclude_weight_decay: has no effect"),
+    ],
+)
+def test_options_that_the_optimizer_would_not_see_are_refused(tiny_bert, changed, message):
+    args = arguments(tiny_bert, optim="adamw", **changed)
+    with pytest.raises(UserError, match=message.replace("'", ".")):
+        SERTask.build_optimizers(args, SERTask.build_model(args))
+
+
+def test_shared_parameter_groups_may_name_what_a_fusion_lacks(tiny_bert):
+    groups = {"text_encoder": {"lr": 2e-5}, "objectives.adversarial": {"lr": 1e-4}}
+    args = arguments(tiny_bert, fusion="speech", fusion_conf={}, objectives={}, param_groups=groups)
+    (optimizer,) = SERTask.build_optimizers(args, SERTask.build_model(args))
+    assert len(optimizer.param_groups) == 1
+
+
+def test_correction_needs_embeddings_as_wide_as_states(tmp_path, tiny_bert):
+    sizes = {"hidden_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    words = len((tiny_bert / "vocab.txt").read_text().split("\n"))
+    folder = shutil.copytree(tiny_bert, tmp_path / "electra", ignore=shutil.ignore_patterns("model*", "config.json"))
+    ElectraModel(ElectraConfig(vocab_size=words, embedding_size=16, **sizes)).save_pretrained(folder)
+    with pytest.raises(UserError, match="embeddings, which have 16 values and its states 48"):
+        SERTask.build_model(arguments(folder))
+    SERTask.build_model(arguments(folder, objectives={"aed": {}}))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 
 from m4ser import EmotionRecognizer
 from m4ser.bin import info
@@ -18,7 +19,7 @@ from m4ser.bin import pack as pack_command
 from m4ser.bin import unpack as unpack_command
 from m4ser.errors import UserError
 from m4ser.files import write_json
-from m4ser.packing import _sha256, pack, unpack
+from m4ser.packing import _check_labels, _sha256, pack, unpack
 from m4ser.stored import find_model, open_model
 
 
@@ -62,6 +63,31 @@ def test_archive_holds_no_traces_of_the_machine_and_no_objectives(toy_run, archi
     assert card.startswith("---\nlibrary_name: m4ser\n")
     assert "Labels: happy, sad, angry." in card
     assert "before it was tested" in card
+
+
+def test_experts_of_late_fusion_are_classifiers(tmp_path):
+    """Several classifiers, each with an output for every class."""
+    labels = ["happy", "sad"]
+    for outputs, message in ((2, None), (3, "2 labels but 3 outputs")):
+        weights = {f"classifier.classifiers.{i}.bias": torch.zeros((2, outputs)[i]) for i in range(2)}
+        save_file(weights, tmp_path / "model.safetensors")
+        if message:
+            with pytest.raises(UserError, match=message):
+                _check_labels(tmp_path, tmp_path, labels, {"labels": labels})
+        else:
+            _check_labels(tmp_path, tmp_path, labels, {"labels": labels})
+    save_file({"fusion.bias": torch.zeros(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="has no classifier"):
+        _check_labels(tmp_path, tmp_path, labels, {"labels": labels})
+
+
+def test_baselines_are_refused_before_anything_is_written(toy_run, tmp_path):
+    other = shutil.copytree(toy_run, tmp_path / "exp")
+    config = other / "fold1/seed1/config.yaml"
+    config.write_text(config.read_text().replace("task: ser\n", "task: linear\n"))
+    with pytest.raises(UserError, match="not of the baseline linear"):
+        pack(find_model(other), tmp_path / "x.zip")
+    assert not (tmp_path / "x.zip").exists()
 
 
 def test_named_encoders_are_not_packed(toy_run, tmp_path):

@@ -114,6 +114,18 @@ def test_without_recogniser_the_text_is_asked_for(recognizer, wavs):
         recognizer(wavs / "s0-a.wav")
 
 
+def test_a_recording_without_its_text_costs_itself_only(recognizer, wavs):
+    source = sorted(wavs.iterdir())[:3]
+    found = list(recognizer.stream(source, text={path.stem: TEXT for path in (source[0], source[2])}))
+    assert [type(result) is Failure for result in found] == [False, True, False]
+    assert "give the text" in found[1].reason
+
+
+def test_texts_of_names_with_blanks(tmp_path):
+    (tmp_path / "texts").write_text("my call.wav\thello there\na.wav good bye\nb.wav\n")
+    assert predict.read_texts(tmp_path / "texts") == {"my call.wav": "hello there", "a.wav": "good bye", "b.wav": ""}
+
+
 def test_long_recordings_become_a_timeline(recognizer, tmp_path, monkeypatch):
     samples = tone(3.0)
     monkeypatch.setattr("m4ser.recognizer.speech_spans", lambda samples: [(0, 16000), (24000, 48000)])

@@ -121,7 +121,7 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """Lines of `name words...`, in any order; the words may be missing.
+    """Lines of `name words...`, in any order; the words may be missing. A tab ends a name that has blanks.
 
     Raises:
         UserError: the file cannot be read, or a name is there twice.
@@ -132,7 +132,7 @@ def read_texts(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error_text(error)})") from None
     for number, line in enumerate(lines, 1):
-        name, _, text = line.strip().partition(" ")
+        name, _, text = line.strip().partition("\t" if "\t" in line.strip() else " ")
         if name in texts:
             raise UserError(f"{path}: line {number}: {name} is there twice; keep one of its lines")
         if name:

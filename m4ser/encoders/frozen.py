@@ -20,17 +20,23 @@ class FrozenEncoder:
         self.backbone = backbone.eval().requires_grad_(False)
         self.num_layers, self.dim, self.frame_rate = backbone.num_layers, backbone.dim, backbone.frame_rate
 
+    def to(self, device: str) -> "FrozenEncoder":
+        """Compute on another device."""
+        self.backbone.to(device)
+        return self
+
     @torch.inference_mode()
     def layers(self, samples: np.ndarray) -> np.ndarray:
         """All hidden states of a 16 kHz recording.
 
         Shape: (samples,) float32 -> (num_layers, frames, dim) float32
         """
-        batch = torch.from_numpy(np.array(samples, dtype=np.float32))[None]
+        device = next(self.backbone.parameters()).device
+        batch = torch.from_numpy(np.array(samples, dtype=np.float32)).to(device)[None]
         # A single piece after the other: memory stays that of one piece, however long the recording is.
         pieces = torch.tensor_split(batch, self.backbone.cuts(len(samples)), dim=1)
-        states = [torch.cat(self.backbone(piece, torch.tensor([piece.shape[1]]))[0]) for piece in pieces]
-        return torch.cat(states, dim=1).numpy()
+        states = [torch.cat(self.backbone(piece, torch.tensor([piece.shape[1]], device=device))[0]) for piece in pieces]
+        return torch.cat(states, dim=1).cpu().numpy()
 
 
 def load_frozen(name: str, pretrained_dir: str | Path | None = None) -> FrozenEncoder | OpenSmileFunctionals:

@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoModel, PretrainedConfig
 
 from m4ser.encoders.backbones import plain_config, rebuild_config
 from m4ser.encoders.lora import add_lora
 from m4ser.precision import short_attention
 from m4ser.pretrained import resolve
-from m4ser.pretrained.load import load_model
+from m4ser.pretrained.load import load_config, load_model
 from m4ser.representations import length_mask
 
 
@@ -47,11 +47,13 @@ class HuggingFaceTextEncoder(AbsEncoder):
     ):
         super().__init__()
         self.repeatable = dropout == 0
+        folder = resolve(model, pretrained_dir) if hf_config is None else ""
+        config = load_config(folder) if hf_config is None else rebuild_config(hf_config)
         change = {"num_hidden_layers": keep_layers} if keep_layers else {}
         if dropout >= 0:
-            change |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+            change |= dict.fromkeys(_dropouts(config), dropout)
         if hf_config is None:
-            self.model = load_model(AutoModel, resolve(model, pretrained_dir), **change)
+            self.model = load_model(AutoModel, folder, **change)
         else:
             self.model = AutoModel.from_config(rebuild_config({**hf_config, **change}))
         if hasattr(self.model, "pooler"):
@@ -109,3 +111,12 @@ class HuggingFaceTextEncoder(AbsEncoder):
     def word_embeddings(self) -> Tensor:
         """The piece embedding matrix (V, D)."""
         return self.model.get_input_embeddings().weight
+
+
+def _dropouts(config: PretrainedConfig) -> list[str]:
+    """Names that an architecture gives to the dropout probabilities of its layers."""
+    names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+    found = [name for name in (*names, "embedding_dropout", "mlp_dropout") if hasattr(config, name)]
+    if not found:
+        raise ValueError(f"dropout: {config.model_type} has none that is known here; leave it away")
+    return found

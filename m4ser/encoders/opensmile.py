@@ -37,6 +37,10 @@ class OpenSmileFunctionals:
         self.smile = opensmile.Smile(getattr(opensmile.FeatureSet, name), opensmile.FeatureLevel.Functionals)
         self.dim = len(self.smile.feature_names)
 
+    def to(self, device: str) -> "OpenSmileFunctionals":
+        """Nothing to move: openSMILE computes on the CPU."""
+        return self
+
     def layers(self, samples: np.ndarray) -> np.ndarray:
         """(samples,) at 16 kHz -> (1, 1, dim) float32. What openSMILE cannot compute (no voiced frame) is 0."""
         values = self.smile.process_signal(np.asarray(samples, dtype=np.float32), RATE).to_numpy(dtype=np.float32)

@@ -6,6 +6,7 @@ from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor
 
 from m4ser.representations import length_mask
+from m4ser.tokenizer import PADDING_ID
 
 
 class TransformerTextEncoder(AbsEncoder):
@@ -42,6 +43,7 @@ class TransformerTextEncoder(AbsEncoder):
             dropout_rate=dropout_rate,
             positional_dropout_rate=dropout_rate,
             input_layer="embed",
+            padding_idx=PADDING_ID,
         )
 
     def architecture(self) -> dict[str, Any]:

@@ -107,6 +107,14 @@ def test_features_do_not_depend_on_what_came_before(hubert_folder, whisper_folde
         np.testing.assert_array_equal(encoder.layers(noise(5000)), first)
 
 
+def test_another_device(whisper_folder, hubert_folder):
+    """PyTorch's meta device holds no numbers, but refuses, as a GPU does, what lies elsewhere."""
+    for folder in (whisper_folder, hubert_folder):
+        encoder = load_frozen(str(folder)).to("meta")
+        with pytest.raises(NotImplementedError, match="meta tensor"):  # not before the result is brought back
+            encoder.layers(noise(8000))
+
+
 def test_wrong_models(tmp_path):
     BertConfig().save_pretrained(tmp_path / "bert")
     with pytest.raises(UserError, match=r"model type 'bert' is no speech encoder"):

@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import DistilBertConfig, DistilBertModel, GPT2Config, GPT2Model
 
 from m4ser.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.errors import UserError
@@ -83,6 +84,25 @@ def test_other_families(tiny_text, kind):
     rebuilt = HuggingFaceTextEncoder("no/such", **encoder.architecture()).eval()
     rebuilt.load_state_dict(encoder.state_dict())
     torch.testing.assert_close(rebuilt(ids, lengths)[0], together)
+
+
+def test_dropout_by_every_name(tmp_path, tiny_text):
+    """Architectures name it differently; -1 leaves it as it is, and what is stored rebuilds the same."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 40, "max_position_embeddings": 20}
+    config = DistilBertConfig(dim=16, n_layers=2, n_heads=2, hidden_dim=32, dropout=0.2, **sizes)
+    DistilBertModel(config).save_pretrained(tmp_path)
+    for given, expected in ((0.0, 0.0), (0.3, 0.3), (-1.0, 0.2)):
+        encoder = HuggingFaceTextEncoder(str(tmp_path), trained_layers=1, dropout=given)
+        assert encoder.model.config.dropout == expected
+        rebuilt = HuggingFaceTextEncoder("no/such", dropout=given, **encoder.architecture())
+        assert rebuilt.model.config.dropout == expected
+    assert encoder.model.transformer.layer[1].ffn.dropout.p == 0.2
+    changed = HuggingFaceTextEncoder(str(tiny_text("roberta")), dropout=0.0).model.config
+    assert (changed.hidden_dropout_prob, changed.attention_probs_dropout_prob) == (0.0, 0.0)
+    GPT2Model(GPT2Config(vocab_size=40, n_embd=16, n_layer=1, n_head=2)).save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(ValueError, match="gpt2 has none that is known here"):
+        HuggingFaceTextEncoder(str(tmp_path / "gpt2"), dropout=0.0)
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "deberta"])
