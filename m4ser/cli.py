@@ -4,6 +4,7 @@ import argparse
 import errno
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +51,18 @@ def boolean(text: str) -> bool:
 def words(text: str) -> list[str]:
     """Argparse type for a list given as one argument: split at blanks or commas."""
     return text.replace(",", " ").split()
+
+
+def shell_words(text: str, option: str) -> list[str]:
+    """Words of an option's text that is quoted as for a shell.
+
+    Raises:
+        UserError: a quotation that does not end.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"{option} {text!r}: {error}; quote it as for a shell") from None
 
 
 def row_names(names: Sequence[str], folders: Sequence[Path], what: str = "folders") -> list[str]:

@@ -2,13 +2,13 @@
 
 import argparse
 import importlib
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from m4ser.cli import shell_words
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
@@ -72,7 +72,7 @@ def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
         UserError: there is no such configuration or task, or YAML reads a number in it or in the options as text.
     """
     task = task_class(read_config(config).get("task", "ser"), str(config))
-    args = task.get_parser().parse_args(["--config", str(config), *shlex.split(extra)])
+    args = task.get_parser().parse_args(["--config", str(config), *shell_words(extra, "--train-args")])
     for option, value in vars(args).items():
         if isinstance(value, dict):
             _refuse_numbers_as_text(value, f"--train-args: --{option}")

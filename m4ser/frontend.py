@@ -115,10 +115,12 @@ class Frontend:
             UserError: there is no recogniser.
         """
         if self.recogniser is None:
-            source = self.pipeline["text"]["source"]
-            trained = "reference transcripts" if source == "ref" else "a recogniser that is not known"
+            described = self.pipeline["text"]
+            known = (described.get("asr") or {}).get("name") or "a recogniser that is not known"
+            trained = "reference transcripts" if described["source"] == "ref" else known
             raise UserError(
-                f"the model was trained with text of {trained}: give the text (--text), or choose a recogniser (--asr)"
+                f"has no text, and no recogniser is chosen; the model was trained with text of {trained}: give the text "
+                "(--text, a line for each recording), or choose a recogniser (--asr)"
             )
         return [(found.text, found.confidence) for found in self.recogniser.transcribe_batch(list(batch))]
 

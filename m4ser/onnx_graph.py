@@ -91,7 +91,9 @@ def export(run: str | Path, path: str | Path, int8: bool = False, head: bool = F
         UserError: a package is missing, or the graph does not compute what the model does.
     """
     _need_packages()
-    model, _ = load_run(run)
+    model, args = load_run(run)
+    if not isinstance(model, SERModel):
+        raise UserError(f"{run}: only models of this project become graphs, not the baseline {args.task}")
     graph = Graph(model, head).eval()
     with atomic_path(path) as temporary:
         _export(graph, temporary, model.labels)

@@ -1,9 +1,12 @@
 """ONNX graphs compute what the model does, for any batch size and lengths."""
 
+from argparse import Namespace
+
 import numpy as np
 import onnx
 import pytest
 import soundfile
+import torch
 
 from m4ser import EmotionRecognizer
 from m4ser.bin import export_onnx
@@ -47,6 +50,12 @@ def test_head_and_eight_bits(toy_run, exported, tmp_path, capsys):
     found = EmotionRecognizer.from_pretrained(toy_run, onnx=tmp_path / "head.onnx")(tmp_path / "a.wav", text="i am")
     expected = EmotionRecognizer.from_pretrained(toy_run, device="cpu")(tmp_path / "a.wav", text="i am")
     assert found.probabilities == pytest.approx(expected.probabilities, abs=0.1)
+
+
+def test_baselines_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("m4ser.onnx_graph.load_run", lambda run: (torch.nn.Linear(1, 1), Namespace(task="linear")))
+    with pytest.raises(UserError, match="not the baseline linear"):
+        export(tmp_path, tmp_path / "x.onnx")
 
 
 def test_graphs_of_other_models_are_refused(toy_run, exported, tmp_path):

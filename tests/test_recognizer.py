@@ -123,7 +123,10 @@ def test_a_recording_without_its_text_costs_itself_only(recognizer, wavs):
 
 def test_texts_of_names_with_blanks(tmp_path):
     (tmp_path / "texts").write_text("my call.wav\thello there\na.wav good bye\nb.wav\n")
-    assert predict.read_texts(tmp_path / "texts") == {"my call.wav": "hello there", "a.wav": "good bye", "b.wav": ""}
+    expected = predict.read_texts(tmp_path / "texts")
+    (tmp_path / "marked").write_text("\ufeff" + (tmp_path / "texts").read_text(), encoding="utf-8")
+    assert predict.read_texts(tmp_path / "marked") == expected
+    assert expected == {"my call.wav": "hello there", "a.wav": "good bye", "b.wav": ""}
 
 
 def test_long_recordings_become_a_timeline(recognizer, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 . "$template/options.sh"
 
 # --- options
-configs=all                       # [text] systems: names as in conf/train_NAME.yaml, or all
+configs=all                       # [text] systems: names as in conf/train_NAME.yaml, or all on dumped features
 text_ref=                         # [text] systems to run with reference text as well
 reference=m4ser                   # [text] row that the others are compared with
 seeds="1 2 3"                     # [ints] random seeds
@@ -39,12 +39,14 @@ if [ "$configs" = all ]; then
     configs=
     for file in conf/train_*.yaml; do
         [ -f "$file" ] || option_fail "conf/train_*.yaml: there are no configurations"
+        # Those with a speech encoder of their own inside do not read the dumped features; some need a GPU.
+        ! grep -E '^speech_encoder:' "$file" | grep -qv precomputed || continue
         file=$(basename "$file" .yaml)
         configs+=" ${file#train_}"
     done
 fi
-mapfile -d '' -t more < <(python -c 'import shlex, sys
-for word in shlex.split(sys.argv[1]): print(word, end="\0")' "$run_args")
+split_words --run-args "$run_args"
+more=("${words[@]}")
 
 # system TAG STAGE STOP_STAGE OPTION...: ./run.sh for one row of the table
 system() {

@@ -43,6 +43,21 @@ quote() {
     printf '%s' "${line# }"
 }
 
+# split_words OPTION TEXT: the array `words` becomes the words of an option's text, which is quoted as for a shell
+split_words() {
+    # shellcheck disable=SC2034  # for the caller
+    mapfile -d '' -t words < <(python -c '
+import shlex, sys
+option, text = sys.argv[1:]
+try:
+    words = shlex.split(text)
+except ValueError as error:
+    sys.exit(f"error: {option} {text!r}: {error}; quote it as for a shell")
+for word in words:
+    print(word, end="\0")' "$1" "$2")
+    wait $! # for the exit status
+}
+
 # typed_words WORD...: the array `typed` becomes the words after the bare `--`, or all if there is none
 typed_words() {
     local index

@@ -10,7 +10,7 @@ template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 M4SER_COMMAND="../TEMPLATE/run_ablation.sh${*:+ $(quote "$@")}"
 export M4SER_COMMAND
 configs=
-for file in conf/train_m4ser*.yaml conf/train_{mf_aed_aec,concat,speech,text}.yaml; do
+for file in conf/train_m4ser{,_no_*}.yaml conf/train_{mf_aed_aec,concat,speech,text}.yaml; do
     [ ! -f "$file" ] || configs+=" $(basename "${file#conf/train_}" .yaml)"
 done
 exec "$template/compare.sh" --configs "${configs# }" --text-ref m4ser --table ablation "$@"

@@ -289,16 +289,15 @@ stage_0() {
     fi
     ! $download || mkdir -p "$found"
     [ -d "$found" ] && found=$(cd -- "$found" && pwd)
-    for file in "${own_files[@]}"; do
+    for file in local/*.py "${own_files[@]}"; do
         inputs+=(--input "$file")
     done
     begin 0 "data directories from $found" "$data" "" --option "corpus-dir=$found" \
-        --option "prepare-args=$prepare_args" --input local/prepare.py "${inputs[@]}" \
+        --option "prepare-args=$prepare_args" "${inputs[@]}" \
         --output "$data/folds.json" --output "$data/labels.txt" --output "$data/@set/wav.scp"
     if [ "$todo" = run ]; then
         local -a words=()
-        mapfile -d '' -t words < <(python -c 'import shlex, sys
-for word in shlex.split(sys.argv[1]): print(word, end="\0")' "$prepare_args")
+        split_words --prepare-args "$prepare_args"
         ! $download || words+=(--download true)
         python local/prepare.py --corpus-dir "$found" --out "$data" "${words[@]}"
         finish "$data" ""

@@ -29,8 +29,15 @@ parse_options "${BASH_SOURCE[0]}" "$@"
 # shellcheck source=path.sh
 . "$template/path.sh"
 
-mapfile -d '' -t more < <(python -c 'import shlex, sys
-for word in shlex.split(sys.argv[1]): print(word, end="\0")' "$run_args")
+split_words --run-args "$run_args"
+more=() extra=
+for ((index = 0; index < ${#words[@]}; index++)); do # training options join those of each point
+    if [ "${words[index]}" = --train-args ]; then
+        extra=${words[++index]-}
+    else
+        more+=("${words[index]}")
+    fi
+done
 which=()
 [ -z "$folds" ] || which=(--folds "$folds")
 for config in $configs; do
@@ -40,7 +47,7 @@ for config in $configs; do
     plan=$("${tune[@]}" --plan)
     while IFS=$'\t' read -r tag settings; do
         ./run.sh --stage 0 --stop-stage 4 --tag "$tag" --train-config "conf/train_$config.yaml" \
-            --train-args "$settings" --seeds "$seeds" --folds "$folds" --exp "$exp" --data "$data" --dump "$dump" \
+            --train-args "${extra:+$extra }$settings" --seeds "$seeds" --folds "$folds" --exp "$exp" --data "$data" --dump "$dump" \
             "${more[@]}" </dev/null
         count=$(python -m m4ser.bin.stage_marker count --data "$data" --folds "$folds" --seeds "$seeds")
         for ((job = 1; job <= count; job++)); do

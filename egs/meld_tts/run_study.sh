@@ -33,8 +33,8 @@ export M4SER_COMMAND="./run_study.sh${typed[*]:+ $(quote "${typed[@]}")}"
 parse_options "${BASH_SOURCE[0]}" -- "$@"
 # shellcheck source=../TEMPLATE/path.sh
 . ../TEMPLATE/path.sh
-mapfile -d '' -t more < <(python -c 'import shlex, sys
-for word in shlex.split(sys.argv[1]): print(word, end="\0")' "$run_args")
+split_words --run-args "$run_args"
+more=("${words[@]}")
 
 folders=() names=()
 for condition in $conditions; do

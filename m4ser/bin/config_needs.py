@@ -6,13 +6,12 @@ encoder on sentencepiece tokens (0 without one), ``encoder=NAME`` if it names th
 """
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
-from m4ser.cli import command
+from m4ser.cli import command, shell_words
 from m4ser.errors import UserError
 from m4ser.experiment import read_config
 
@@ -36,7 +35,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     for option in ("--speech_encoder", "--text_encoder"):
         typed.add_argument(option)
     typed.add_argument("--text_encoder_conf", action="append", default=[])
-    overrides, _ = typed.parse_known_args(shlex.split(args.train_args))
+    overrides, _ = typed.parse_known_args(shell_words(args.train_args, "--train-args"))
     speech = overrides.speech_encoder or config.get("speech_encoder", "precomputed")
     text = overrides.text_encoder or config.get("text_encoder", "huggingface")
     conf = dict(config.get("text_encoder_conf") or {})

@@ -24,6 +24,8 @@ def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     result = learned.collect(args.exp, row_names(args.names, args.exp), args.seeds, args.folds)
     if not result["rows"]:
+        for ending in ("md", "json"):  # of other experiments
+            args.out.with_name(f"{args.out.name}.{ending}").unlink(missing_ok=True)
         print("no experiment has objectives: no table of what they learned")
         return
     report.write_table(args.out, learned.markdown(result), result)

@@ -128,7 +128,7 @@ def read_texts(path: Path) -> dict[str, str]:
     """
     texts: dict[str, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error_text(error)})") from None
     for number, line in enumerate(lines, 1):

@@ -139,7 +139,10 @@ def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshot
     with atomic_path(folder / "model.pth") as temporary:
         shutil.copyfile(chosen, temporary)
     if (folder / "checkpoint.pth").exists():
-        write_json(folder / HISTORY, read_history(folder / "checkpoint.pth", criterion))
+        history = read_history(folder / "checkpoint.pth", criterion)
+        write_json(folder / HISTORY, history)
+        epochs_took = sum(phase.get("time", 0.0) for phases in history["epochs"].values() for phase in phases.values())
+        seconds = max(seconds, epochs_took)  # of a training that went on, only the last start was timed
     stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     epochs = sorted(int(p.name.removesuffix("epoch.pth")) for p in folder.glob("[0-9]*epoch.pth"))
     info = {"seconds": round(seconds, 3), "last_epoch": epochs[-1] if epochs else 0, **stored.get("parameters", {})}

@@ -16,8 +16,10 @@ from typing import Any
 import yaml
 
 from m4ser.cli import command, words
+from m4ser.data.folds import Folds
 from m4ser.errors import UserError
-from m4ser.experiment import choose_folds, read_config, read_maps, runs
+from m4ser.experiment import PLAN, choose_folds, read_config, read_maps, runs
+from m4ser.files import read_json
 from m4ser.scoring import report, tables
 
 DEFAULT = "default"
@@ -85,13 +87,11 @@ def options(point: dict[str, Any]) -> str:
     return " ".join(shlex.quote(word) for word in found)
 
 
-def dev_scores(args: argparse.Namespace, folder: Path) -> list[float]:
+def dev_scores(args: argparse.Namespace, folds: Folds, folder: Path) -> list[float]:
     """UA on dev of every fold and seed of one point."""
     from m4ser.scoring.metrics import scores
     from m4ser.scoring.predictions import read_predictions
-    from m4ser.training.lists import read_folds
 
-    folds = read_folds(args.data)
     emotion = read_maps(args.data, folds.sets, "utt2emo")
     found = []
     for run in runs(folder, choose_folds(folds, args.folds), [int(seed) for seed in args.seeds]):
@@ -103,15 +103,31 @@ def dev_scores(args: argparse.Namespace, folder: Path) -> list[float]:
     return found
 
 
+def check_settings(folder: Path, settings: str) -> None:
+    """A point was trained with the settings that the table says.
+
+    Raises:
+        UserError: with others, because the grid or the budget has changed since.
+    """
+    plan = folder / PLAN
+    used = read_json(plan).get("train_args", "") if plan.exists() else settings
+    if not used.endswith(settings):
+        raise UserError(f"{plan}: was trained with {used!r}, the grid says {settings!r}; run tune.sh again")
+
+
 def tried(args: argparse.Namespace, own: dict[str, Any], chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What the points ``chosen`` (settings by name) reached on dev, best first: a table (:data:`tables.KIND`) and more.
 
     ``own`` is what the configuration says of the options that are tuned, None where it leaves one to the default.
     """
+    from m4ser.training.lists import read_folds
+
+    folds = read_folds(args.data)
     known = {name: value for name, value in own.items() if value is not None}
     rows = []
     for name, point in chosen.items():
-        values = dev_scores(args, args.exp / name)
+        check_settings(args.exp / name, options(point))
+        values = dev_scores(args, folds, args.exp / name)
         deviation = round(statistics.stdev(values), 6) if len(values) > 1 else None
         rows.append(
             {
@@ -135,6 +151,9 @@ def tried(args: argparse.Namespace, own: dict[str, Any], chosen: dict[str, dict[
         "rows": body,
         "note": f"UA on dev in per cent, mean over {trainings} (folds x seeds), {len(rows)} points; test is not read.",
         "system": args.system,
+        "protocol": folds.protocol,
+        "folds": choose_folds(folds, args.folds),
+        "seeds": args.seeds,
         "budget": args.budget,
         "points": rows,
     }

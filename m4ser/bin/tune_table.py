@@ -24,14 +24,18 @@ def collect(paths: Sequence[Path]) -> dict[str, Any]:
     """The table (:data:`m4ser.scoring.tables.KIND`), a row for each report.
 
     Raises:
-        UserError: a file is no report, or the systems were not given the same number of points and runs.
+        UserError: a file is no report, or the systems were not given the same number of points, the same folds and
+            seeds of one protocol.
     """
     found = [_read(path) for path in paths]
     sizes = [{"points": len(one["points"]), "runs": one["points"][0]["runs"]} for one in found]
-    for path, size in zip(paths, sizes, strict=True):
+    for path, size, one in zip(paths, sizes, found, strict=True):
         for what, count in size.items():
             if count != sizes[0][what]:
                 raise UserError(f"{path}: {count} {what}, {paths[0]}: {sizes[0][what]}; tune all systems alike")
+        for what in ("protocol", "folds", "seeds"):
+            if one.get(what) != found[0].get(what):
+                raise UserError(f"{path}: other {what} than {paths[0]}; tune all systems alike")
     tried = {name for one in found for point in one["points"] for name in point["settings"]}
     only = tried.pop() if len(tried) == 1 else None
     values = f"Values of `{only}`: " if only else ""

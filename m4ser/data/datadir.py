@@ -229,7 +229,7 @@ class DataDir:
             fault = f"{len(added)} id(s) are not in utt2spk, e.g. {min(added)!r}"
             raise UserError(f"{self.path / name}: {fault}; delete them or add them to utt2spk")
         for utt in utts:  # ids become file names
-            if "/" in utt or utt.startswith(".") or len(utt) > 200:
+            if "/" in utt or utt.startswith(".") or len(utt.encode()) > 200:
                 raise UserError(
                     f"{self.path / 'utt2spk'}: {utt!r} cannot be a file name; replace '/' by '_' or shorten it"
                 )

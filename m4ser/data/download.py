@@ -11,6 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -154,8 +155,11 @@ def extract(archive: Path, folder: Path, only: str = "") -> None:
             if target.is_dir():
                 shutil.rmtree(target)
             entry.replace(target)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as error:
-        raise UserError(f"{archive}: cannot be extracted ({error}); delete it and run the same command again") from None
+    except (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{archive}: cannot be extracted ({reason}); delete it and run the same command again"
+        ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -5,7 +5,7 @@ measure for new speakers; they serve to compare with published numbers.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
@@ -15,8 +15,17 @@ from m4ser.errors import UserError
 PARTS = ("train", "test")
 
 
-def emobox_folds(emobox_dir: Path, name: str, found: Sequence[Utterance]) -> Folds:
+def file_stem(utt: Utterance) -> str:
+    """Name of the recording without suffix, which is that of EmoBox where nobody has renamed it."""
+    return utt.audio.stem
+
+
+def emobox_folds(
+    emobox_dir: Path, name: str, found: Sequence[Utterance], stem_of: Callable[[Utterance], str] = file_stem
+) -> Folds:
     """Folds `data/<name>/fold_<k>` of EmoBox; recordings are recognised by their file names.
+
+    ``stem_of`` gives the name, without suffix, that the recording of an utterance has there.
 
     EmoBox has no development set; each tenth training utterance of each class becomes one.
 
@@ -29,7 +38,7 @@ def emobox_folds(emobox_dir: Path, name: str, found: Sequence[Utterance]) -> Fol
             f"{emobox_dir}: has no data/{name}/fold_1/{name}_train_fold_1.jsonl; "
             "give a clone of https://github.com/emo-box/EmoBox as --emobox-dir"
         )
-    by_name = {utt.audio.stem: utt for utt in found}
+    by_name = {stem_of(utt): utt for utt in found}
     emotion = {utt.utt_id: utt.emotion for utt in found}
     folds, shared = {}, set()
     for file in files:

@@ -9,6 +9,8 @@ import numpy as np
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.errors import UserError
 
+AGAIN = "run stage 1 again: ./run.sh --stage 1 --stop-stage 1 --force true"
+
 
 class FeatureWriter:
     """Write matrices to `<folder>/<name>.ark`; on success also the list `<folder>/<name>.scp`.
@@ -60,9 +62,9 @@ def load_features(position: str) -> np.ndarray:
     try:
         return np.asarray(kaldiio.load_mat(position), dtype=np.float32)
     except FileNotFoundError:
-        raise UserError(f"{position.rpartition(':')[0]}: no such archive; run stage 1 again") from None
+        raise UserError(f"{position.rpartition(':')[0]}: no such archive (was the folder moved?); {AGAIN}") from None
     except (OSError, ValueError, RuntimeError, AssertionError, UnicodeDecodeError) as error:
-        raise UserError(f"{position}: damaged feature archive ({error}); delete it and run stage 1 again") from None
+        raise UserError(f"{position}: damaged feature archive ({error}); {AGAIN}") from None
 
 
 def read_feats_scp(path: str | Path) -> dict[str, str]:

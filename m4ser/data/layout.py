@@ -2,12 +2,13 @@
 
 import ast
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Fold
+from m4ser.data.table import read_table
 from m4ser.errors import UserError
 
 
@@ -56,6 +57,19 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError:
         text = content.decode("cp1252", errors="replace")
     return repair(text)
+
+
+def read_rows(path: Path, columns: Sequence[str], may_be_empty: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Lines of a corpus's own CSV file: values by `columns` and, where they may be empty, `may_be_empty`.
+
+    Raises:
+        UserError: the file was cut, a column is missing, or a value.
+    """
+    names = [*columns, *may_be_empty]
+    rows, _ = read_table(
+        path, *([name.casefold() for name in each] for each in (columns, may_be_empty)), read_text(path)
+    )
+    return [{name: row.values.get(name.casefold(), "") for name in names} for row in rows]
 
 
 def repair(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from m4ser import cli
 from m4ser.data.datadir import DataDir, Utterance, class_counts
 from m4ser.data.download import Archive, fetch_archives
-from m4ser.data.emobox import emobox_folds
+from m4ser.data.emobox import emobox_folds, file_stem
 from m4ser.data.folds import PARTS, Folds, text_overlap
 from m4ser.errors import UserError
 from m4ser.files import atomic_write
@@ -46,6 +46,7 @@ def run(
     obtain: str = "",
     download: Sequence[Archive] | Callable[[Path], None] = (),
     emobox: str = "",
+    emobox_stem: Callable[[Utterance], str] = file_stem,
     cmd: Sequence[str] | None = None,
 ) -> None:
     """Parse options, read the corpus, check it, write `data/<set>`, `labels.txt` and `folds.json`.
@@ -63,6 +64,7 @@ def run(
         obtain: where to get the corpus and how to lay it out, for messages.
         download: where the licence allows it, what `--download true` fetches, or a function that does so.
         emobox: name of the corpus in EmoBox, if its folds can be had with `--emobox-dir`.
+        emobox_stem: name of the recording of an utterance there, without suffix.
         cmd: command line, default `sys.argv[1:]`.
     """
     if protocols is None:
@@ -94,7 +96,9 @@ def run(
         else:
             protocol = protocols[getattr(args, "protocol", next(iter(protocols)))]
         if emobox and args.emobox_dir:
-            protocol = replace(protocol, folds=functools.partial(emobox_folds, args.emobox_dir, emobox))
+            protocol = replace(
+                protocol, folds=functools.partial(emobox_folds, args.emobox_dir, emobox, stem_of=emobox_stem)
+            )
         if args.download:
             if not download:
                 raise UserError(f"{args.corpus_dir}: this corpus cannot be fetched by a program; get it from {obtain}")

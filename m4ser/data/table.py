@@ -19,11 +19,13 @@ class Row:
     values: dict[str, str]
 
 
-def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> tuple[list[Row], list[str]]:
+def read_table(
+    path: Path, needed: Sequence[str], optional: Sequence[str] = (), text: str | None = None
+) -> tuple[list[Row], list[str]]:
     """Read the columns `needed` and those of `optional` that are there; upper and lower case do not matter.
 
     The delimiter is the one of ``, ; tab |`` that shows the needed columns in the first line. A byte order mark is
-    accepted, UTF-16 too if it has one.
+    accepted, UTF-16 too if it has one. ``text`` is the content, where the caller has decoded it.
 
     Returns:
         The rows, and the columns of the table that were not asked for.
@@ -31,7 +33,9 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) 
     Raises:
         UserError: with the line of the fault.
     """
-    lines = io.StringIO(_decode(path), newline="")  # not splitlines(): that splits at U+2028 and others, too
+    lines = io.StringIO(
+        _decode(path) if text is None else text, newline=""
+    )  # not splitlines(): that splits at U+2028 and others, too
     first = lines.readline()
     if not first.strip():
         raise UserError(f"{path}: the file is empty; its first line must name the columns: {', '.join(needed)}")

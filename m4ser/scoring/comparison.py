@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from m4ser.errors import UserError
+from m4ser.experiment import NO_TEXT
 from m4ser.files import read_json
 from m4ser.scoring import tables
 from m4ser.scoring.bootstrap import RESAMPLES, cluster_confusions, clusters
-from m4ser.scoring.experiment import NOT_PREDICTED, Corpus, Experiment
+from m4ser.scoring.experiment import NOT_PREDICTED, Corpus, Experiment, trained_with
 from m4ser.scoring.metrics import DEFINITIONS, NAMES
-from m4ser.scoring.report import SETUP, pooled, rounded, shown
+from m4ser.scoring.report import SETUP, pooled, rounded, shown, trained_lines
 from m4ser.scoring.significance import PERMUTATIONS, holm, mcnemar, paired, smallest_p
 
+INPUT = ("speech_encoder", "text_encoder", "text_source", "asr")  # keys of SETUP
 COST = ("parameters", "trained_parameters", "seconds", "real_time_factor")
 
 
@@ -115,11 +117,6 @@ def compare(
         for test, p in zip(tests, holm([test[metric]["p"] for test in tests]), strict=True):
             test[metric]["p_holm"] = p
     first = experiments[0]
-    same = {
-        key: first.run[key]
-        for key in SETUP
-        if first.run.get(key) and all(other.run.get(key) == first.run[key] for other in experiments)
-    }
     result = {
         "kind": "comparison",
         "partition": first.partition,
@@ -127,10 +124,47 @@ def compare(
         "labels": first.labels,
         "reference": names[reference],
         "definitions": DEFINITIONS,
-        "setup": same,
+        **_setup(experiments, names),
+        "trained_with": _trained_with(experiments),
         "systems": rows,
     }
     return rounded(result)
+
+
+def _setup(experiments: Sequence[Experiment], names: Sequence[str]) -> dict[str, Any]:
+    """What the systems have in common, and what of their input differs.
+
+    A system without speech or text says nothing about encoder or recogniser. The word error rate is that of the rows'
+    own results, if they have text of a recogniser.
+    """
+    setup, differs = {}, {}
+    for key in SETUP:
+        values = [experiment.run.get(key) for experiment in experiments]
+        if key in INPUT:
+            values = [None if value == NO_TEXT else value for value in values]
+            known = [value for value in values if value]
+        else:
+            known = values
+        if known and known[0] and all(value == known[0] for value in known):
+            setup[key] = known[0]
+        elif key in INPUT and known:
+            users = {value: [n for n, own in zip(names, values, strict=True) if own == value] for value in known}
+            differs[key] = {str(value): systems for value, systems in users.items()}
+    wer: dict[str, float] = {}
+    for experiment in experiments:
+        asr, file = experiment.run.get("asr") or NO_TEXT, experiment.path / "metrics.json"
+        if asr != NO_TEXT and file.exists() and (found := read_json(file).get("asr_word_errors")):
+            wer[asr] = found["wer"]
+    return {"setup": setup, "setup_differs": differs, "wer": wer}
+
+
+def _trained_with(experiments: Sequence[Experiment]) -> dict[str, list[str]]:
+    """Versions and commits of the code that trained any of the systems."""
+    found: dict[str, list[str]] = {}
+    for experiment in experiments:
+        for key, values in trained_with(experiment.path, experiment.folds, experiment.seeds).items():
+            found[key] = list(dict.fromkeys([*found.get(key, []), *values]))
+    return found
 
 
 def markdown(comparison: dict[str, Any], differences: Sequence[str] = ("ua", "wa")) -> str:
@@ -185,8 +219,15 @@ def _notes(comparison: dict[str, Any], corrected: bool) -> str:
         lines[0] += f" Seeds {' '.join(rows[0]['seeds'])}."
     else:
         lines[0] += " Seeds: " + "; ".join(f"{row['system']} {' '.join(row['seeds'])}" for row in rows) + "."
-    if setup := comparison["setup"]:
-        lines.append("Same for all: " + "; ".join(f"{SETUP[key]} {shown(value)}" for key, value in setup.items()) + ".")
+    if setup := [f"{SETUP[key]} {shown(value)}" for key, value in comparison["setup"].items()]:
+        lines.append("Same for all that use it: " + "; ".join(setup) + ".")
+    for key, users in comparison["setup_differs"].items():
+        each = (f"{value} ({' '.join(systems)})" for value, systems in users.items())
+        lines.append(f"Different {SETUP[key]}: " + "; ".join(each) + ".")
+    if wer := comparison["wer"]:
+        named = len(wer) > 1
+        each = (f"{tables.percent(rate)} %" + (f" ({asr})" if named else "") for asr, rate in wer.items())
+        lines.append("WER on the same utterances: " + "; ".join(each) + ".")
     tests = [row["difference"] for row in rows if row["difference"]]
     if tests:
         units = sorted({tables.count(test["clusters"], test["resampled"]) for test in tests})
@@ -202,7 +243,7 @@ def _notes(comparison: dict[str, Any], corrected: bool) -> str:
                 lines.append(f"{test['system']} is compared on {tables.count(test['utterances'], 'utterance')}.")
     if any(row["partial"] for row in rows):
         lines.append("**(partial): runs are missing; not the result of the protocol.**")
-    return "\n".join([*lines, comparison["definitions"]]) + "\n"
+    return "\n".join([*lines, *trained_lines(comparison["trained_with"]), comparison["definitions"]]) + "\n"
 
 
 def comma_separated(comparison: dict[str, Any]) -> str:

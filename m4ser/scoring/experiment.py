@@ -10,6 +10,7 @@ import numpy as np
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
 from m4ser.errors import DamagedFileError, UserError
+from m4ser.experiment import choose_folds
 from m4ser.files import read_json
 from m4ser.scoring.bootstrap import cluster_confusions, clusters
 from m4ser.scoring.metrics import confusion
@@ -123,6 +124,18 @@ def read_run(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is damaged; run stage 4 again") from None
 
 
+def trained_with(path: Path, folds: Sequence[str], seeds: Sequence[str]) -> dict[str, list[str]]:
+    """Versions and commits of the code that trained these runs, earliest first; nothing where runs do not say.
+
+    Runs that are added later, or made again, can be of other code than the first ones.
+    """
+    files = [path / f"fold{fold}" / f"seed{seed}" / "train_info.json" for fold in folds for seed in seeds]
+    makers = [read_json(file).get("made_by", {}) for file in files if file.exists()]
+    makers.sort(key=lambda maker: (maker.get("date", ""), maker.get("git", "")))
+    found = {key: list(dict.fromkeys(maker[key] for maker in makers if key in maker)) for key in ("m4ser", "git")}
+    return {key: values for key, values in found.items() if values}
+
+
 def check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:
     """An experiment belongs to one protocol and label set; numbers of two must never meet."""
     for key, ours in (("protocol", corpus.folds.protocol), ("labels", corpus.folds.labels)):
@@ -177,9 +190,7 @@ def collect(
     found = _runs(path, partition)
     if not found:
         raise UserError(f"{path}: has no fold*/seed*/predictions_{partition}.tsv; run the inference of stage 5 first")
-    wanted = [str(fold) for fold in folds or corpus.folds.folds]
-    if unknown := [fold for fold in wanted if fold not in corpus.folds.folds]:
-        raise UserError(f"{corpus.path / 'folds.json'}: has no fold {unknown[0]}; correct --folds")
+    wanted = choose_folds(corpus.folds, [str(fold) for fold in folds or ()])
     found_seeds = {seed for seed, _ in found}
     used = sorted({str(seed) for seed in seeds or run.get("seeds") or found_seeds}, key=sort_key)
     missing = [(seed, fold) for seed in used for fold in wanted if (seed, fold) not in found]

@@ -27,8 +27,8 @@ def collect(
 ) -> dict[str, Any]:
     """Mean and standard deviation over the runs (folds x seeds) of every experiment; those without objectives left out.
 
-    Runs of other ``seeds`` and ``folds`` do not count; none named: all count. ``wer_reduction`` is (before - after) /
-    before, each rate averaged over the runs first.
+    Runs of other ``seeds`` and ``folds`` do not count; none named, or ``all``: all count. ``wer_reduction`` is
+    (before - after) / before, each rate averaged over the runs first.
     """
     rows = []
     for number, folder in enumerate(folders):
@@ -52,7 +52,7 @@ def collect(
 
 
 def _asked(name: str, kind: str, asked: Sequence[str]) -> bool:
-    return not asked or name.removeprefix(kind) in asked
+    return not asked or list(asked) == ["all"] or name.removeprefix(kind) in asked
 
 
 def _chosen(history: Mapping[str, Any]) -> Mapping[str, float]:

@@ -19,13 +19,22 @@ import numpy as np
 
 from m4ser.data.crossing import JOIN
 from m4ser.errors import UserError
+from m4ser.experiment import choose_folds
 from m4ser.files import atomic_path, read_json
 from m4ser.scoring import tables
 from m4ser.scoring.bootstrap import RESAMPLES, cluster_confusions, clusters, intervals
-from m4ser.scoring.experiment import NOT_PREDICTED, Corpus, check_references, check_run, read_run, sort_key
+from m4ser.scoring.experiment import (
+    NOT_PREDICTED,
+    Corpus,
+    check_references,
+    check_run,
+    read_run,
+    sort_key,
+    trained_with,
+)
 from m4ser.scoring.metrics import DEFINITIONS, NAMES, confusion, from_confusion
 from m4ser.scoring.predictions import read_predictions
-from m4ser.scoring.report import SETUP, describe, partial_line, rounded, shown
+from m4ser.scoring.report import SETUP, describe, partial_line, rounded, shown, trained_lines
 
 
 def evaluate(
@@ -45,9 +54,7 @@ def evaluate(
     path, all_folds = Path(path), corpus.folds
     run = read_run(path / "run.json")
     check_run(path, run, corpus)
-    wanted = [str(fold) for fold in folds or all_folds.folds]
-    if unknown := [fold for fold in wanted if fold not in all_folds.folds]:
-        raise UserError(f"{corpus.path / 'folds.json'}: has no fold {unknown[0]}; correct --folds")
+    wanted = choose_folds(all_folds, [str(fold) for fold in folds or ()])
     files = {
         (name, file.parent.name.removeprefix("seed")): file
         for name in wanted
@@ -81,7 +88,6 @@ def evaluate(
             if any(by_fold):
                 cells.append({"train": row, "test": column, **_cell(row, column, by_fold, corpus, resamples)})
     missing += [(seed, fold) for seed in used for fold in all_folds.folds if fold not in wanted]
-    trained_by = run.get("made_by", {})
     result = {
         "kind": "matrix",
         "tag": str(run.get("tag") or path.name),
@@ -102,7 +108,7 @@ def evaluate(
             for name, known in all_folds.corpora.items()
         },
         "setup": {key: run[key] for key in SETUP if run.get(key) not in (None, "", {}, [])},
-        "trained_with": {key: trained_by[key] for key in ("m4ser", "git") if key in trained_by},
+        "trained_with": trained_with(path, wanted, used),
     }
     return rounded(result)
 
@@ -214,8 +220,7 @@ def markdown(matrix: dict[str, Any], figure: str) -> str:
         *(f"## {NAMES[metric]}\n\n{table(matrix, metric)}" for metric in NAMES if metric != "ua"),
         "## Corpora (utterances of each class, labels without a class)\n\n" + tables.table(header, lines),
     ]
-    if trained := matrix["trained_with"]:
-        sections.append("Trained with " + ", ".join(f"{key} {value}" for key, value in trained.items()) + ".\n")
+    sections += [f"{line}\n" for line in trained_lines(matrix["trained_with"])]
     return "\n".join(sections)
 
 

@@ -176,6 +176,7 @@ def render(
         figures={
             name: Markup(text) if isinstance(text, str) else list(map(Markup, text)) for name, text in drawn.items()
         },
+        trained=report.trained_lines(metrics["trained_with"]),
         made_by=made_by(),
         count=tables.count,
         plus_minus=lambda value: tables.plus_minus(value["mean"], value["sd"]),

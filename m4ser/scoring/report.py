@@ -15,11 +15,12 @@ from rapidfuzz.distance import Levenshtein
 from m4ser.asr.normalise import normaliser
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
+from m4ser.experiment import NO_TEXT
 from m4ser.files import atomic_write, write_json
 from m4ser.provenance import made_by
 from m4ser.scoring import tables
 from m4ser.scoring.bootstrap import MIN_SPEAKERS, RESAMPLES, intervals
-from m4ser.scoring.experiment import Corpus, Experiment, majority
+from m4ser.scoring.experiment import Corpus, Experiment, majority, trained_with
 from m4ser.scoring.metrics import (
     DEFINITIONS,
     NAMES,
@@ -145,9 +146,8 @@ def evaluate(
         }
     answers = majority(experiment, corpus)[0]
     setup = {key: experiment.run[key] for key in SETUP if experiment.run.get(key) not in (None, "", {}, [])}
-    if asr_dir is not None:
-        setup.setdefault("asr", Path(asr_dir).name)
-    trained_by = experiment.run.get("made_by", {})
+    if asr_dir is not None and setup.get("asr", NO_TEXT) == NO_TEXT:  # no text was read, but its errors are counted
+        setup["asr"] = Path(asr_dir).name
     result = {
         "kind": "metrics",
         "tag": experiment.tag,
@@ -175,7 +175,7 @@ def evaluate(
         "by_wer": by_wer,
         "majority": from_confusion(confusion(experiment.ref, answers, len(labels))),
         "setup": setup,
-        "trained_with": {key: trained_by[key] for key in ("m4ser", "git") if key in trained_by},
+        "trained_with": trained_with(experiment.path, experiment.folds, experiment.seeds),
         "comparison": comparison,
     }
     return rounded(result)
@@ -204,6 +204,12 @@ def setup_line(metrics: dict[str, Any]) -> str:
     if wer:
         parts.append(f"WER {tables.percent(wer['wer'])} % ({wer['normaliser']} normaliser)")
     return "; ".join(parts) + ".\n"
+
+
+def trained_lines(trained: dict[str, list[str]]) -> list[str]:
+    """Which code trained the runs, as one line; none if that is not known."""
+    found = ", ".join(f"{key} {' '.join(values)}" for key, values in trained.items())
+    return [f"Trained with {found}."] if found else []
 
 
 def shown(value: Any) -> str:
@@ -311,8 +317,7 @@ def markdown(metrics: dict[str, Any], figures: Iterable[str] = ()) -> str:
         sections.append("## Domains\n\n" + _subsets("domain", metrics["by_domain"]))
     if metrics["by_wer"]:
         sections.append("## ASR errors\n\n" + _subsets("WER of the utterance, %", metrics["by_wer"]))
-    if trained := metrics["trained_with"]:
-        sections.append("Trained with " + ", ".join(f"{key} {value}" for key, value in trained.items()) + ".\n")
+    sections += [f"{line}\n" for line in trained_lines(metrics["trained_with"])]
     if figures := list(figures):
         sections.append("## Figures\n\n" + "\n".join(f"![{Path(name).stem}]({name})\n" for name in figures))
     return "\n".join(sections)

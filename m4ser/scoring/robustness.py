@@ -20,7 +20,7 @@ from m4ser.files import read_json
 from m4ser.scoring import tables
 from m4ser.scoring.figures import MARKERS, PALETTE
 from m4ser.scoring.metrics import DEFINITIONS, NAMES
-from m4ser.scoring.report import rounded
+from m4ser.scoring.report import rounded, trained_lines
 
 KIND = "robustness"
 SHOWN = ("weighted_f1", "ua")
@@ -42,17 +42,22 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
     conditions: list[dict[str, Any]] = []
     first: dict[str, Any] = {}
     setup: dict[str, Any] = {}
+    trained: dict[str, list[str]] = {}
     for folder, name in zip(folders, names or [folder.name for folder in folders], strict=True):
         path = folder / f"{comparison}.json"
         if not path.is_file():
             raise UserError(f"{path}: no such file; run the systems under this condition first")
         found = read_json(path)
+        if found.get("kind") != "comparison":
+            raise UserError(f"{path}: is no comparison of systems, which compare.sh writes; correct --comparison")
         systems = [(row["system"], row["seeds"]) for row in found["systems"]]
         if first and systems != [(row["system"], row["seeds"]) for row in first["systems"]]:
             raise UserError(f"{path}: has other systems or seeds than {folders[0]}; run all conditions alike")
         if wrong := [key for key in SAME if first and found[key] != first[key]]:
             raise UserError(f"{path}: has another {wrong[0]} than {folders[0]}; only the text may differ")
         first = first or found
+        for key, values in found["trained_with"].items():
+            trained[key] = list(dict.fromkeys([*trained.get(key, []), *values]))
         setup = {key: value for key, value in found["setup"].items() if not conditions or setup.get(key) == value}
         conditions.append(
             {
@@ -79,6 +84,7 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
         "speakers": rows[0]["pooled"]["speakers"],
         "resampled": rows[0]["pooled"]["resampled"],
         "setup": setup,
+        "trained_with": trained,
         "conditions": conditions,
     }
     return rounded({**result, "slopes": _slopes(conditions)})
@@ -161,7 +167,7 @@ def _notes(result: dict[str, Any]) -> str:
         lines.append(f"Same for all: {setup}.")
     if any(condition["partial"] for condition in result["conditions"]):
         lines.append("**(partial): runs are missing; not the result of the protocol.**")
-    return "\n".join([*lines, DEFINITIONS]) + "\n"
+    return "\n".join([*lines, *trained_lines(result["trained_with"]), DEFINITIONS]) + "\n"
 
 
 def comma_separated(result: dict[str, Any]) -> str:

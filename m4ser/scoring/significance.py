@@ -2,10 +2,11 @@
 
 Null hypothesis of the permutation test: for each speaker it does not matter which system gave which answers. So the
 answers of a speaker are swapped between the systems, for all speakers or a random half, and the p value is the share of
-swaps with a difference at least as large as the one seen. Training seeds are averaged before: the test speaks about
-other speakers, the spread over seeds is reported beside it.
+swaps with a difference at least as large as the one seen. A difference is the mean over training seeds: the test speaks
+about other speakers, the spread over seeds is reported beside it.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -28,15 +29,21 @@ def _swaps(count: int, permutations: int, seed: int, chunk: int = 500) -> Iterat
 
 
 def permutation_test(a: np.ndarray, b: np.ndarray, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, float]:
-    """Two-sided p value of each score's difference. Shape: two (clusters, C, C), averaged over seeds."""
-    count, classes, _ = a.shape
-    move = (b - a).reshape(count, -1)
-    seen = _difference(a.sum(0), b.sum(0))
+    """Two-sided p value of each score's difference, mean over seeds. Shape: two (seeds, clusters, C, C).
+
+    Seeds go in pairs; where the systems have different numbers of them each goes with each.
+    """
+    count, classes = a.shape[1:3]
+    pairs = zip(a, b, strict=True) if len(a) == len(b) else itertools.product(a, b)
+    first, second = (np.stack(side) for side in zip(*pairs, strict=True))
+    move = (second - first).swapaxes(0, 1).reshape(count, -1)
+    totals = first.sum(1), second.sum(1)
+    seen = _difference(*totals)
     reached, rows = dict.fromkeys(seen, 0), 0
     for swaps in _swaps(count, permutations, seed):
-        moved = (swaps @ move).reshape(-1, classes, classes)
+        moved = (swaps @ move).reshape(len(swaps), -1, classes, classes)
         rows += len(swaps)
-        for name, value in _difference(a.sum(0) + moved, b.sum(0) - moved).items():
+        for name, value in _difference(totals[0] + moved, totals[1] - moved).items():
             # the tolerance keeps swaps that restore the same difference by other roundings
             reached[name] += int((np.abs(value) >= np.abs(seen[name]) - 1e-9).sum())
     extra = 0 if 2**count <= permutations else 1  # the order seen is itself one of the random permutations
@@ -44,8 +51,9 @@ def permutation_test(a: np.ndarray, b: np.ndarray, permutations: int = PERMUTATI
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    """Difference of each score, mean over seeds. Shape: two (..., seeds, C, C) -> (...)."""
     scores_a, scores_b = from_confusion(a), from_confusion(b)
-    return {name: scores_a[name] - scores_b[name] for name in scores_a}
+    return {name: (scores_a[name] - scores_b[name]).mean(-1) for name in scores_a}
 
 
 def smallest_p(count: int, permutations: int = PERMUTATIONS) -> float:
@@ -60,7 +68,7 @@ def paired(
 
     Shape: (seeds, clusters, C, C) each; the same clusters in the same order, the number of seeds may differ.
     """
-    p = permutation_test(a.mean(0), b.mean(0), permutations, seed)
+    p = permutation_test(a, b, permutations, seed)
     values_a, values_b = distribution(a, resamples, seed), distribution(b, resamples, seed)
     scores_a, scores_b = from_confusion(a.sum(1)), from_confusion(b.sum(1))
     return {

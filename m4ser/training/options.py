@@ -1,12 +1,12 @@
 """The options of one run for its ESPnet task: the configuration and what follows from the data."""
 
 import argparse
-import shlex
 from collections import Counter
 from pathlib import Path
 
 import yaml
 
+from m4ser.cli import shell_words
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
@@ -42,7 +42,7 @@ def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Fold
         options += ["--pretrained_dir", args.pretrained_dir]
     if args.init_exp:
         options += ["--init_param", *initial_weights(Path(args.init_exp), task, run)]
-    options += shlex.split(args.train_args)
+    options += shell_words(args.train_args, "--train-args")
     if task.model_conf.get("class_weights") == "balanced":  # the last word, wherever it was asked for
         options += ["--model_conf", f"class_weights={_balanced(data, folds.labels)}"]
     return options

@@ -234,6 +234,7 @@ def test_two_processes_train_together(recipe):
     assert "wer_aec" in errors[0]  # the epoch metrics of what both ranks predicted
     train.finish(one.folder, task, 0.0, keep_snapshots=False)
     assert (one.folder / "model.pth").exists()
+    assert json.loads((one.folder / "train_info.json").read_text())["seconds"] > 0.0  # that of the epochs, at least
 
 
 VALIDATION = """

@@ -12,10 +12,10 @@ from m4ser.files import read_json, write_json
 def report(tmp_path, monkeypatch):
     monkeypatch.setenv("M4SER_DEBUG", "1")
 
-    def write(system, points, option="optim_conf.lr", runs=3):
+    def write(system, points, option="optim_conf.lr", runs=3, **more):
         path = tmp_path / f"{system}.json"
         made = [{"settings": {option: v}, "dev_ua": ua, "sd": sd, "runs": runs} for v, ua, sd in points]
-        write_json(path, {"system": system, "points": made})
+        write_json(path, {"system": system, "folds": ["1"], **more, "points": made})
         return str(path)
 
     return write
@@ -50,6 +50,8 @@ def test_other_budgets_and_other_files_are_refused(report, tmp_path):
         main([one, report("m4ser", [(0.001, 0.5, 0.1), (0.002, 0.5, 0.1)]), *out])
     with pytest.raises(UserError, match=r"m4ser.json: 1 runs, .*concat.json: 3; tune all systems alike"):
         main([one, report("m4ser", [(0.001, 0.5, 0.1)], runs=1), *out])
+    with pytest.raises(UserError, match=r"m4ser.json: other folds than .*concat.json; tune all systems alike"):
+        main([one, report("m4ser", [(0.001, 0.5, 0.1)], folds=["2"]), *out])
     write_json(tmp_path / "other.json", {"kind": "table"})
     with pytest.raises(UserError, match=r"other.json: is no report of tune.sh"):
         main([str(tmp_path / "other.json"), *out])

@@ -178,7 +178,17 @@ def test_links_are_refused(tmp_path):
 def test_damaged_archives(tmp_path, monkeypatch):
     whole = bytearray(zipped({"A/long": CONTENT}))
     whole[100] ^= 1  # the CRC of the member finds it
-    for name, content in {"bad.zip": bytes(whole), "no.zip": b"not an archive", "cut.zip": bytes(whole[:3000])}.items():
+    with io.BytesIO() as packed:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("A/long", CONTENT)
+        deflated = bytearray(packed.getvalue())
+    deflated[36] = 0xFF  # first byte of the member's data: no such kind of block
+    for name, content in {
+        "bad.zip": bytes(whole),
+        "deflate.zip": bytes(deflated),
+        "no.zip": b"not an archive",
+        "cut.zip": bytes(whole[:3000]),
+    }.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=f"{name}: cannot be extracted"):
             extract(tmp_path / name, tmp_path)

@@ -84,6 +84,20 @@ def test_incomplete_corpora(official):
     assert "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK" in message
 
 
+def test_damaged_files(official):
+    """A damaged recording is left to stage 1, which names or skips it; damaged labels and lists are named."""
+    (official.corpus / "Raw/Audio/Full/WAV_16000/_dev_.wav").write_bytes(b"")
+    assert official.prepare()["dev"].utts == ["v_dev_-0000"]
+    (official.data / "folds.json").unlink()
+    labels, lists = official.corpus / "CMU_MOSEI_Labels.csd", official.corpus / "cmu_mosei_std_folds.py"
+    whole = labels.read_bytes()
+    labels.write_bytes(whole[: len(whole) // 2])
+    assert "CMU_MOSEI_Labels.csd: cannot be read (" in official.fails()
+    labels.write_bytes(whole)
+    lists.write_text(lists.read_text().replace("standard_valid_fold", "valid"))
+    assert "cmu_mosei_std_folds.py has no standard_valid_fold; take the original file" in official.fails()
+
+
 def test_stages_0_and_1(official):
     folder, _ = official.run("--stop-stage", "1", "--prepare-args", "--task sentiment2")
     frames = {path.stem: soundfile.info(path).frames for path in (folder / "dump/audio/train/flac").iterdir()}

@@ -73,6 +73,33 @@ def test_several_at_once_and_a_failure_that_names_the_system(compare, recipe):
     assert result.stderr.splitlines()[-1] == "error: failed: m4ser_no_aed; see exp/log/*.compare.log"
 
 
+def test_all_that_read_the_dumped_features(compare, recipe):
+    """Configurations with an encoder of their own inside do not; some need a GPU."""
+    (recipe.path / "conf/train_m4ser_large.yaml").write_text("fusion: m4ser\nspeech_encoder: huggingface\n")
+    (recipe.path / "conf/train_speech.yaml").write_text("fusion: speech\nspeech_encoder: precomputed\n")
+    result, calls = compare("--seeds", 1, "--folds", 1)
+    assert result.returncode == 0, result.stderr
+    assert "--exp exp/concat exp/m4ser exp/m4ser_no_aed exp/speech --names" in of(calls, "compare")[0]
+    result, calls = compare("--seeds", 1, "--folds", 1, "--text-ref", "", script="run_ablation.sh")
+    assert "--exp exp/m4ser exp/m4ser_no_aed exp/concat exp/speech --names" in of(calls, "compare")[0]
+
+
+def test_tuning_trains_each_point_and_predicts_dev_only(compare, recipe):
+    (recipe.path / "conf/grid.yaml").write_text("default: {max_epoch: [1, 2]}\n")
+    words = ["--configs", "m4ser speech", "--grid", "conf/grid.yaml", "--budget", 2, "--folds", 2]
+    more = "--train-args '--optim_conf lr=0.1' --normaliser basic"
+    result, calls = compare(*words, "--run-args", more, script="tune.sh")
+    assert result.returncode == 0, result.stderr
+    trained = [line.split("--train-args ")[1].split(" --num")[0] for line in of(calls, "train")]
+    assert len(trained) == 4
+    for line in trained:  # what was asked for in --run-args comes before the settings of the point, which win
+        assert line.startswith("--optim_conf lr=0.1")
+    assert sorted("--max_epoch" in line for line in trained) == [False, False, True, True]
+    assert len(of(calls, "infer", "--parts dev ")) == len(of(calls, "infer")) == 4
+    assert of(calls, "make_targets", "--normaliser basic")
+    assert [line.split()[2] for line in of(calls, "tune", "--report")] == ["m4ser", "speech"]
+
+
 def test_ablation_is_a_comparison_of_chosen_systems(compare):
     result, calls = compare("--seeds", 1, "--text-ref", "", script="run_ablation.sh")
     assert result.returncode == 0, result.stderr
@@ -86,8 +113,21 @@ def test_ablation_is_a_comparison_of_chosen_systems(compare):
         (("--configs", "lstm"), "error: conf/train_lstm.yaml: there is no such configuration"),
         (("--configs", "speech"), "error: --reference m4ser: is none of speech"),
         (("--at-once", "0"), "error: --at-once must be 1 or more"),
+        (
+            ("--run-args", "--corpus-dir /data/Anna's"),
+            'error: --run-args "--corpus-dir /data/Anna\'s": No closing quotation; quote it as for a shell',
+        ),
     ],
 )
 def test_mistakes(compare, words, message):
-    result, _ = compare(*words)
-    assert result.returncode == 1 and result.stderr.strip() == message
+    for script in ("compare.sh", "tune.sh") if words[0] == "--run-args" else ("compare.sh",):
+        result, _ = compare(*words, script=script)
+        assert result.returncode == 1 and result.stderr.strip() == message
+
+
+def test_mistakes_of_other_options_in_one_word(recipe):
+    for option, script in (("--prepare-args", "prepare"), ("--train-args", "train")):
+        result = recipe.run("--corpus-dir", "corpus", option, f"--{script} it's")
+        assert (result.returncode, recipe.calls()) == (1, [])
+        assert result.stderr == f'error: {option} "--{script} it\'s": No closing quotation; quote it as for a shell\n'
+    assert not (recipe.path / "data/.done").exists()

@@ -109,6 +109,15 @@ def test_incomplete_corpora(official):
     )
 
 
+def test_damaged_tables(official):
+    path = official.corpus / "MELD.Raw/dev_sent_emo.csv"
+    content = path.read_bytes()
+    path.write_bytes(content.rstrip()[:-30])  # a copy that was cut
+    assert "dev_sent_emo.csv: line " in official.fails("--allow-partial", "true")
+    path.write_bytes(content.replace(b"Dialogue_ID", b"Dialogue"))
+    assert "dev_sent_emo.csv: line 1: no column dialogue_id; it has" in official.fails("--allow-partial", "true")
+
+
 def test_stages_0_and_1(official):
     folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true")
     assert "protocol meld-emotion-official" in shown

@@ -17,6 +17,7 @@ from m4ser.files import read_json
 pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+TIMES = '8,21,"00:20:57,256","00:21:00,049"'
 EMOTIONS = ("joy", "sadness")
 SPEAKERS = ("Ross", "Monica", "Mr. Treeger")
 SIZE = ("--train-lines", "10", "--dev-lines", "4", "--test-lines", "4")
@@ -36,10 +37,10 @@ def speech():
 def official(official):
     for part, count in (("train", 13), ("dev", 4), ("test", 5)):
         said = ("Great, I’m so happy!", "Oh no. I’m so sad?")
-        lines = [f'{i},"{said[i % 2]} {i}",{SPEAKERS[i % 3]},{EMOTIONS[i % 2]},x,{i},0' for i in range(count)]
+        lines = [f'{i},"{said[i % 2]} {i}",{SPEAKERS[i % 3]},{EMOTIONS[i % 2]},x,{i},0,{TIMES}' for i in range(count)]
         lines[0] = lines[0].replace("Great, I’m so happy!", "You must\x92ve \x97").replace(" 0", "")
         official.put(
-            f"MELD.Raw/{part}_sent_emo.csv", "\r\n".join([HEADER, *lines, '99,"!",Ross,joy,positive,99,0', ""])
+            f"MELD.Raw/{part}_sent_emo.csv", "\r\n".join([HEADER, *lines, f'99,"!",Ross,joy,positive,99,0,{TIMES}', ""])
         )
     return official
 
@@ -89,6 +90,21 @@ def test_noise_is_the_same_at_every_level(official, tmp_path):
             measured = 10 * np.log10(speech_power / np.mean(noise[snr] ** 2))
             assert measured == pytest.approx(snr, abs=0.1)
         assert np.corrcoef(noise[0], noise[20])[0, 1] > 0.999
+
+
+def test_babble_does_not_depend_on_the_size_asked_for(official, tmp_path):
+    """The talkers are the same, so what one size has mixed is right for another."""
+    babble = ("--noise", "babble", "--snr", "5")
+    small = official.prepare(*SIZE, "--speech-dir", str(tmp_path / "a"), *babble)["test"]
+    heard = {utt: read(small, utt) for utt in small.utts}
+    large = official.prepare("--train-lines", "12", *SIZE[2:], "--speech-dir", str(tmp_path / "b"), *babble)["test"]
+    assert large.utts == small.utts
+    for utt in large.utts:
+        np.testing.assert_array_equal(read(large, utt), heard[utt])
+    (tmp_path / "b/babble5/made_by.json").write_text('{"espeak-ng": "1.0", "version": 1}')
+    (official.data / "folds.json").unlink()
+    message = official.fails(*SIZE, "--speech-dir", str(tmp_path / "b"), *babble)
+    assert "babble5: has speech of another version" in message
 
 
 def test_bad_options(official, tmp_path):

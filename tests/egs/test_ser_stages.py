@@ -98,6 +98,12 @@ def test_folds_and_seeds_are_added_without_training_the_others_again(recipe):
     recipe.ok("--folds", "2", "--stage", 4, "--stop-stage", 4, "--force", "true")
     assert recipe.calls() == ["train"]
     recipe.ok("--folds", "2")
+    recipe.calls()
+    (recipe.path / "exp/m4ser/fold1/seed1/predictions_test.tsv").write_text("earlier")
+    recipe.ok("--stage", 5, "--force", "true")  # what stage 4 has made stays
+    assert recipe.calls() == ["infer", "score"]
+    assert (recipe.path / "exp/m4ser/fold1/seed1/predictions_test.tsv").read_text() == ""
+    assert stages(recipe.ok("--stage", 4, "--stop-stage", 4))[:-1] == [DONE[4]]
     assert "error: --folds: there is no fold 7" in recipe.run("--folds", "7").stderr
     result = recipe.run("--stage", 5, "--seeds", "3")
     assert result.stderr.startswith("error: exp/m4ser/fold1/seed3 is missing; run stage 4 first")

@@ -41,6 +41,19 @@ def test_dev_has_the_training_speaker_but_other_words(official):
     assert {utt[:3] for utt in folds.folds["2"].test} == {"YAF"}
 
 
+def test_the_split_of_emobox_has_the_proper_name_of_every_file(official, tmp_path):
+    folder = tmp_path / "EmoBox/data/tess/fold_1"
+    folder.mkdir(parents=True)
+    names = [f"{speaker}_{word}_{code}" for speaker in ("OAF", "YAF") for word in WORDS for code in CODES]
+    for part, chosen in (("train", names[3:]), ("test", names[:3])):
+        lines = [f'{{"wav": "downloads/tess/{name}.wav"}}' for name in chosen]
+        (folder / f"tess_{part}_fold_1.jsonl").write_text("\n".join(lines))
+    official.prepare("--allow-partial", "true", "--emobox-dir", str(tmp_path / "EmoBox"))
+    fold = official.folds().folds["1"]
+    assert fold.test == ["OAF-back_angry", "OAF-back_disgust", "OAF-back_fear"]
+    assert "OAF-bite_neutral" in fold.train + fold.dev
+
+
 def test_other_layouts(official):
     official.prepare("--allow-partial", "true")
     ids = official.sets()["all"].utts

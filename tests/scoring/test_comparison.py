@@ -2,12 +2,13 @@
 
 import csv
 import io
+import json
 
 import pytest
 
 from m4ser.errors import UserError
 from m4ser.files import write_json
-from m4ser.scoring import comparison
+from m4ser.scoring import comparison, report
 from m4ser.scoring.experiment import Corpus, collect
 
 
@@ -87,10 +88,38 @@ def test_csv(scoring_lab, corpus):
 
 
 def test_same_setup_is_said_once(scoring_lab, corpus):
-    runs = [scoring_lab.system(tag, 0.6, speech_encoder="tiny", fusion=tag) for tag in ("a", "b")]
-    result = comparison.compare([collect(run, corpus) for run in runs], corpus, resamples=50, permutations=50)
-    assert result["setup"] == {"speech_encoder": "tiny"}
-    assert "Same for all: speech encoder tiny." in comparison.markdown(result)
+    speech = scoring_lab.system(
+        "speech", 0.6, speech_encoder="tiny", text_encoder="none", text_source="none", asr="none"
+    )
+    given = {"text_encoder": "mini", "asr": "fast", "text_source": "asr"}
+    text = scoring_lab.system("text", 0.6, speech_encoder="none", **given)
+    both = scoring_lab.system("both", 0.6, speech_encoder="tiny", **given)
+    told = scoring_lab.system("told", 0.6, speech_encoder="tiny", text_encoder="mini", asr="none", text_source="ref")
+    for run in (speech, text):  # without text of its own, speech was only scored beside a recogniser's
+        write_json(run / "metrics.json", {"asr_word_errors": {"wer": 0.25 if run == text else 0.5}})
+    result = comparison.compare([collect(r, corpus) for r in (speech, text, both, told)], corpus, resamples=50)
+    assert result["setup"] == {"speech_encoder": "tiny", "text_encoder": "mini", "asr": "fast"}
+    assert result["setup_differs"] == {"text_source": {"asr": ["text", "both"], "ref": ["told"]}}
+    shown = comparison.markdown(result)
+    assert "Same for all that use it: speech encoder tiny; text encoder mini; ASR fast.\n" in shown
+    assert "Different text: asr (text both); ref (told).\n" in shown
+    assert "WER on the same utterances: 25.00 %.\n" in shown
+
+
+def test_all_code_that_trained_is_named(scoring_lab, corpus):
+    """Runs that were added or made again can be of later code."""
+    run = scoring_lab.system("a", 0.6)
+    other = scoring_lab.system("b", 0.6)
+    commits = {"1": "first", "2": "first", "3": "second"}
+    for fold, commit in commits.items():
+        made_by = {"m4ser": "0.1", "git": commit, "date": f"2030-01-0{3 - int(fold)}"}
+        path = run / f"fold{fold}/seed1/train_info.json"
+        path.write_text(json.dumps({"made_by": made_by}))
+    result = comparison.compare([collect(r, corpus) for r in (run, other)], corpus, resamples=50, permutations=50)
+    assert result["trained_with"] == {"m4ser": ["0.1"], "git": ["second", "first"]}
+    assert "Trained with m4ser 0.1, git second first.\n" in comparison.markdown(result)
+    alone = collect(run, corpus, folds=["1", "2"])
+    assert report.evaluate(alone, corpus, resamples=50)["trained_with"]["git"] == ["first"]
 
 
 def test_two_rows_of_one_name(scoring_lab, corpus):

@@ -46,7 +46,9 @@ def test_chosen_folds_and_seeds(scoring_lab):
     assert found.seeds == ["2"] and len(found.items) == 48
     assert found.partial and found.missing == [("2", "2")]  # fewer folds than the protocol has
     assert notes == [f"{exp}: seed 1 is there but not asked for and not used"]
-    with pytest.raises(UserError, match="has no fold 7"):
+    everything = collect(exp, Corpus.read(scoring_lab.data), folds=["all"])
+    assert everything.folds == ["1", "2", "3"] and not everything.partial
+    with pytest.raises(UserError, match="there is no fold 7"):
         collect(exp, Corpus.read(scoring_lab.data), folds=["7"])
 
 

@@ -57,5 +57,10 @@ def test_command_writes_the_table_and_a_readme_takes_it(experiments, capsys):
 
 def test_experiments_without_a_history_are_left_out(tmp_path, capsys):
     assert learned.collect([tmp_path / "none"])["rows"] == []
-    objective_table.main(["--exp", str(tmp_path / "none"), "--out", str(tmp_path / "o")])
+    words = ["--exp", str(tmp_path / "none"), "--out", str(tmp_path / "o")]
+    objective_table.main(words)
     assert "no experiment has objectives" in capsys.readouterr().out and not (tmp_path / "o.json").exists()
+    (tmp_path / "o.json").write_text("{}")  # an earlier table, of other experiments
+    (tmp_path / "o.md").write_text("|")
+    objective_table.main(words)
+    assert not list(tmp_path.glob("o.*"))

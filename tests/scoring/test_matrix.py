@@ -126,7 +126,7 @@ def test_faults(lab):
     corpus = Corpus.read(root / "data")
     with pytest.raises(UserError, match="crossed corpora have a table each"):
         collect(exp, corpus)
-    with pytest.raises(UserError, match=r"has no fold c.1; correct --folds"):
+    with pytest.raises(UserError, match=r"there is no fold c\.1; the folds are a\.1"):
         matrix.evaluate(exp, corpus, folds=["c.1"])
     with pytest.raises(UserError, match="run the inference of stage 5 first"):
         matrix.evaluate(root / "exp/other", corpus)

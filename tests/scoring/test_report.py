@@ -58,6 +58,9 @@ def test_wer_bins(scoring_lab, corpus):
     assert {name: value["utterances"] for name, value in metrics["by_wer"].items()} == {"0": 36, "20-40": 36}
     assert metrics["by_wer"]["20-40"]["wer"] == 0.4
     assert metrics["setup"]["asr"] == "asr"
+    speech = collect(scoring_lab.system("speech", 0.7, asr="none", text_source="none"), corpus)
+    beside = report.evaluate(speech, corpus, scoring_lab.asr, "basic", resamples=50)
+    assert beside["setup"]["asr"] == "asr"  # of no use to it, but these are the errors that are counted
 
 
 def test_empty_hypotheses_and_references(scoring_lab):

@@ -95,6 +95,9 @@ def test_missing_files(conditions, tmp_path):
         run(conditions, tmp_path / "study", "--names", "x")
     with pytest.raises(SystemExit, match="conditions have the same name"):
         run([conditions[0]] * 2, tmp_path / "study")
+    write_json(conditions[0] / "objectives.json", {"kind": "objectives", "rows": []})
+    with pytest.raises(SystemExit, match=r"objectives\.json: is no comparison of systems"):
+        run(conditions, tmp_path / "study", "--comparison", "objectives")
     for tag in ("full", "plain"):
         (conditions[1] / tag / "metrics.json").unlink()
     with pytest.raises(SystemExit, match="tells the word error rate"):

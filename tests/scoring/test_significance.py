@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from m4ser.scoring.bootstrap import cluster_confusions
 from m4ser.scoring.metrics import ua, wa
@@ -26,7 +27,7 @@ def systems(rng, accuracy_a, accuracy_b, seeds=1):
 
 def test_p_values_are_uniform_without_a_difference():
     rng = np.random.default_rng(0)
-    p = [permutation_test(*(m[0] for m in systems(rng, 0.6, 0.6)), permutations=200, seed=i) for i in range(300)]
+    p = [permutation_test(*systems(rng, 0.6, 0.6), permutations=200, seed=i) for i in range(300)]
     for name in ("wa", "ua", "macro_f1"):
         values = np.array([value[name] for value in p])
         assert abs(values.mean() - 0.5) < 0.06
@@ -44,19 +45,26 @@ def test_clear_difference():
 
 
 def test_exact_against_all_swaps():
-    """Four speakers, two classes: enumerate the 16 ways to exchange the systems, on lists of answers."""
+    """Four speakers, two classes, two seeds: enumerate the 16 ways to exchange the systems, on lists of answers.
+
+    The score of each seed is taken before the mean, as in the difference that is printed beside the p value.
+    """
     rng = np.random.default_rng(2)
     speaker, ref = np.repeat(np.arange(4), 6), rng.integers(2, size=24)
-    a, b = np.where(rng.random((2, 24)) < [[0.8], [0.55]], ref, 1 - ref)
-    hits = {"wa": 0, "ua": 0}
+    a, b = np.where(rng.random((2, 2, 24)) < [[[0.8], [0.6]], [[0.55], [0.5]]], ref, 1 - ref)
+    metrics = {"wa": wa, "ua": ua, "macro_f1": lambda ref, hyp: f1_score(ref, hyp, average="macro")}
+    hits = dict.fromkeys(metrics, 0)
     for swap in product([False, True], repeat=4):
         swapped = np.array(swap)[speaker]
         one, other = np.where(swapped, b, a), np.where(swapped, a, b)
-        for name, score in (("wa", wa), ("ua", ua)):
-            hits[name] += abs(score(ref, one) - score(ref, other)) >= abs(score(ref, a) - score(ref, b)) - 1e-9
-    matrices = [cluster_confusions(speaker, ref, hyp[None], 2)[0] for hyp in (a, b)]
-    found = permutation_test(*matrices)
-    assert found["wa"] == hits["wa"] / 16 and found["ua"] == hits["ua"] / 16
+        for name, score in metrics.items():
+            seen, moved = (
+                np.mean([score(ref, x) - score(ref, y) for x, y in zip(*two, strict=True)])
+                for two in ((a, b), (one, other))
+            )
+            hits[name] += abs(moved) >= abs(seen) - 1e-9
+    found = permutation_test(*(cluster_confusions(speaker, ref, hyp, 2) for hyp in (a, b)))
+    assert {name: found[name] for name in metrics} == {name: count / 16 for name, count in hits.items()}
     assert smallest_p(4) == 2 / 16
 
 
@@ -68,6 +76,10 @@ def test_same_system():
 def test_different_numbers_of_seeds():
     a, _ = systems(np.random.default_rng(4), 0.6, 0.6, seeds=3)
     assert paired(a, a[[0, 1, 2, 0, 1, 2]])["ua"]["difference"] == pytest.approx(0)
+    b, _ = systems(np.random.default_rng(6), 0.5, 0.5, seeds=2)
+    repeated = paired(np.concatenate([a, a]), b[[0, 0, 0, 1, 1, 1]])  # each with each, by hand
+    for name, value in paired(a, b).items():
+        assert value["difference"] == pytest.approx(repeated[name]["difference"]) and value["p"] == repeated[name]["p"]
 
 
 def test_antisymmetric():

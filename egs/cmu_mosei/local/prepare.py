@@ -19,6 +19,7 @@ import soundfile
 from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.errors import UserError
 
 OBTAIN = "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK (labels, folds, Raw/ in one folder; see README.md)"
 FOLDS = {"standard_train_fold": "train", "standard_valid_fold": "dev", "standard_test_fold": "test"}
@@ -35,13 +36,19 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
     transcripts = layout.find(corpus_dir, "Transcript/Segmented/Combined", obtain=OBTAIN)
     lists = layout.read_constants(layout.find(corpus_dir, "cmu_mosei_std_folds.py", obtain=OBTAIN))
     found, left_out = [], Counter()
-    with h5py.File(labels) as file:
+    if absent := [name for name in FOLDS if name not in lists]:
+        raise UserError(f"{corpus_dir}: cmu_mosei_std_folds.py has no {absent[0]}; take the original file")
+    try:
+        opened = h5py.File(labels)
+    except OSError as error:
+        raise UserError(f"{labels}: cannot be read ({' '.join(str(error).split())}); get it again") from None
+    with opened as file:
         data = file["All Labels/data"]
         part_of = {video: part for name, part in FOLDS.items() for video in lists[name]}
         left_out["videos of the standard folds have no labels"] = len(part_of.keys() - data.keys())
         for video in sorted(part_of.keys() & data.keys()):
             wav, segments = wavs / f"{video}.wav", list(read_transcript(transcripts / f"{video}.txt"))
-            duration = soundfile.info(wav).duration if wav.is_file() else float("inf")
+            duration = duration_of(wav)
             rows = zip(data[video]["intervals"][()].tolist(), data[video]["features"][()].tolist(), strict=True)
             for number, ((start, end), scores) in enumerate(rows):
                 label, end = label_of(args.task, scores), min(end, duration)
@@ -57,6 +64,14 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
     for reason, count in left_out.items():
         layout.note(count, reason)
     return layout.keep_present(found, corpus_dir, args.allow_partial)
+
+
+def duration_of(wav: Path) -> float:
+    """Seconds; without end where the recording is missing or damaged, which stage 0 or 1 says then."""
+    try:
+        return soundfile.info(wav).duration if wav.is_file() else float("inf")
+    except soundfile.LibsndfileError:
+        return float("inf")
 
 
 def read_transcript(path: Path) -> Iterator[tuple[float, float, str]]:

@@ -8,7 +8,6 @@ five, eight of the next group select models. --emobox-dir: the split of EmoBox, 
 """
 
 import argparse
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,8 +73,7 @@ def _genders(path: Path) -> dict[str, str]:
     # 1001,51,"Male","Caucasian","Not Hispanic"
     if not path.is_file():
         return {}
-    rows = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
-    gender = {row["ActorID"]: row["Sex"].lower() for row in rows}
+    gender = {row["ActorID"]: row["Sex"].lower() for row in layout.read_rows(path, ["ActorID", "Sex"])}
     if missing := [actor for actor in ACTORS if actor not in gender]:
         raise UserError(f"{path}: actor {missing[0]} is missing; copy the file again, or remove it")
     return gender

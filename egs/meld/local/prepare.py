@@ -8,8 +8,6 @@ The main actors speak in training and in test: that is the official split, not a
 """
 
 import argparse
-import csv
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +51,7 @@ def read_csv(corpus_dir: Path, part: str, column: str) -> Iterator[Utterance]:
     path = layout.find(corpus_dir, f"{part}_sent_emo.csv", obtain=OBTAIN)
     folder = layout.find(corpus_dir, CLIPS[part], obtain=OBTAIN).absolute()
     # 1,"Oh my God, he’s lost it. He’s totally lost it.",Phoebe,sadness,negative,0,0,4,7,"00:20:57,256","00:21:00,049"
-    for row in csv.DictReader(io.StringIO(layout.read_text(path), newline="")):
+    for row in layout.read_rows(path, ["Utterance", "Speaker", column, "Dialogue_ID", "Utterance_ID"]):
         clip = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
         speaker = re.sub(r"\W+", "_", row["Speaker"].strip())
         yield Utterance(

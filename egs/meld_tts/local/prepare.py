@@ -8,9 +8,7 @@ Protocol meld-tts-N: the official test and development lines, and N of the train
 """
 
 import argparse
-import csv
 import hashlib
-import io
 import os
 import re
 import sys
@@ -27,6 +25,7 @@ from m4ser.errors import UserError
 
 OBTAIN = "https://github.com/declare-lab/MELD (data/MELD: the three CSV files, 1.5 MB)"
 LABELS = ["anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"]
+TALKER_LINES = 3000  # training lines that babble is made of
 LINES = {"train": 9988, "dev": 1109, "test": 2610}  # of the official files; one of train is a mere "!"
 
 
@@ -36,25 +35,32 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
         raise UserError("--noise and --snr: give both or none, e.g. --noise babble --snr 5")
     found = [utt for part in PARTS for utt in read_csv(corpus_dir, part)]
     limits = {"train": args.train_lines, "dev": args.dev_lines, "test": args.test_lines}
+    talkers = []
+    if args.noise == "babble":  # of the same people whatever --train-lines is: what was mixed before is used again
+        talkers = [line_of(utt) for utt in draw([u for u in found if u.set == "train"], TALKER_LINES)]
     found = [utt for part in PARTS for utt in draw([u for u in found if u.set == part], limits[part])]
-    lines = {utt.utt_id: speech.Line(utt.utt_id, utt.speaker, utt.text) for utt in found}
+    lines = list(map(line_of, found))
     clean, jobs = args.speech_dir / "clean", len(os.sched_getaffinity(0))
-    speech.speak_all(clean, list(lines.values()), jobs)
+    speech.speak_all(clean, list(dict.fromkeys([*lines, *talkers])), jobs)
     folder = clean
     if args.noise != "none":
         folder = args.speech_dir / f"{args.noise}{args.snr}"
-        talkers = [lines[utt.utt_id] for utt in found if utt.set == "train"]
-        speech.mix_all(clean, folder, list(lines.values()), talkers, args.noise, args.snr, jobs)
+        speech.mix_all(clean, folder, lines, talkers, args.noise, args.snr, jobs)
     for utt in found:
         utt.audio = (folder / f"{utt.utt_id}.flac").absolute()
         yield utt
+
+
+def line_of(utt: Utterance) -> speech.Line:
+    """What is to be spoken."""
+    return speech.Line(utt.utt_id, utt.speaker, utt.text)
 
 
 def read_csv(corpus_dir: Path, part: str) -> Iterator[Utterance]:
     """Every line of one CSV file that can be said; broken quotes and dashes of some editions are repaired."""
     path = layout.find(corpus_dir, f"{part}_sent_emo.csv", obtain=OBTAIN)
     # 1,"Oh my God, he’s lost it. He’s totally lost it.",Phoebe,sadness,negative,0,0,4,7,"00:20:57,256","00:21:00,049"
-    for row in csv.DictReader(io.StringIO(layout.read_text(path), newline="")):
+    for row in layout.read_rows(path, ["Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID"]):
         speaker = re.sub(r"\W+", "_", row["Speaker"].strip())
         if speech.spoken(row["Utterance"]):
             line = f"{part}_dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"

@@ -148,21 +148,27 @@ def _speak(job: tuple[Path, Line]) -> None:
         write_flac(temporary, limited(samples), RATE)
 
 
+def check_version(folder: Path) -> None:
+    """Note in a folder what makes its speech, or check that it was the same.
+
+    Raises:
+        UserError: it was another version of espeak-ng or of this program.
+    """
+    made_with = {"espeak-ng": espeak_version(), "version": VERSION}
+    about = folder / "made_by.json"
+    if not about.is_file():
+        write_json(about, made_with)
+    elif {key: read_json(about).get(key) for key in made_with} != made_with:
+        raise UserError(f"{folder}: has speech of another version of espeak-ng or of this recipe; delete the folder")
+
+
 def speak_all(folder: Path, lines: Sequence[Line], jobs: int) -> None:
     """Write `folder/<name>.flac` of every line that is not there yet.
 
     Raises:
         UserError: the folder has speech that another version of espeak-ng or of this program made.
     """
-    made_with = {"espeak-ng": espeak_version(), "version": VERSION}
-    about = folder / "made_by.json"
-    if about.is_file():
-        if {key: read_json(about).get(key) for key in made_with} != made_with:
-            raise UserError(
-                f"{folder}: has speech of another version of espeak-ng or of this recipe; delete the folder"
-            )
-    else:
-        write_json(about, made_with)
+    check_version(folder)
     missing = [(folder, line) for line in lines if not (folder / f"{line.name}.flac").is_file()]
     with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
         for _ in track(pool.imap_unordered(_speak, missing, chunksize=1), "speak", len(missing)):
@@ -213,16 +219,20 @@ def mix_all(
         clean: folder of the speech without noise.
         noisy: folder to write to.
         lines: all lines.
-        talkers: lines to make babble of; a speaker is not in the babble behind themselves.
+        talkers: lines to make babble of, always the same ones; a speaker is not in the babble behind themselves.
         kind: white or babble.
         snr: signal-to-noise ratio in dB.
         jobs: processes.
+
+    Raises:
+        UserError: the folder has speech that another version of espeak-ng or of this program made.
     """
+    check_version(noisy)
     others = {
         speaker: [line.name for line in talkers if line.speaker != speaker] for speaker in {x.speaker for x in lines}
     }
     if kind == "babble" and min(map(len, others.values())) < TALKERS:
-        raise UserError(f"--noise babble: needs {TALKERS} training lines of other speakers; raise --train-lines")
+        raise UserError(f"--noise babble: needs {TALKERS} training lines of other speakers in the corpus")
     missing = [line for line in lines if not (noisy / f"{line.name}.flac").is_file()]
 
     def behind(line: Line) -> list[str]:

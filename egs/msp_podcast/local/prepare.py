@@ -6,8 +6,6 @@ without transcripts). Segments without agreement (X) or with another emotion (O)
 """
 
 import argparse
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +36,7 @@ def read_labels(corpus_dir: Path, classes: dict[str, str], parts: dict[str, str]
     transcripts = next(iter(sorted(corpus_dir.glob("Transcripts")) + sorted(corpus_dir.glob("*/Transcripts"))), None)
     # FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set
     # MSP-PODCAST_0001_0008.wav,N,2.2,4.2,3.6,127,Female,Test1
-    for row in csv.DictReader(io.StringIO(layout.read_text(path), newline="")):
+    for row in layout.read_rows(path, ["FileName", "EmoClass", "Split_Set"], ["SpkrID", "Gender"]):
         code, part = row["EmoClass"], parts.get(row["Split_Set"])
         if code not in CLASSES["8"] and code not in NO_LABEL:
             raise UserError(f"{path}: {row['FileName']} has the unknown EmoClass {code!r}; take the original file")

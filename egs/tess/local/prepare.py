@@ -74,4 +74,14 @@ def folds(found: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=[ARCHIVE], emobox="tess")
+    recipe.run(
+        utterances,
+        folds,
+        LABELS,
+        EXPECTED,
+        doc=__doc__,
+        obtain=OBTAIN,
+        download=[ARCHIVE],
+        emobox="tess",
+        emobox_stem=lambda utt: utt.utt_id.replace("-", "_", 1),  # OAF-bite_neutral, whatever the file is called
+    )
