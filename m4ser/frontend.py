@@ -119,8 +119,8 @@ class Frontend:
             known = (described.get("asr") or {}).get("name") or "a recogniser that is not known"
             trained = "reference transcripts" if described["source"] == "ref" else known
             raise UserError(
-                f"has no text, and no recogniser is chosen; the model was trained with text of {trained}: give the text "
-                "(--text, a line for each recording), or choose a recogniser (--asr)"
+                f"has no text, and no recogniser is chosen; the model was trained with text of {trained}: give the "
+                "text (--text, a line for each recording), or choose a recogniser (--asr)"
             )
         return [(found.text, found.confidence) for found in self.recogniser.transcribe_batch(list(batch))]
 

@@ -94,13 +94,15 @@ def write_folder(
     scores = scores_of(stored)
     if scores:
         write_json(folder / "metrics.json", scores)
+    info = stored.folder / "train_info.json"  # of this run; the plan is of the last one that was added
+    made_by = (read_json(info) if info.exists() else plan).get("made_by", {})
     description = {
         "format": FORMAT,
         "m4ser": m4ser.__version__,
         "labels": plan["labels"],
         "parameters": sum(value.numel() for value in weights.values()),
         "pipeline": pipeline,
-        "training": {**training, "fold": stored.fold, "seed": stored.seed, "made_by": plan.get("made_by", {})},
+        "training": {**training, "fold": stored.fold, "seed": stored.seed, "made_by": made_by},
         "metrics": {key: value for key, value in scores.items() if key != "made_by"},
     }
     if onnx:
