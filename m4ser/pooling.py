@@ -7,7 +7,7 @@ from m4ser.representations import masked_mean, masked_std
 
 
 class MeanPooling(nn.Module):
-    """Temporal average pooling, the one of M4SER."""
+    """Temporal average pooling; that M4SER has it is a guess."""
 
     def __init__(self, size: int):
         super().__init__()

@@ -29,7 +29,7 @@ class M4serFusion(Fusion):
         hma_layers, hma_norm ("layer" or "batch"), hma_projections: blocks of hybrid-modal attention (MIR-GAN: 3,
             "batch", no learned projections).
         mir_query: "concat" asks with [H_S; H_T] (M + N positions), "text" with H_T alone.
-        pooling: of every sequence; the paper's is temporal average pooling ("mean").
+        pooling: of every sequence; the paper's is taken to be temporal average pooling ("mean").
     """
 
     def __init__(

@@ -194,6 +194,21 @@ def markdown(comparison: dict[str, Any], differences: Sequence[str] = ("ua", "wa
     return tables.table(header + list(costs.values()), lines) + "\n" + _notes(comparison, corrected)
 
 
+def setup_lines(comparison: dict[str, Any]) -> list[str]:
+    """Encoders, text and recogniser that the systems have in common, those that differ, and the word error rate."""
+    lines = []
+    if setup := [f"{SETUP[key]} {shown(value)}" for key, value in comparison["setup"].items()]:
+        lines.append("Same for all that use it: " + "; ".join(setup) + ".")
+    for key, users in comparison["setup_differs"].items():
+        each = (f"{value} ({' '.join(systems)})" for value, systems in users.items())
+        lines.append(f"Different {SETUP[key]}: " + "; ".join(each) + ".")
+    if wer := comparison["wer"]:
+        named = len(wer) > 1
+        each = (f"{tables.percent(rate)} %" + (f" ({asr})" if named else "") for asr, rate in wer.items())
+        lines.append("WER on the same utterances: " + "; ".join(each) + ".")
+    return lines
+
+
 def _score(value: dict[str, Any]) -> str:
     return f"{tables.plus_minus(value['mean'], value['sd'])} {tables.interval(value['ci'])}"
 
@@ -219,15 +234,7 @@ def _notes(comparison: dict[str, Any], corrected: bool) -> str:
         lines[0] += f" Seeds {' '.join(rows[0]['seeds'])}."
     else:
         lines[0] += " Seeds: " + "; ".join(f"{row['system']} {' '.join(row['seeds'])}" for row in rows) + "."
-    if setup := [f"{SETUP[key]} {shown(value)}" for key, value in comparison["setup"].items()]:
-        lines.append("Same for all that use it: " + "; ".join(setup) + ".")
-    for key, users in comparison["setup_differs"].items():
-        each = (f"{value} ({' '.join(systems)})" for value, systems in users.items())
-        lines.append(f"Different {SETUP[key]}: " + "; ".join(each) + ".")
-    if wer := comparison["wer"]:
-        named = len(wer) > 1
-        each = (f"{tables.percent(rate)} %" + (f" ({asr})" if named else "") for asr, rate in wer.items())
-        lines.append("WER on the same utterances: " + "; ".join(each) + ".")
+    lines += setup_lines(comparison)
     tests = [row["difference"] for row in rows if row["difference"]]
     if tests:
         units = sorted({tables.count(test["clusters"], test["resampled"]) for test in tests})

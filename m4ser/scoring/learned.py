@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from m4ser.errors import UserError
+from m4ser.experiment import PLAN
 from m4ser.files import read_json
 from m4ser.history import HISTORY
 from m4ser.scoring import tables
+from m4ser.scoring.experiment import read_run, sort_key
 
 KIND = "learned"
 METRICS = (
@@ -29,8 +32,11 @@ def collect(
 
     Runs of other ``seeds`` and ``folds`` do not count; none named, or ``all``: all count. ``wer_reduction`` is
     (before - after) / before, each rate averaged over the runs first.
+
+    Raises:
+        UserError: the experiments are of different protocols.
     """
-    rows = []
+    rows, protocols, counted = [], set(), set()
     for number, folder in enumerate(folders):
         found = [
             path
@@ -48,7 +54,16 @@ def collect(
         if row["mean"].get("wer_asr"):
             row["wer_reduction"] = 1.0 - row["mean"]["wer_aec"] / row["mean"]["wer_asr"]
         rows.append(row)
-    return {"kind": KIND, "rows": rows}
+        protocols.add(read_run(folder / PLAN).get("protocol"))
+        counted |= {path.parts[-2].removeprefix("seed") for path in found}
+    if len(protocols) > 1:
+        raise UserError(f"{folders[0]}: the experiments are of different protocols; give those of one")
+    return {
+        "kind": KIND,
+        "protocol": next(iter(protocols), None),
+        "seeds": sorted(counted, key=sort_key),
+        "rows": rows,
+    }
 
 
 def _asked(name: str, kind: str, asked: Sequence[str]) -> bool:
@@ -75,5 +90,9 @@ def markdown(result: Mapping[str, Any]) -> str:
         cells.insert(5, tables.NOTHING if reduction is None else tables.signed(-reduction))
         cells += [f"{mean[name]:.2f}" if name in mean else tables.NOTHING for name in METRICS[9:]]
         lines.append([row["name"], *cells])
-    note = "Mean ± standard deviation over folds and seeds, at the epoch chosen by dev score.\n"
+    protocol = f" Protocol `{result['protocol']}`." if result["protocol"] else ""
+    note = (
+        "Mean ± standard deviation over folds and seeds, at the epoch chosen by dev score."
+        f"{protocol} Seeds {' '.join(result['seeds'])}.\n"
+    )
     return f"{tables.table(header, lines)}\n{note}" if lines else ""

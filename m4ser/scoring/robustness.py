@@ -48,8 +48,10 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
         if not path.is_file():
             raise UserError(f"{path}: no such file; run the systems under this condition first")
         found = read_json(path)
-        if found.get("kind") != "comparison":
-            raise UserError(f"{path}: is no comparison of systems, which compare.sh writes; correct --comparison")
+        if found.get("kind") != "comparison" or "trained_with" not in found:
+            raise UserError(
+                f"{path}: is no comparison of systems as compare.sh of this version writes it; make it again"
+            )
         systems = [(row["system"], row["seeds"]) for row in found["systems"]]
         if first and systems != [(row["system"], row["seeds"]) for row in first["systems"]]:
             raise UserError(f"{path}: has other systems or seeds than {folders[0]}; run all conditions alike")

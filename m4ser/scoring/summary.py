@@ -7,7 +7,9 @@ from typing import Any
 from m4ser.errors import UserError
 from m4ser.files import read_json
 from m4ser.scoring import tables
+from m4ser.scoring.comparison import setup_lines
 from m4ser.scoring.metrics import NAMES
+from m4ser.scoring.report import trained_lines
 
 KIND = "summary"
 
@@ -32,6 +34,7 @@ def collect(sources: Mapping[str, Path], metric: str = "ua") -> dict[str, Any]:
                 "speakers": data["speakers"],
                 "resampled": data["resampled"],
                 "command": comparison["made_by"]["command"],
+                **{key: comparison[key] for key in ("setup", "setup_differs", "wer", "trained_with")},
             }
         )
         for row in comparison["systems"]:
@@ -50,8 +53,10 @@ def _read(path: Path) -> dict[str, Any]:
         found = read_json(path)
     except OSError:
         raise UserError(f"{path}: no such table; ../TEMPLATE/compare.sh or run_ablation.sh makes it") from None
-    if found.get("kind") != "comparison":
-        raise UserError(f"{path}: is not the table of compare.sh or run_ablation.sh (OUT.json); give that")
+    if found.get("kind") != "comparison" or "trained_with" not in found:
+        raise UserError(
+            f"{path}: is not a table of compare.sh or run_ablation.sh as this version writes it; make it again"
+        )
     return found
 
 
@@ -69,7 +74,8 @@ def markdown(summary: dict[str, Any]) -> str:
         notes.append(
             f"{column['name']}: `{column['protocol']}`, {column['partition']}, "
             f"{tables.count(column['utterances'], 'utterance')} of {tables.count(column['speakers'], 'speaker')}, "
-            f"{column['classes']} classes, {several}{narrow}; `{column['command']}`."
+            f"{column['classes']} classes, {several}{narrow}; `{column['command']}`. "
+            + " ".join([*setup_lines(column), *trained_lines(column["trained_with"])])
         )
     if any(score["partial"] for row in summary["rows"] for score in row["scores"].values()):
         notes.append("**(partial): runs are missing; not the result of the protocol.**")

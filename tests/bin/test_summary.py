@@ -45,7 +45,7 @@ def test_mistakes(table, scoring_lab, tmp_path):
         (["--table", "one"], "--table one: write it as NAME=JSON"),
         (["--table", f"x={one}", "--table", f"x={one}"], "there is a column x already"),
         (["--table", f"x={tmp_path / 'none.json'}"], "none.json: no such table; "),
-        (["--table", f"x={tmp_path / 'other.json'}"], "other.json: is not the table of compare.sh"),
+        (["--table", f"x={tmp_path / 'other.json'}"], "other.json: is not a table of compare.sh"),
     ):
         with pytest.raises(SystemExit, match=message) as stopped:
             summary.main(words)

@@ -1,8 +1,8 @@
 """CMU PocketSphinx with the English model that its package carries: small, and wrong often enough to study errors.
 
 Every clip starts from the decoder's initial state: its features (mean of the cepstra, noise estimate) adapt to what
-was said before, so that otherwise the results would depend on the order. On RAVDESS the WER is 49 %, in a quarter of
-the duration of the audio (egs/ravdess/README.md).
+was said before, so that otherwise the results would depend on the order. On RAVDESS every other word is wrong
+(egs/ravdess/README.md).
 """
 
 from collections.abc import Sequence
