@@ -52,7 +52,12 @@ def upload(archive: str | Path, name: str, private: bool = True) -> str:
         api = HfApi()
         try:
             address = api.create_repo(name, private=private, exist_ok=True)
-            api.upload_folder(repo_id=name, folder_path=stored.folder, commit_message=f"m4ser {Path(archive).name}")
+            api.upload_folder(
+                repo_id=name,
+                folder_path=stored.folder,
+                commit_message=f"m4ser {Path(archive).name}",
+                delete_patterns=[pattern for pattern in PATTERNS if pattern != "README.md"],  # of an earlier model
+            )
         except LocalTokenNotFoundError:
             raise UserError(f"{name}: not logged in to the hub; run `hf auth login`, or set HF_TOKEN") from None
         except (HfHubHTTPError, OSError, ValueError) as error:

@@ -1,5 +1,6 @@
 """Archives: what goes in, that the model in it is the same, and what is refused."""
 
+import fnmatch
 import json
 import pickle
 import shutil
@@ -290,10 +291,17 @@ def test_hub(archive, tmp_path, monkeypatch, sound):
             assert (name, private, exist_ok) == ("org/name", True, True)
             return f"https://hub/{name}"
 
-        def upload_folder(self, repo_id, folder_path, commit_message):
-            shutil.copytree(folder_path, tmp_path / repo_id)
+        def upload_folder(self, repo_id, folder_path, commit_message, delete_patterns):
+            for path in (tmp_path / repo_id).rglob("*"):
+                name = str(path.relative_to(tmp_path / repo_id))
+                if path.is_file() and any(fnmatch.fnmatch(name, pattern) for pattern in delete_patterns):
+                    path.unlink()
+            shutil.copytree(folder_path, tmp_path / repo_id, dirs_exist_ok=True)
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    (tmp_path / "org/name/asr").mkdir(parents=True)
+    for earlier in ("model.onnx", "asr/model.bin"):  # of an archive that held more
+        (tmp_path / "org/name" / earlier).write_bytes(b"x")
     assert hub.upload(archive, "org/name") == "https://hub/org/name"
     (tmp_path / "org/name/.gitattributes").write_text("x")  # the hub adds it
     (tmp_path / "org/name/README.md").write_text("edited there")

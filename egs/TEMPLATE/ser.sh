@@ -198,7 +198,11 @@ experiment() {
 experiment baseline --baseline
 experiment init_exp --init-exp
 pretrained=()
-[ -z "$pretrained_dir" ] || pretrained=(--pretrained-dir "$pretrained_dir")
+pretrained_option=() # of steps that use pretrained models: other folders, other models
+if [ -n "$pretrained_dir" ]; then
+    pretrained=(--pretrained-dir "$pretrained_dir")
+    pretrained_option=(--option "pretrained-dir=$pretrained_dir")
+fi
 
 # ---------------------------------------------------------------------------------------------- steps
 # begin STAGE WHAT FOLDER MARKER ARGUMENT...: sets todo=run or todo=done; the arguments say what the step depends on
@@ -332,7 +336,7 @@ extract() {
     joined "$folder"
     begin 1 "$what" "$folder" "" "${origins[@]}" --need "$data/folds.json=0" --clean true \
         --after "$audio_dir:=1" --option "speech-encoder=$speech_encoder" --option "feats-layers=$feats_layers" \
-        --option "feats-pool=$feats_pool" --output "$folder/@set/feats.scp"
+        --option "feats-pool=$feats_pool" "${pretrained_option[@]}" --output "$folder/@set/feats.scp"
     if [ "$todo" = run ]; then
         split extract_feats "$folder" m4ser.bin.extract_feats --data-dir "$audio_dir" --out "$folder" \
             --speech-encoder "$speech_encoder" --layers "$feats_layers" --pool "$feats_pool" "${pretrained[@]}" "$@"
@@ -348,7 +352,7 @@ stage_2() {
     joined "$asr_dir"
     begin 2 "speech recognition with $asr $asr_model" "$asr_dir" "" "${origins[@]}" --need "$data/folds.json=0" --clean true \
         --after "$audio_dir:=1" --option "asr=$asr" --option "asr-model=$asr_model" --option "asr-conf=$asr_conf" \
-        --output "$asr_dir/@set/text"
+        "${pretrained_option[@]}" --output "$asr_dir/@set/text"
     if [ "$todo" = run ]; then
         split asr_decode "$asr_dir" m4ser.bin.asr_decode --data-dir "$audio_dir" --out "$asr_dir" \
             --asr "$asr" --asr-model "$asr_model" --asr-conf "$asr_conf" "${pretrained[@]}"
@@ -422,7 +426,8 @@ stage_4() {
     [ -f "$train_config" ] || option_fail "--train-config $train_config: no such file"
     begin 4 "training $exp_dir" "$exp_dir" train --need "$data/folds.json=0" --keep-previous true "${depends[@]}" \
         --option "train-args=$train_args" --option "text-source=$text_source" --option "text-encoder=$text_encoder" \
-        --option "speech-encoder=$speech_encoder" --input "$data/folds.json" --input "$data/labels.txt" \
+        --option "speech-encoder=$speech_encoder" "${pretrained_option[@]}" \
+        --input "$data/folds.json" --input "$data/labels.txt" \
         --input "$train_config" --folds "$folds" --seeds "$seeds" --output "$exp_dir/run.json" \
         --output "$exp_dir/@cell"
     if [ "$todo" = run ]; then
@@ -438,7 +443,7 @@ stage_4() {
             # Slurm starts one process on each machine, and ESPnet's trainer one for each GPU; they meet at a file.
             one_job=(srun --export=ALL --kill-on-bad-exit=1)
             arguments+=" --multiprocessing_distributed true --dist_launcher slurm --dist_init_method "
-            arguments+=$(printf '%q' "file://$(cd "$exp_dir" && pwd)/.dist_init_${RANDOM}_$$_")JOB
+            arguments+=$(printf '%q' "file://$(cd "$exp_dir" && pwd)/.dist_init.${RANDOM}.$$.")JOB
         fi
         runs train "$count" "${one_job[@]}" python -m m4ser.bin.train "${plan[@]}" --job JOB "${options[@]}" \
             --train-args "$arguments"
@@ -485,10 +490,11 @@ stage_6() {
 }
 
 stage_7() {
-    [ -f "$exp_dir/$tag.m4ser.zip" ] || option_fail "$exp_dir/$tag.m4ser.zip is missing; run stage 6 first"
-    say "stage 7: upload to $hub_repo"
-    steps_run=1 # the hub knows what it has: unchanged files are not sent again
+    local force=true # the hub knows what it has: unchanged files are not sent again
+    begin 7 "upload to $hub_repo" "$exp_dir" upload --need "$data/folds.json=0" --after "$exp_dir:pack=6" \
+        --need "$exp_dir/$tag.m4ser.zip=6" --option "hub-repo=$hub_repo"
     python -m m4ser.bin.upload "$exp_dir/$tag.m4ser.zip" --hub-repo "$hub_repo" --private "$hub_private"
+    finish "$exp_dir" upload
 }
 
 # ---------------------------------------------------------------------------------------------- all together

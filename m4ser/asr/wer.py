@@ -81,7 +81,8 @@ def table(result: Mapping[str, Any], title: str) -> str:
     lines = [
         f"{title}: WER {_percent_of(normalised)} % ({parts}) with the {result['normaliser']} normaliser, "
         f"{_percent_of(raw)} % raw; {result['utterances']} utterances, {result['wrong_utterances']} with errors, "
-        f"{result['empty_hypotheses']} empty hypotheses, {result.get('looping_hypotheses', 0)} looping",
+        f"{result['empty_hypotheses']} empty hypotheses, {result.get('looping_hypotheses', 0)} looping"
+        + (f"; {missing} without reference do not count" if (missing := result.get("without_reference")) else ""),
         f"  {'':<14}{'utterances':>10}{'words':>8}{'WER %':>8}{'raw %':>8}",
     ]
     for name in ("by_emotion", "by_length"):

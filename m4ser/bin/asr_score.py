@@ -51,14 +51,21 @@ def score(data: DataDir, folder: Path, normalise: str) -> dict[str, Any]:
         UserError: see :func:`read_hypotheses`, or there is no such normaliser.
     """
     hypotheses = read_hypotheses(folder, data)
-    if not any(data.maps.get("text", {}).values()):
+    references = transcribed(data)
+    if not references:
         return {"normaliser": normalise, "normalised": None}
-    result = wer.report(data.maps["text"], hypotheses, normalise, data.maps.get("utt2emo"), data.maps["utt2spk"])
+    result = wer.report(references, hypotheses, normalise, data.maps.get("utt2emo"), data.maps["utt2spk"])
+    result["without_reference"] = len(hypotheses) - len(references)
     decoding = folder / "decode.json"
     if decoding.is_file():
         made = read_json(decoding)
         result |= {key: made[key] for key in FROM_DECODING if key in made}
     return result
+
+
+def transcribed(data: DataDir) -> dict[str, str]:
+    """References of the utterances that have one; an empty line of `text` says that nobody wrote it down."""
+    return {utt: text for utt, text in data.maps.get("text", {}).items() if text}
 
 
 def read_references(folder: Path, sets: Sequence[str] = ()) -> dict[str, DataDir]:

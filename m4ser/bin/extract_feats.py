@@ -140,6 +140,7 @@ def _settings(sets: dict[str, DataDir], share: Sequence[tuple[str, str]], args: 
     return {
         "inputs": parts.digest((name, utt, *sets[name].audio(utt), samples[name].get(utt)) for name, utt in share),
         "encoder": args.speech_encoder,
+        "pretrained_dir": str(args.pretrained_dir or ""),
         "layers": args.layers,
         "pool": args.pool,
         "speed": args.speed,

@@ -13,7 +13,7 @@ from pathlib import Path
 from m4ser import cli
 from m4ser.asr.alignment import align, apply_edits, from_line, to_line
 from m4ser.asr.normalise import NAMES, normaliser
-from m4ser.bin.asr_score import read_hypotheses, read_references
+from m4ser.bin.asr_score import read_hypotheses, read_references, transcribed
 from m4ser.data.scp import write_scp
 from m4ser.errors import UserError
 from m4ser.files import write_json
@@ -42,11 +42,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
     normalise = normaliser(args.normaliser)
     made = {}
     for name, data in read_references(args.data_dir, args.sets).items():
-        references = {utt: normalise(text).split() for utt, text in data.maps.get("text", {}).items()}
+        references = {utt: normalise(text).split() for utt, text in transcribed(data).items()}
         if args.source == "ref":
             if not any(references.values()):
                 raise UserError(f"{data.path / 'text'}: has no transcripts; use recognised text (--text-source asr)")
-            texts = references
+            texts = {utt: references.get(utt, []) for utt in data.maps["text"]}
         else:
             hypotheses = read_hypotheses(args.asr_dir / name, data)
             texts = {utt: normalise(text).split() for utt, text in hypotheses.items()}
@@ -63,19 +63,20 @@ def targets(
 ) -> tuple[dict[str, str], dict[str, int]]:
     """Lines of `edits` by utterance, and counts.
 
-    Without any reference the lines have the words only: such a corpus can be used, but not to learn error detection.
+    A line without reference has the words only: it can be used, but not to learn error detection and correction.
     """
-    known = any(references.values())
     lines: dict[str, str] = {}
     tags: Counter[str] = Counter()
     stats: Counter[str] = Counter()
     for utt, words in texts.items():
-        edits = align(words, references[utt]) if known else None
+        edits = align(words, references[utt]) if utt in references else None
         lines[utt] = to_line(words, edits) if edits else json.dumps({"words": words}, ensure_ascii=False)
         stats["words"] += len(words)
         stats["empty"] += not words
         if edits is None:
             continue
+        stats["with_targets"] += 1
+        stats["compared_words"] += len(words)
         if apply_edits(*from_line(lines[utt])) != references[utt]:
             raise RuntimeError(f"{utt}: {lines[utt]} does not give back {' '.join(references[utt])!r}")
         tags.update(edits.tags)
@@ -85,12 +86,12 @@ def targets(
     counts = {key: stats[key] for key in ("words", "reference_words", "missing_words", "empty", "changed")}
     return lines, {
         "utterances": len(lines),
-        "with_targets": len(lines) if known else 0,
+        "with_targets": stats["with_targets"],
         **counts,
         "keep": tags["K"],
         "delete": tags["D"],
         "change": tags["C"],
-        "deleted_words": stats["words"] - tags["K"] if known else 0,
+        "deleted_words": stats["compared_words"] - tags["K"],
     }
 
 
@@ -99,6 +100,8 @@ def describe(stats: Mapping[str, int]) -> str:
     start = f"{stats['utterances']} utterances, {stats['words']} words"
     if not stats["with_targets"]:
         return f"{start}; no reference transcripts, so no targets of error detection and correction"
+    if without := stats["utterances"] - stats["with_targets"]:
+        start += f"; {without} without reference transcript have no targets"
     return (
         f"{start}; {stats['changed']} utterances differ from the reference; {stats['keep']} words kept, "
         f"{stats['deleted_words']} deleted, {stats['missing_words']} to add at {stats['change']} places"

@@ -99,6 +99,8 @@ def begin(args: argparse.Namespace) -> bool:
     if same:
         record["cells"] = sorted({*done["cells"], *record["cells"]})
     earlier = done or doing
+    if earlier is not None and earlier["id"] == record["id"]:
+        record["generation"] = earlier.get("generation", 0) + (args.force and done is not None)
     another = earlier is not None and earlier["id"] != record["id"]
     cut_short = bool(doing and doing.get("cleaning"))
     whole = another or cut_short or (args.force and args.folds is None)
@@ -191,6 +193,8 @@ def cells(args: argparse.Namespace) -> list[str]:
 def upstream_id(step: str, stage: str) -> str:
     """Id of a finished step ``FOLDER:NAME``, after checking that nothing it was made from has changed since.
 
+    A step that was made again by --force has another one, although it was made from the same.
+
     Raises:
         UserError: it has not been finished, or something has changed.
     """
@@ -206,7 +210,7 @@ def upstream_id(step: str, stage: str) -> str:
         if upstream_id(inner, str(int(done["stage"]) - 1)) != known:
             earlier = inner.rpartition(":")[0]
             raise UserError(f"{folder} was made from an earlier {earlier}; {how_to_run(done['stage'], 'again')}")
-    return done["id"]
+    return f"{done['id']}.{generation}" if (generation := done.get("generation", 0)) else done["id"]
 
 
 def check_cells(step: str, stage: str, asked: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import struct
 from pathlib import Path
 
@@ -233,22 +234,45 @@ def _wav_data(path: Path) -> tuple[int, int] | None:
         if head[:4] not in (b"RIFF", b"RIFX", b"RF64") or head[8:12] not in (b"WAVE", b""):
             return None
         order = ">I" if head[:4] == b"RIFX" else "<I"
+        long_size = None  # of RF64, which has no room for it where WAV has its size
         while len(chunk := file.read(8)) == 8:
             (size,) = struct.unpack(order, chunk[4:])
             if chunk[:4] == b"data":
-                return file.tell(), size
+                return file.tell(), size if long_size is None else long_size
+            if chunk[:4] == b"ds64":
+                content = file.read(size + size % 2)
+                _, long_size = struct.unpack("<QQ", content[:16].ljust(16, b"\0"))
+                continue
             file.seek(size + size % 2, 1)
     raise _truncated(path, "none of the samples")
 
 
 def _check_complete(path: Path) -> None:
-    data = _wav_data(path)
+    data = _wav_data(path) or _other_data(path)
     if data is None:
         return
     start, promised = data
     held = path.stat().st_size - start
     if held < promised - HEADER_BYTES and promised < UNKNOWN_LENGTH:
         raise _truncated(path, f"{held} of {promised} bytes")
+
+
+def _other_data(path: Path) -> tuple[int, int] | None:
+    """As :func:`_wav_data` for AIFF, AU, W64 and NIST SPHERE: a place in the file and how many bytes follow it."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return 8, struct.unpack(">I", head[4:8])[0]
+    if head[:4] == b".snd" and len(head) >= 12:
+        return struct.unpack(">II", head[4:12])
+    if head[:4] == b"riff" and len(head) >= 24:
+        return 0, struct.unpack("<Q", head[16:24])[0]
+    if head[:7] == b"NIST_1A":
+        fields = dict(re.findall(rb"(\w+) -[is]\d* (\S+)", head))
+        if fields.get(b"sample_coding", b"pcm") == b"pcm" and b"sample_count" in fields:  # not packed
+            samples = int(fields[b"sample_count"]) * int(fields.get(b"channel_count", 1))
+            return int(head[8:16]), samples * int(fields.get(b"sample_n_bytes", 2))
+    return None
 
 
 def _repaired(path: Path) -> Path | io.BytesIO:

@@ -37,11 +37,16 @@ def decode(path: Path, longest: float = math.inf) -> tuple[np.ndarray, int]:
                 raise VideoError("has no audio track")
             stream = container.streams.audio[0]
             promised = float(stream.duration * stream.time_base) if stream.duration else 0.0
-            if promised > longest:
-                raise VideoError(f"lasts {promised:.0f} s, more than the limit of {longest:g} s")
-            resampler = av.AudioResampler(format="fltp")  # sample format only: layout and rate stay
-            frames = [part for frame in _frames(container, stream) for part in resampler.resample(frame)]
+            if not promised and container.duration and not container.streams.video:  # Matroska, WebM: of the whole
+                promised = container.duration / av.time_base
             rate = stream.rate
+            _check_duration(promised, longest)
+            resampler = av.AudioResampler(format="fltp")  # sample format only: layout and rate stay
+            frames, count = [], 0
+            for frame in _frames(container, stream):
+                frames += resampler.resample(frame)
+                count += frame.samples
+                _check_duration(count / rate, longest)  # before the rest of it fills the memory
     except FFmpegError as error:
         raise VideoError(f"is not a video that can be decoded ({error.strerror})") from None
     if not frames:
@@ -50,6 +55,11 @@ def decode(path: Path, longest: float = math.inf) -> tuple[np.ndarray, int]:
     if len(samples) < COMPLETE * promised * rate:
         raise VideoError(f"is truncated: it holds {len(samples) / rate:.2f} of {promised:.2f} s of sound")
     return np.ascontiguousarray(samples, dtype=np.float32), rate
+
+
+def _check_duration(seconds: float, longest: float) -> None:
+    if seconds > longest:
+        raise VideoError(f"lasts {seconds:.0f} s or more, more than the limit of {longest:g} s")
 
 
 def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:

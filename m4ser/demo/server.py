@@ -109,7 +109,7 @@ class DemoServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that went away is no error."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
@@ -150,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
             self._drain()
         except TimeoutError:
             self.close_connection = True
-        except OSError:  # the browser went away
+        except ConnectionError:  # the browser went away
             raise
         except Exception:
             traceback.print_exc()  # a defect: whoever started the server can tell us

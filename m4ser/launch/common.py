@@ -91,7 +91,7 @@ def expand(rest: Sequence[str]) -> list[Job]:
         raise UserError("no command to run; usage: m4ser-local [options] [JOB=1:NJ] LOGFILE COMMAND...")
     if name is None:
         return [Job(1, Path(rest[0]), rest[1:])]
-    place = re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Z0-9])")
+    place = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Z0-9_])")
     if first < last and not place.search(rest[0]):
         raise UserError(f"{rest[0]}: every job needs a log of its own; put {name} into the name of the log file")
     jobs = []

@@ -23,6 +23,7 @@ from m4ser.files import atomic_write
 from m4ser.launch import common
 
 POLL = 2.0  # seconds between looks at the logs
+LATE = 20.0  # seconds that logs may come later than the news of the end
 OURS = ("wait", "parsable", "array", "job-name", "output", "error", "chdir", "cpus-per-task", "nodes")
 
 
@@ -111,13 +112,17 @@ def run(jobs: Sequence[common.Job], options: Mapping[str, str], name: str, max_j
         _cancel(unique, sbatch)
         print("stopped, its jobs are cancelled; run the same command again to continue", file=sys.stderr)
         return stop.code
+    end = time.monotonic() + LATE
+    while failed is None and len(codes) < len(jobs) and time.monotonic() < end:
+        if any(job.log.exists() for job in jobs) or status == 0:
+            time.sleep(min(POLL, 1.0))  # logs may reach this machine later than the news of the end
+        else:
+            break  # nothing has begun
+        failed = _collect(jobs, codes)
     progress.close(len(codes))
-    if status == 0 and failed is None:
+    if failed is None and len(codes) == len(jobs):  # the logs say it, whatever sbatch makes of it
         return 0
     common.ignore_signals()
-    if failed is None:  # logs may reach this machine later than the news of the end
-        time.sleep(min(POLL, 1.0))
-        failed = _collect(jobs, codes)
     _cancel(unique, sbatch)
     said = sbatch.stdout.read().strip()
     if failed is None and not any(job.log.exists() for job in jobs):

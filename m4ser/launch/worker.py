@@ -19,12 +19,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the job whose index is SLURM_ARRAY_TASK_ID, or the only one."""
+    """Run the job whose index is SLURM_ARRAY_TASK_ID, or the only one (within an array of somebody else's)."""
     jobs = [
         Job(index, Path(log), command)
         for index, log, command in json.loads(get_parser().parse_args(cmd).jobs.read_text())
     ]
-    index = int(os.environ.get("SLURM_ARRAY_TASK_ID", jobs[0].index))
+    index = int(os.environ["SLURM_ARRAY_TASK_ID"]) if len(jobs) > 1 else jobs[0].index
+    if index not in [job.index for job in jobs]:
+        sys.exit(f"error: there is no job {index} among {len(jobs)}; the array was submitted with other numbers")
     os.environ.pop("M4SER_MAIN_PID", None)  # a process of the machine that submitted the job
     sys.exit(Runner([job for job in jobs if job.index == index], at_a_time=1, count=len(jobs)).run())
 

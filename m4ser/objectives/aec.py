@@ -138,6 +138,8 @@ class ErrorCorrection(Objective):
         logits[..., KEEP_INDEX] = logits[..., KEEP_INDEX].masked_fill(targets.word_index == INSERTION, -torch.inf)
         corrected = self.correct(reps, targets, tools, logits.argmax(-1))
         for utterance, fixed in enumerate(corrected):
+            if (targets.tags[utterance] == IGNORE).all():
+                continue  # its reference is not known
             hypothesis, reference = source_and_reference(targets, utterance, tools)
             counts["before"] += Levenshtein.distance(hypothesis, reference)
             counts["after"] += Levenshtein.distance(fixed, reference)

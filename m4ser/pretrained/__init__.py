@@ -16,6 +16,7 @@ Search folders, in this order: the ``pretrained_dir`` given, ``$M4SER_PRETRAINED
 """
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -113,10 +114,7 @@ def _resolve_hub(name: str, pretrained_dir: str | Path | None, files: list[str],
 
     try:
         try:
-            every = files or [*MODEL_FILES, *PICKLED]
-            folder = Path(snapshot_download(name, allow_patterns=every, local_files_only=True))
-            if not (folder / proof).is_file() or not (files or _has(folder, [*WEIGHTS, *PICKLED])):
-                raise FileNotFoundError("the hub's cache holds only a part of the model")
+            folder = _cached(name, files, proof)
         except OSError:
             folder = Path(snapshot_download(name, allow_patterns=files or MODEL_FILES))
             if not files and not _has(folder, WEIGHTS):
@@ -128,6 +126,32 @@ def _resolve_hub(name: str, pretrained_dir: str | Path | None, files: list[str],
             f"weights) elsewhere and put them into {search_dirs(pretrained_dir)[0] / name}"
         ) from error
     return str(folder)
+
+
+def _cached(name: str, files: list[str], proof: str) -> Path:
+    """The model in the hub's cache: with the files that would be downloaded, complete.
+
+    Raises:
+        OSError: it is not there, or a part only.
+    """
+    from huggingface_hub import snapshot_download
+
+    choices = [(files, [])] if files else [(MODEL_FILES, WEIGHTS), ([*MODEL_FILES, *PICKLED], PICKLED)]
+    for patterns, weights in choices:
+        folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+        if (folder / proof).is_file() and (not weights or _has(folder, weights)) and not _lacks_shards(folder):
+            return folder
+    raise FileNotFoundError("the hub's cache holds only a part of the model")
+
+
+def _lacks_shards(folder: Path) -> bool:
+    """Whether an index names files of weights that are not there, and no other weights are."""
+    for index in folder.glob("*.index.json"):
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        whole = folder / index.name.removesuffix(".index.json")
+        if not whole.is_file() and not all((folder / shard).is_file() for shard in shards):
+            return index.name.startswith("model.safetensors") or not _has(folder, WEIGHTS)
+    return False
 
 
 def _has(folder: Path, patterns: list[str]) -> bool:

@@ -46,6 +46,14 @@ def test_normaliser_none_counts_what_is_written(corpus):
     assert found["normaliser"] == "none"
 
 
+def test_what_nobody_has_written_down_is_no_error(corpus, capsys):
+    write_scp(corpus / "audio/all/text", {"s1-a": "I am here.", "s1-b": "", "s2-a": "No."})
+    found = run(corpus)
+    assert found["normalised"] == {"sub": 0, "del": 1, "ins": 0, "words": 4, "wer": 0.25}
+    assert (found["utterances"], found["without_reference"]) == (2, 1)
+    assert "; 1 without reference do not count" in capsys.readouterr().out
+
+
 def test_corpus_without_transcripts_has_no_wer(corpus, capsys):
     write_scp(corpus / "audio/all/text", {"s1-a": "", "s1-b": "", "s2-a": ""})
     assert run(corpus)["normalised"] is None

@@ -188,6 +188,15 @@ def test_upstream_has_to_be_finished_and_up_to_date(recipe, capsys):
     finish(capsys, "dump/feats/x")
     assert begin(capsys, "dump/feats/x", *after) == "done"
 
+    # made again from the same, it may still be another: what builds on it is made again
+    assert begin(capsys, "dump/audio", "--input", "data/@set", "--force", "true") == "run"
+    assert begin(capsys, "dump/audio", "--input", "data/@set") == "run"  # interrupted
+    finish(capsys, "dump/audio")
+    assert begin(capsys, "dump/audio", "--input", "data/@set") == "done"
+    assert begin(capsys, "dump/feats/x", *after) == "run"
+    finish(capsys, "dump/feats/x")
+    assert begin(capsys, "dump/feats/x", *after) == "done"
+
     (recipe / "data/all/text").write_text("a y\n")
     with pytest.raises(SystemExit) as end:
         begin(capsys, "exp/x", "--after", "dump/feats/x:=1")

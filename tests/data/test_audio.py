@@ -143,6 +143,17 @@ def test_truncated_header_and_mp3(tmp_path):
         read_audio(tmp_path / "a.mp3")
 
 
+@pytest.mark.parametrize("kind", ["RF64", "W64", "AIFF", "AU", "NIST"])
+def test_truncated_files_of_other_kinds(tmp_path, kind):
+    path = tmp_path / "a.bin"
+    soundfile.write(path, tone(2), 16000, format=kind, subtype="PCM_16")
+    assert len(read_audio(path)[0]) == 32000
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(AudioError, match=r"is truncated: it holds \d+ of \d+ bytes"):
+        read_audio(path)
+
+
 def claiming_flac() -> bytes:
     """A FLAC file of one second whose header promises the most that it can, 2^36 - 1 samples: 256 GiB as floats."""
     content = io.BytesIO()

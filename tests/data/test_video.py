@@ -1,3 +1,4 @@
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -57,6 +58,26 @@ def test_damage_is_named(tmp_path, write_mp4):
     write_mp4(good, np.zeros((1, 48000), np.float32))
     with pytest.raises(AudioError, match="all samples are zero"):
         read_audio(good)
+
+
+def test_matroska_tells_its_length_elsewhere(tmp_path):
+    """No stream has a length there, only the whole; what a browser records has none at all."""
+    whole, cut = tmp_path / "a.webm", tmp_path / "cut.webm"
+    with av.open(str(whole), "w", format="webm") as file:
+        stream = file.add_stream("libopus", rate=48000, layout="mono")
+        stream.bit_rate = 64000
+        noise = np.random.default_rng(0).normal(0, 0.1, (1, 8 * 48000)).astype(np.float32)
+        for start in range(0, noise.shape[1], 960):
+            sound = av.AudioFrame.from_ndarray(noise[:, start : start + 960].copy(), format="fltp", layout="mono")
+            sound.sample_rate, sound.pts = 48000, start
+            file.mux(stream.encode(sound))
+        file.mux(stream.encode(None))
+    assert len(read_audio(whole)[0]) == pytest.approx(8 * 48000, rel=0.01)
+    with pytest.raises(AudioError, match="more than the limit of 5 s"):
+        read_audio(whole, longest=5)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(AudioError, match=r"is truncated: it holds [34]\.\d+ of 8\.\d+ s of sound"):
+        read_audio(cut)
 
 
 def test_a_bad_packet_is_a_gap(tmp_path, write_mp4):

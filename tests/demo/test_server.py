@@ -1,5 +1,6 @@
 """The demonstration's server over real HTTP on the loopback interface."""
 
+import errno
 import http.client
 import json
 import socket
@@ -198,6 +199,12 @@ def test_a_defect_is_answered_and_told(serve, tmp_path, capsys):
             break
         time.sleep(0.02)
     assert "ZeroDivisionError" in told
+
+    def full(items):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    server.recognizer.stream = full  # an OSError, as of a browser that went away, but not that
+    assert ask(server, "POST", "/predict", sound(tmp_path))[0].status == 500
     assert ask(server, "GET", "/")[0].status == 200
 
 

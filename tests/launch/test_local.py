@@ -66,9 +66,9 @@ def test_a_single_command_needs_no_range(tmp_path):
 
 
 def test_part_of_a_longer_word_is_not_a_job_number():
-    jobs = common.expand(["JOB=2:3", "JOBS/x.JOB.log", "cmd", "/JOBS/MYJOB/JOB1", "JOBof3", "--job=JOB"])
+    jobs = common.expand(["JOB=2:3", "JOBS/x.JOB.log", "cmd", "/JOBS/MYJOB/JOB1", "JOBof3", "--job=JOB", "/JOB_47/x"])
     assert [job.log.as_posix() for job in jobs] == ["JOBS/x.2.log", "JOBS/x.3.log"]
-    assert jobs[1].command == ["cmd", "/JOBS/MYJOB/JOB1", "3of3", "--job=3"]
+    assert jobs[1].command == ["cmd", "/JOBS/MYJOB/JOB1", "3of3", "--job=3", "/JOB_47/x"]
 
 
 @pytest.mark.parametrize(

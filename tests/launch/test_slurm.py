@@ -106,6 +106,26 @@ def test_single_job_on_several_machines(tmp_path, cluster):
     assert "\nhello\n" in (tmp_path / "a.log").read_text()
 
 
+def test_within_an_array_of_somebody_else(tmp_path, cluster):
+    """The number of the outer array's task is no number of ours."""
+    result = launch(tmp_path, {**cluster, "SLURM_ARRAY_TASK_ID": "7"}, "a.log", "echo", "hello")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "\nhello\n" in (tmp_path / "a.log").read_text()
+
+
+def test_the_logs_tell_whether_jobs_have_ended_well(tmp_path, cluster):
+    """Whatever sbatch says: it may complain of jobs that are complete, and be content with jobs that never ran."""
+    program = tmp_path / "bin/sbatch"
+    program.write_text(SBATCH.replace("sys.exit(max(", "sys.exit(3 + 0 * max("))
+    assert launch(tmp_path, cluster, "JOB=1:2", "JOB.log", "echo", "JOB").returncode == 0
+    program.write_text("#!/bin/sh\necho Submitted batch job 100\n")
+    script = "from m4ser.launch import slurm; slurm.LATE = 0.1; slurm.main()"
+    words = [sys.executable, "-c", script, "b.log", "echo", "hello"]
+    result = subprocess.run(words, cwd=tmp_path, env=cluster, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: sbatch refused the jobs: Submitted batch job 100")
+
+
 def test_failure_is_reported_as_by_the_local_launcher_and_cancels_the_rest(tmp_path, cluster):
     script = "if [ $0 = 2 ]; then echo 'error: b.wav: is empty; remove it' >&2; exit 1; fi; sleep 60"
     (tmp_path / "log").mkdir()

@@ -162,8 +162,7 @@ def test_a_corpus_without_transcripts_can_be_trained_on(bench):
     targets = Targets(torch.zeros(2), batch["text"], *(batch[n] for n in names))
     for objective, given in ((bench.aed, {}), (bench.aec, {"detection": bench.aed})):
         assert objective(reps, targets, bench.tools).loss.item() == 0.0
-        found = objective.summarise(objective.evaluate(reps, targets, bench.tools, **given))
-        assert set(found) <= {"wer_asr", "wer_aec"}
+        assert objective.summarise(objective.evaluate(reps, targets, bench.tools, **given)) == {}
 
 
 def test_metrics_by_hand():

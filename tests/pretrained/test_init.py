@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from m4ser import pretrained
@@ -102,7 +104,22 @@ def test_half_a_model_in_the_cache_is_completed(hub):
     state, calls = hub
     state.update(cached=True, files=["config.json"])
     resolve("org/model")
-    assert [cached for cached, _ in calls] == [True, False, False]
+    assert [cached for cached, _ in calls] == [True, True, False, False]  # with pickles, without, then the hub twice
+
+
+def test_a_cache_that_lacks_shards_is_completed(tmp_path, hub):
+    state, calls = hub
+    state.update(cached=True, files=["config.json", "model-00001-of-00002.safetensors"])
+    (tmp_path / "snapshot").mkdir()
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (tmp_path / "snapshot/model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    resolve("org/model")
+    assert False in [cached for cached, _ in calls]
+    state["files"].append("model-00002-of-00002.safetensors")
+    resolve("org/model")
+    calls.clear()
+    resolve("org/model")
+    assert [cached for cached, _ in calls] == [True]
 
 
 def test_pickled_weights_only_where_there_are_no_others(tmp_path, hub):

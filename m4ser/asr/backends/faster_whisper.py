@@ -76,10 +76,12 @@ class FasterWhisper(WindowedBackend):
             raise UserError(f"{folder}: knows English only, not language={language}; choose a multilingual model")
 
     def windows(self, samples: np.ndarray) -> list[np.ndarray]:
-        """Windows of 30 s, the last or only one shorter."""
+        """Windows of 30 s, the last or only one shorter; none where `vad` hears nobody speak."""
         if self.vad:
             parts = [samples[part["start"] : part["end"]] for part in get_speech_timestamps(samples)]
-            samples = np.concatenate([samples[:0], *parts])
+            if not parts:
+                return []
+            samples = np.concatenate(parts)
         return whisper_windows(samples, self.window)
 
     def decode_windows(self, audio: Sequence[np.ndarray]) -> Iterator[tuple[str, float, int]]:

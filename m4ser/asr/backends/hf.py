@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer, GenerationMixin
 from transformers import WhisperForConditionalGeneration as WhisperModel
@@ -75,7 +76,7 @@ class HuggingFace(WindowedBackend):
                 if (beam_size, language, window) != (1, "en", 0):
                     raise UserError(f"{folder}: is a CTC model; beam_size, language and window are for Whisper")
                 self.model = Ctc(folder, device, dtype)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
                 f"{folder}: cannot be used as a recogniser ({reason}); it needs config, weights, tokenizer and "

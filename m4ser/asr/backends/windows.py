@@ -62,7 +62,7 @@ class WindowedBackend(Backend):
             logprobs[index] += logprob
             tokens[index] += count
         return [
-            Hypothesis(" ".join(text), math.exp(logprob / max(count, 1)))
+            Hypothesis(" ".join(text), math.exp(logprob / count) if count else 0.0)
             for text, logprob, count in zip(texts, logprobs, tokens, strict=True)
         ]
 

@@ -56,7 +56,9 @@ def test_whole_windows_are_decoded_as_the_library_does(clips):
 def test_voice_activity_detection_only_if_asked_for(whisper, clips):
     backend = build_backend("faster_whisper", vad=True)
     noise = np.random.default_rng(0).normal(0, 0.003, 2 * RATE).astype(np.float32)
-    assert not backend.windows(noise)[0].any() and whisper.windows(noise)[0].any()
+    assert backend.windows(noise) == [] and whisper.windows(noise)[0].any()
+    nothing = backend.transcribe(noise)
+    assert (nothing.text, nothing.confidence) == ("", 0.0)
     if CLIPS:
         kept = np.count_nonzero(backend.windows(np.concatenate([noise, clips[0], noise]))[0])
         assert 0.5 * len(clips[0]) < kept < 1.4 * len(clips[0])

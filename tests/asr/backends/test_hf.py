@@ -114,6 +114,11 @@ def test_bad_folders_and_settings(ctc_folder, tmp_path):
             shutil.copy(file, tmp_path)
     with pytest.raises(UserError, match="cannot be used as a recogniser"):
         build_backend("hf", str(tmp_path))
+    damaged = shutil.copytree(ctc_folder, tmp_path / "damaged")
+    weights = (damaged / "model.safetensors").read_bytes()
+    (damaged / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(UserError, match="damaged: cannot be used as a recogniser"):
+        build_backend("hf", str(damaged))
     with pytest.raises(UserError, match="is a CTC model; beam_size, language and window are for Whisper"):
         build_backend("hf", str(ctc_folder), beam_size=2)
     for settings in ({"dtype": "int8"}, {"window": 31}, {"beam_size": 0}, {"batch_size": 0}):
