@@ -25,6 +25,7 @@ from m4ser.scoring.report import rounded, trained_lines
 KIND = "robustness"
 SHOWN = ("weighted_f1", "ua")
 SAME = ("protocol", "partition", "labels", "reference")
+REFERENCE = "reference"
 WER_UNIT = 0.1  # slopes are told for ten points of word error rate
 
 
@@ -100,7 +101,7 @@ def _text(folder: Path, comparison: dict[str, Any]) -> dict[str, Any]:
         if metrics.get("asr_word_errors"):
             return {"text": metrics["setup"].get("asr", "asr"), "wer": metrics["asr_word_errors"]["wer"]}
         if metrics.get("setup", {}).get("text_source") == "ref":
-            return {"text": "reference", "wer": 0.0}
+            return {"text": REFERENCE, "wer": 0.0}
     raise UserError(f"{folder}: no metrics.json of its rows tells the word error rate; score them with --asr-dir")
 
 
@@ -167,6 +168,9 @@ def _notes(result: dict[str, Any]) -> str:
     ]
     if setup:
         lines.append(f"Same for all: {setup}.")
+    recognised = dict.fromkeys(c["text"] for c in result["conditions"] if c["text"] != REFERENCE)
+    if recognised:
+        lines.append(f"Recognised by {', '.join(recognised)}.")
     if any(condition["partial"] for condition in result["conditions"]):
         lines.append("**(partial): runs are missing; not the result of the protocol.**")
     return "\n".join([*lines, *trained_lines(result["trained_with"]), DEFINITIONS]) + "\n"

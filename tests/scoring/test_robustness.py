@@ -53,6 +53,7 @@ def test_scores_and_differences_by_word_error_rate(conditions, tmp_path, capsys)
     assert "| weighted F1, text | WER | full | plain |" in shown
     assert "| 10 dB | 20.00 | " in shown and "| Δ UA to full | WER | plain |" in shown
     assert "text source" not in shown  # not the same for all
+    assert "Recognised by x.\n" in shown
     lines = (tmp_path / "study.csv").read_text().splitlines()
     assert len(lines) == 1 + 3 * 2 * len(study.NAMES)
     assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
