@@ -17,12 +17,13 @@ class FrozenEncoder:
     """Hidden states of a pretrained encoder; ``num_layers``, ``dim`` and ``frame_rate`` as in :class:`Backbone`."""
 
     def __init__(self, backbone: Backbone) -> None:
-        self.backbone = backbone.eval().requires_grad_(False)
+        self.backbone, self.device = backbone.eval().requires_grad_(False), "cpu"
         self.num_layers, self.dim, self.frame_rate = backbone.num_layers, backbone.dim, backbone.frame_rate
 
     def to(self, device: str) -> "FrozenEncoder":
         """Compute on another device."""
         self.backbone.to(device)
+        self.device = device
         return self
 
     @torch.inference_mode()
@@ -31,11 +32,10 @@ class FrozenEncoder:
 
         Shape: (samples,) float32 -> (num_layers, frames, dim) float32
         """
-        device = next(self.backbone.parameters()).device
-        batch = torch.from_numpy(np.array(samples, dtype=np.float32)).to(device)[None]
+        batch = torch.from_numpy(np.array(samples, dtype=np.float32)).to(self.device)[None]
         # A single piece after the other: memory stays that of one piece, however long the recording is.
         pieces = torch.tensor_split(batch, self.backbone.cuts(len(samples)), dim=1)
-        states = [torch.cat(self.backbone(piece, torch.tensor([piece.shape[1]], device=device))[0]) for piece in pieces]
+        states = [torch.cat(self.backbone(piece, torch.tensor([piece.shape[1]], device=self.device))[0]) for piece in pieces]
         return torch.cat(states, dim=1).cpu().numpy()
 
 

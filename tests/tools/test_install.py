@@ -20,14 +20,14 @@ esac
 """
 
 RECIPE = """#!/usr/bin/env bash
-mkdir -p exp/new exp/old
-echo "$*" > exp/new/options
-echo old > exp/old/RESULTS.md
-touch -d 2001-01-01 exp/old/RESULTS.md
-echo "| UA |" > exp/new/RESULTS.md
-touch exp/new/confusion.png
+mkdir -p exp/m4ser exp/other
+echo "$*" > exp/m4ser/options
+echo "| UA |" > exp/m4ser/RESULTS.md
+touch -d 2001-01-01 exp/m4ser/RESULTS.md
+echo newer > exp/other/RESULTS.md
+touch exp/m4ser/confusion.png
 metrics='{"pooled": {"ua": {"mean": %s}}, "asr_word_errors": {"wer": 0.25}, "partial": false}'
-printf "$metrics" "$UA" > exp/new/metrics.json
+printf "$metrics" "$UA" > exp/m4ser/metrics.json
 """
 
 
@@ -142,13 +142,13 @@ def test_demo_shows_table_and_figures(checkout, call):
     assert "test UA is 0.500, less than 0.6" in done.stderr
     done = call(checkout / "tools" / "demo.sh", UA="0.7")
     assert done.returncode == 0, done.stderr
-    assert (recipe / "exp" / "new" / "options").read_text() == "--stage 0 --stop-stage 5\n"
+    assert (recipe / "exp" / "m4ser" / "options").read_text() == "--stage 0 --stop-stage 5\n"
     assert done.stdout.splitlines() == [
         "",
         "| UA |",
         "",
-        f"Table:   {recipe}/exp/new/RESULTS.md",
-        f"Figure:  {recipe}/exp/new/confusion.png",
+        f"Table:   {recipe}/exp/m4ser/RESULTS.md",
+        f"Figure:  {recipe}/exp/m4ser/confusion.png",
         "",
         "As expected: UA 70.0 % (at least 60 %), WER 25.0 % (5 to 60 %)",
     ]
