@@ -35,7 +35,9 @@ class FrozenEncoder:
         batch = torch.from_numpy(np.array(samples, dtype=np.float32)).to(self.device)[None]
         # A single piece after the other: memory stays that of one piece, however long the recording is.
         pieces = torch.tensor_split(batch, self.backbone.cuts(len(samples)), dim=1)
-        states = [torch.cat(self.backbone(piece, torch.tensor([piece.shape[1]], device=self.device))[0]) for piece in pieces]
+        states = [
+            torch.cat(self.backbone(piece, torch.tensor([piece.shape[1]], device=self.device))[0]) for piece in pieces
+        ]
         return torch.cat(states, dim=1).cpu().numpy()
 
 
