@@ -86,6 +86,16 @@ def test_what_a_change_makes_run_again(recipe):
     assert stages(recipe.ok())[:-1] == DONE
 
 
+def test_another_folder_of_pretrained_models_is_another_model(recipe):
+    (recipe.path / "models").mkdir()
+    recipe.ok("--corpus-dir", "corpus", "--stop-stage", 3)
+    recipe.calls()
+    recipe.ok("--stop-stage", 3, "--pretrained-dir", "models")
+    assert recipe.calls() == ["extract_feats", "asr_decode", "asr_score", "make_targets"]
+    assert "stage 2: done already" in recipe.ok("--stop-stage", 3, "--pretrained-dir", "models")
+    assert recipe.calls() == []
+
+
 def test_folds_and_seeds_are_added_without_training_the_others_again(recipe):
     recipe.ok("--corpus-dir", "corpus", "--folds", "1")
     recipe.calls()
