@@ -21,7 +21,6 @@ from m4ser.precision import MatmulPrecision
 from m4ser.trainer import SERTrainer
 
 PARTS = ("speech_encoder", "text_encoder", "fusion", "classifier")
-PARTS_TEXT = ", ".join(PARTS)
 
 
 class SERTask(MatmulPrecision, AbsTask):
@@ -109,7 +108,9 @@ class SERTask(MatmulPrecision, AbsTask):
             # What a fusion or an ablation does not have may be named: configurations are shared.
             absent = part == "objectives" or (part in PARTS and getattr(model, part, None) is None)
             if not absent and not any(name.startswith(prefix) for name in names):
-                raise UserError(f"param_groups: no parameter's name begins with {prefix!r}; the parts are {PARTS_TEXT}")
+                raise UserError(
+                    f"param_groups: no parameter's name begins with {prefix!r}; the parts are {', '.join(PARTS)}"
+                )
         args.parameters = count_parameters(model)
         groups: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in ("", *args.param_groups)}
         for name, parameter in model.named_parameters():

@@ -40,7 +40,9 @@ if [ "$configs" = all ]; then
     for file in conf/train_*.yaml; do
         [ -f "$file" ] || option_fail "conf/train_*.yaml: there are no configurations"
         # Those with a speech encoder of their own inside do not read the dumped features; some need a GPU.
-        ! grep -E '^speech_encoder:' "$file" | grep -qv precomputed || continue
+        if grep -E '^speech_encoder:' "$file" | grep -qv precomputed; then
+            continue
+        fi
         file=$(basename "$file" .yaml)
         configs+=" ${file#train_}"
     done

@@ -47,8 +47,8 @@ for config in $configs; do
     plan=$("${tune[@]}" --plan)
     while IFS=$'\t' read -r tag settings; do
         ./run.sh --stage 0 --stop-stage 4 --tag "$tag" --train-config "conf/train_$config.yaml" \
-            --train-args "${extra:+$extra }$settings" --seeds "$seeds" --folds "$folds" --exp "$exp" --data "$data" --dump "$dump" \
-            "${more[@]}" </dev/null
+            --train-args "${extra:+$extra }$settings" --seeds "$seeds" --folds "$folds" \
+            --exp "$exp" --data "$data" --dump "$dump" "${more[@]}" </dev/null
         count=$(python -m m4ser.bin.stage_marker count --data "$data" --folds "$folds" --seeds "$seeds")
         for ((job = 1; job <= count; job++)); do
             python -m m4ser.bin.infer --parts dev --job "$job" --data "$data" --exp "$exp/$tag" --seeds "$seeds" \

@@ -112,12 +112,10 @@ def run(jobs: Sequence[common.Job], options: Mapping[str, str], name: str, max_j
         _cancel(unique, sbatch)
         print("stopped, its jobs are cancelled; run the same command again to continue", file=sys.stderr)
         return stop.code
+    begun = status == 0 or any(job.log.exists() for job in jobs)
     end = time.monotonic() + LATE
-    while failed is None and len(codes) < len(jobs) and time.monotonic() < end:
-        if any(job.log.exists() for job in jobs) or status == 0:
-            time.sleep(min(POLL, 1.0))  # logs may reach this machine later than the news of the end
-        else:
-            break  # nothing has begun
+    while begun and failed is None and len(codes) < len(jobs) and time.monotonic() < end:
+        time.sleep(min(POLL, 1.0))
         failed = _collect(jobs, codes)
     progress.close(len(codes))
     if failed is None and len(codes) == len(jobs):  # the logs say it, whatever sbatch makes of it

@@ -12,7 +12,7 @@ from m4ser.experiment import NO_TEXT
 from m4ser.files import read_json
 from m4ser.scoring import tables
 from m4ser.scoring.bootstrap import RESAMPLES, cluster_confusions, clusters
-from m4ser.scoring.experiment import NOT_PREDICTED, Corpus, Experiment, trained_with
+from m4ser.scoring.experiment import NOT_PREDICTED, Corpus, Experiment, joined_makers, trained_with
 from m4ser.scoring.metrics import DEFINITIONS, NAMES
 from m4ser.scoring.report import SETUP, pooled, rounded, shown, trained_lines
 from m4ser.scoring.significance import PERMUTATIONS, holm, mcnemar, paired, smallest_p
@@ -125,7 +125,7 @@ def compare(
         "reference": names[reference],
         "definitions": DEFINITIONS,
         **_setup(experiments, names),
-        "trained_with": _trained_with(experiments),
+        "trained_with": joined_makers(trained_with(each.path, each.folds, each.seeds) for each in experiments),
         "systems": rows,
     }
     return rounded(result)
@@ -156,15 +156,6 @@ def _setup(experiments: Sequence[Experiment], names: Sequence[str]) -> dict[str,
         if asr != NO_TEXT and file.exists() and (found := read_json(file).get("asr_word_errors")):
             wer[asr] = found["wer"]
     return {"setup": setup, "setup_differs": differs, "wer": wer}
-
-
-def _trained_with(experiments: Sequence[Experiment]) -> dict[str, list[str]]:
-    """Versions and commits of the code that trained any of the systems."""
-    found: dict[str, list[str]] = {}
-    for experiment in experiments:
-        for key, values in trained_with(experiment.path, experiment.folds, experiment.seeds).items():
-            found[key] = list(dict.fromkeys([*found.get(key, []), *values]))
-    return found
 
 
 def markdown(comparison: dict[str, Any], differences: Sequence[str] = ("ua", "wa")) -> str:

@@ -1,6 +1,6 @@
 """Everything that scoring knows of one `exp/<tag>`: its prediction files, checked against the corpus and the folds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,16 @@ def trained_with(path: Path, folds: Sequence[str], seeds: Sequence[str]) -> dict
     files = [path / f"fold{fold}" / f"seed{seed}" / "train_info.json" for fold in folds for seed in seeds]
     makers = [read_json(file).get("made_by", {}) for file in files if file.exists()]
     makers.sort(key=lambda maker: (maker.get("date", ""), maker.get("git", "")))
-    found = {key: list(dict.fromkeys(maker[key] for maker in makers if key in maker)) for key in ("m4ser", "git")}
-    return {key: values for key, values in found.items() if values}
+    return joined_makers({key: [maker[key]] for key in ("m4ser", "git") if key in maker} for maker in makers)
+
+
+def joined_makers(several: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """What :func:`trained_with` says of several systems as of one, each version and commit once."""
+    found: dict[str, list[str]] = {}
+    for makers in several:
+        for key, values in makers.items():
+            found[key] = list(dict.fromkeys([*found.get(key, []), *values]))
+    return found
 
 
 def check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:

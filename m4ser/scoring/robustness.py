@@ -18,6 +18,7 @@ import numpy as np
 from m4ser.errors import UserError
 from m4ser.files import read_json
 from m4ser.scoring import tables
+from m4ser.scoring.experiment import joined_makers
 from m4ser.scoring.figures import MARKERS, PALETTE
 from m4ser.scoring.metrics import DEFINITIONS, NAMES
 from m4ser.scoring.report import rounded, trained_lines
@@ -59,8 +60,7 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
         if wrong := [key for key in SAME if first and found[key] != first[key]]:
             raise UserError(f"{path}: has another {wrong[0]} than {folders[0]}; only the text may differ")
         first = first or found
-        for key, values in found["trained_with"].items():
-            trained[key] = list(dict.fromkeys([*trained.get(key, []), *values]))
+        trained = joined_makers([trained, found["trained_with"]])
         setup = {key: value for key, value in found["setup"].items() if not conditions or setup.get(key) == value}
         conditions.append(
             {
