@@ -8,11 +8,11 @@ CDPATH='' cd -- "$(dirname -- "$0")"
 # shellcheck source=../TEMPLATE/options.sh
 . ../TEMPLATE/options.sh
 
-noisy="white20 white10 white5 white0 babble20 babble10 babble5 babble0"
+rows="reference clean white20 white10 white5 white0 babble20 babble10 babble5 babble0 pocketsphinx"
 ablations="m4ser_no_aed m4ser_no_aec m4ser_no_aed_aec m4ser_no_adversarial m4ser_no_contrastive"
 # --- options
 corpus_dir=                       # [path] folder of MELD's three CSV files; default: MELD in db.sh
-conditions="reference clean $noisy pocketsphinx"  # [text] rows: reference, clean, pocketsphinx, white10, babble5 ...
+conditions=$rows                  # [text] rows: reference, clean, pocketsphinx, white10, babble5 ...
 configs="text concat mf_aed_aec m4ser $ablations"  # [text] systems: names as in conf/train_NAME.yaml
 baseline=m4ser                    # [text] system that the others are compared with
 seeds="1 2 3"                     # [ints] random seeds
@@ -21,6 +21,7 @@ dev_lines=0                       # [int] development lines, 0 for all
 test_lines=0                      # [int] test lines, 0 for all
 at_once=1                         # [int] systems to train at the same time, see ../TEMPLATE/compare.sh
 prepare_only=false                # [bool] make speech, features and text of all rows, train nothing
+results=                          # [path] folder to keep each row's comparison in; rows kept there before are shown, too
 readme=                           # [path] page to put the table in, between its markers "results study"
 run_args=                         # [text] further options of ./run.sh, in one word
 exp=exp                           # [text] folder of the experiments, one folder in it for each row
@@ -36,35 +37,59 @@ parse_options "${BASH_SOURCE[0]}" -- "$@"
 split_words --run-args "$run_args"
 more=("${words[@]}")
 
-folders=() names=()
+# name_of CONDITION: as the table has it
+name_of() {
+    case $1 in
+        reference) echo "reference text" ;;
+        white* | babble*) echo "${1%%[0-9]*} ${1##*[a-z]} dB" ;;
+        *) echo "$1" ;;
+    esac
+}
+
 for condition in $conditions; do
-    place=clean name=$condition
+    place=clean
     arguments=(--train-lines "$train_lines" --dev-lines "$dev_lines" --test-lines "$test_lines")
     case $condition in
-        reference) arguments+=(--text-source ref) name="reference text" ;;
+        reference) arguments+=(--text-source ref) ;;
         clean) ;;
         pocketsphinx) arguments+=(--asr pocketsphinx) ;;
         *)
             [[ $condition =~ ^(white|babble)([0-9]+)$ ]] ||
                 option_fail "--conditions: $condition is none of reference, clean, pocketsphinx, white10, babble5 ..."
-            place=$condition name="${BASH_REMATCH[1]} ${BASH_REMATCH[2]} dB"
+            place=$condition
             arguments+=(--noise "${BASH_REMATCH[1]}" --snr "${BASH_REMATCH[2]}")
             ;;
     esac
     [ -z "$corpus_dir" ] || arguments+=(--corpus-dir "$corpus_dir")
     arguments+=("${more[@]}")
-    printf '\n=== %s\n' "$name"
+    printf '\n=== %s\n' "$(name_of "$condition")"
     if $prepare_only; then
         ./run.sh --stage 0 --stop-stage 3 --data "$data/$place" --dump "$dump/$place" "${arguments[@]}"
-    else
-        ../TEMPLATE/compare.sh --configs "$configs" --reference "$baseline" --seeds "$seeds" --at-once "$at_once" \
-            --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" --run-args "$(quote "${arguments[@]}")"
+        continue
     fi
-    folders+=("$exp/$condition")
-    names+=("$name")
+    ../TEMPLATE/compare.sh --configs "$configs" --reference "$baseline" --seeds "$seeds" --at-once "$at_once" \
+        --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" --run-args "$(quote "${arguments[@]}")"
+    if [ -n "$results" ]; then
+        mkdir -p "$results/$condition"
+        cp "$exp/$condition/comparison.json" "$results/$condition/comparison.json.new"
+        mv "$results/$condition/comparison.json.new" "$results/$condition/comparison.json"
+    fi
 done
 ! $prepare_only || exit 0
 
+shown=$conditions
+[ -z "$results" ] || shown="$rows $conditions"
+folders=() names=()
+for condition in $shown; do
+    case " $conditions " in
+        *" $condition "*) folder=$exp/$condition ;;
+        *) folder=$results/$condition ;;
+    esac
+    if [ -f "$folder/comparison.json" ] && [[ " ${folders[*]} " != *" $folder "* ]]; then
+        folders+=("$folder")
+        names+=("$(name_of "$condition")")
+    fi
+done
 python -m m4ser.bin.robustness --conditions "${folders[@]}" --names "${names[@]}" --out "$exp/study"
 if [ -n "$readme" ]; then
     python -m m4ser.bin.results_block --readme "$readme" --name study --from "$exp/study.json"

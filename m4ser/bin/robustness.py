@@ -11,9 +11,7 @@ from m4ser.scoring import figures, report, robustness
 def get_parser() -> argparse.ArgumentParser:
     """Options of the command."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument(
-        "--conditions", type=Path, nargs="+", required=True, help="folders of experiments, each with a comparison"
-    )
+    parser.add_argument("--conditions", type=Path, nargs="+", required=True, help="folders, each with a comparison")
     parser.add_argument("--names", nargs="+", default=[], help="names of the conditions (default: the folders')")
     parser.add_argument(
         "--comparison", default="comparison", help="name of the comparison in each (default: comparison)"

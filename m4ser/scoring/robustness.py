@@ -1,6 +1,7 @@
 """Systems under several conditions of their text: scores against the word error rate.
 
-A condition is a folder of experiments with one `comparison.json` of the same systems, as `run_ablation.sh` leaves it.
+A condition is a folder with one `comparison.json` of the same systems, as `compare.sh` leaves it. Nothing else is read:
+comparisons can be kept when their runs are gone, and conditions be added on another machine.
 """
 
 import csv
@@ -65,13 +66,15 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
         conditions.append(
             {
                 "condition": name,
-                **_text(folder, found),
+                **_text(path, found),
                 "partial": any(row["partial"] for row in found["systems"]),
                 "scores": {
-                    row["system"]: {metric: row["pooled"][metric] for metric in NAMES} for row in found["systems"]
+                    row["system"]: {metric: row["pooled"][metric] for metric in SHOWN} for row in found["systems"]
                 },
                 "differences": {
-                    row["system"]: row["difference"]["scores"] for row in found["systems"] if row["difference"]
+                    row["system"]: {metric: row["difference"]["scores"][metric] for metric in SHOWN}
+                    for row in found["systems"]
+                    if row["difference"]
                 },
             }
         )
@@ -93,16 +96,13 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
     return rounded({**result, "slopes": _slopes(conditions)})
 
 
-def _text(folder: Path, comparison: dict[str, Any]) -> dict[str, Any]:
-    """Where the text comes from and its word error rate, of the row with the most to tell."""
-    for row in comparison["systems"]:
-        path = folder / row["tag"] / "metrics.json"
-        metrics = read_json(path) if path.is_file() else {}
-        if metrics.get("asr_word_errors"):
-            return {"text": metrics["setup"].get("asr", "asr"), "wer": metrics["asr_word_errors"]["wer"]}
-        if metrics.get("setup", {}).get("text_source") == "ref":
-            return {"text": REFERENCE, "wer": 0.0}
-    raise UserError(f"{folder}: no metrics.json of its rows tells the word error rate; score them with --asr-dir")
+def _text(path: Path, comparison: dict[str, Any]) -> dict[str, Any]:
+    """Where the text comes from and its word error rate."""
+    for asr, wer in comparison["wer"].items():
+        return {"text": asr, "wer": wer}
+    if comparison["setup"].get("text_source") == "ref":
+        return {"text": REFERENCE, "wer": 0.0}
+    raise UserError(f"{path}: does not tell the word error rate; score its rows with --asr-dir and compare them again")
 
 
 def _slopes(conditions: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -114,7 +114,7 @@ def _slopes(conditions: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]
         system: {
             metric: np.polyfit(wer, [c["differences"][system][metric]["difference"] for c in conditions], 1)[0]
             * WER_UNIT
-            for metric in NAMES
+            for metric in SHOWN
         }
         for system in conditions[0]["differences"]
     }
@@ -184,7 +184,7 @@ def comma_separated(result: dict[str, Any]) -> str:
     writer.writerow([*header, "difference", "difference_low", "difference_high", "p_holm"])
     for condition in result["conditions"]:
         for system in result["systems"]:
-            for metric in NAMES:
+            for metric in SHOWN:
                 value = condition["scores"][system][metric]
                 line = [condition["condition"], condition["text"], condition["wer"], system, metric]
                 line += [value["mean"], value["sd"], *value["ci"]]

@@ -195,6 +195,7 @@ def test_study(official, checkout, tiny_bert):
     command = [
         *("./run_study.sh", "--corpus-dir", str(official.corpus), *SIZE, "--conditions", "white5"),
         *("--configs", "text", "--baseline", "text", "--seeds", "1", "--readme", "page.md", "--run-args", options),
+        *("--results", "kept rows"),
     ]
     env = {key: value for key, value in os.environ.items() if not key.startswith("M4SER_")} | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=280)
@@ -205,3 +206,12 @@ def test_study(official, checkout, tiny_bert):
     page = (folder / "page.md").read_text()
     assert "begin results study: ./run_study.sh --corpus-dir" in page and "| white 5 dB |" in page
     assert (folder / "study.png").read_bytes().startswith(b"\x89PNG")
+
+    # The row is kept, and stands beside others when its runs are gone.
+    kept_rows, row = folder / "kept rows", "white5/comparison.json"
+    assert (kept_rows / row).read_bytes() == (folder / "exp" / row).read_bytes()
+    (kept_rows / "white5").rename(kept_rows / "babble20")
+    result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=280)
+    assert result.returncode == 0, result.stdout + result.stderr
+    study = read_json(folder / "exp/study.json")
+    assert [row["condition"] for row in study["conditions"]] == ["white 5 dB", "babble 20 dB"]
