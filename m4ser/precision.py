@@ -34,7 +34,7 @@ class MatmulPrecision:
             choices=["highest", "high", "medium"],
             default="highest",
             help="torch.set_float32_matmul_precision while training: medium multiplies in bfloat16 where the processor "
-            "can and adds in float32, high uses TF32 on GPUs. Inference always uses the highest",
+            "can (of CPUs: those with AMX) and adds in float32, high uses TF32 on GPUs. Inference always uses highest",
         )
 
     @classmethod
