@@ -13,6 +13,7 @@ import soundfile
 
 from m4ser.errors import UserError
 from m4ser.files import read_json
+from m4ser.scoring import robustness
 
 pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,3 +216,13 @@ def test_study(official, checkout, tiny_bert):
     assert result.returncode == 0, result.stdout + result.stderr
     study = read_json(folder / "exp/study.json")
     assert [row["condition"] for row in study["conditions"]] == ["white 5 dB", "babble 20 dB"]
+
+
+def test_page_tells_what_is_kept():
+    """The study's tables are those of the comparisons in results/main, to the last digit."""
+    folders = sorted((ROOT / "egs/meld_tts/results/main").iterdir())
+    page = (ROOT / "egs/meld_tts/README.md").read_text()
+    tables = robustness.markdown(robustness.collect(folders))
+    rows = [line.split(" | ", 1)[1] for line in tables.splitlines() if line.startswith("| ")]
+    assert len(rows) == 4 * (2 + len(folders)) + 2  # header, rule, slopes of the differences
+    assert [row for row in rows if row not in page] == []
