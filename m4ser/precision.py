@@ -1,10 +1,11 @@
 """How precise matrix products are while training: an option of all tasks here, and what it means for attention."""
 
 import argparse
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 SHORT = 256  # positions: from about here on fused attention is the faster one in bfloat16, too
@@ -22,6 +23,38 @@ def short_attention(states: Tensor) -> AbstractContextManager:
     return nullcontext()
 
 
+def autocast(device: str) -> torch.autocast:
+    """What ``medium`` needs beyond PyTorch's switch: automatic mixed precision on CPUs with AVX512-BF16 and no AMX.
+
+    There the switch alone changes nothing: only AMX multiplies float32 in bfloat16. Weights are not kept in bfloat16
+    between two uses: such a copy, first made where no gradient is asked for, would have none later.
+    """
+    can = torch.cpu.get_capabilities()
+    needed = (
+        device == "cpu"
+        and torch.get_float32_matmul_precision() == "medium"
+        and can.get("avx512_bf16", False)
+        and not can.get("amx_bf16", False)
+    )
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=needed, cache_enabled=False)
+
+
+@contextmanager
+def autocast_forward(model: nn.Module, device: str) -> Iterator[None]:
+    """While this lasts, ``model(...)`` runs under :func:`autocast`; the backward pass does not."""
+    forward = model.forward
+
+    def lowered(*args, **kwargs):
+        with autocast(device):
+            return forward(*args, **kwargs)
+
+    model.forward = lowered
+    try:
+        yield
+    finally:
+        del model.forward
+
+
 class MatmulPrecision:
     """To be put before an ESPnet task: adds ``--matmul_precision``."""
 
@@ -34,7 +67,7 @@ class MatmulPrecision:
             choices=["highest", "high", "medium"],
             default="highest",
             help="torch.set_float32_matmul_precision while training: medium multiplies in bfloat16 where the processor "
-            "can (of CPUs: those with AMX) and adds in float32, high uses TF32 on GPUs. Inference always uses highest",
+            "can (of CPUs: those with AMX or AVX512-BF16), high uses TF32 on GPUs. Inference always uses highest",
         )
 
     @classmethod

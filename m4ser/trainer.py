@@ -14,6 +14,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter
 from espnet2.train.trainer import Trainer, TrainerOptions, autocast_args
 
+from m4ser.precision import autocast, autocast_forward
 from m4ser.progress import MARK
 from m4ser.scoring.metrics import scores
 
@@ -47,6 +48,12 @@ class SERTrainer(Trainer):
         )
 
     @classmethod
+    def train_one_epoch(cls, model: torch.nn.Module, *, options: TrainerOptions, **kwargs) -> bool:
+        """ESPnet's, with matrix products as the configuration asks for on a CPU, too; whether no step was valid."""
+        with autocast_forward(model, "cuda" if options.ngpu > 0 else "cpu"):
+            return super().train_one_epoch(model=model, options=options, **kwargs)
+
+    @classmethod
     @torch.no_grad()
     def validate_one_epoch(
         cls,
@@ -66,7 +73,8 @@ class SERTrainer(Trainer):
         predictions, records = [], defaultdict(list)
         for utt_id, batch in iterator:
             batch = to_device({**batch, "utt_id": utt_id}, device)
-            with torch.autocast(device, enabled=options.use_amp and device == "cuda", **autocast_args):
+            amp = torch.autocast(device, enabled=options.use_amp and device == "cuda", **autocast_args)
+            with amp, autocast(device):
                 output, logits, batch_records = net.evaluate(**batch)
             true, best = batch["emotion"].squeeze(-1).tolist(), logits.argmax(-1).tolist()
             predictions.extend(zip(utt_id, true, best, strict=True))

@@ -63,6 +63,20 @@ def test_losses_of_a_system(system):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
 
 
+def test_mixed_precision_stays_close_and_finite(system):
+    model, data, _ = system
+    model.eval()
+    torch.manual_seed(3)
+    full = model(**data)["loss"].item()
+    torch.manual_seed(3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(**data)["loss"]
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(full, rel=0.05)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
 def test_objectives_leave_the_answer_alone(system, tiny_bert):
     model, data, _ = system
     model.eval()

@@ -19,6 +19,7 @@ from m4ser.bin.train import get_parser
 from m4ser.cli import command
 from m4ser.experiment import parse_task, runs
 from m4ser.files import write_json
+from m4ser.precision import autocast
 from m4ser.scoring import tables
 from m4ser.task import SERTask
 from m4ser.training.lists import data_options, read_folds, write_data
@@ -64,7 +65,9 @@ class Subject:
         self.model.train()
         torch.set_float32_matmul_precision(self.precision)
         start = time.process_time()
-        self.model(**batch)["loss"].backward()
+        with autocast("cpu"):
+            loss = self.model(**batch)["loss"]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()
         self.optimizer.zero_grad()

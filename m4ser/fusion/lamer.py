@@ -44,7 +44,8 @@ class AttentionPooling(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """A row without valid positions gives zeros."""
-        score = self.context(torch.tanh(self.project(x))).squeeze(-1).masked_fill(~mask, torch.finfo(x.dtype).min)
+        score = self.context(torch.tanh(self.project(x))).squeeze(-1)
+        score = score.masked_fill(~mask, torch.finfo(score.dtype).min)
         weight = torch.softmax(score, dim=-1).masked_fill(~mask, 0.0)
         return torch.einsum("bt,btd->bd", weight, x)
 

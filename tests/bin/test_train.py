@@ -16,6 +16,7 @@ from m4ser.bin import infer, train
 from m4ser.data.scp import read_scp
 from m4ser.errors import UserError
 from m4ser.experiment import parse_task, read_config, runs
+from m4ser.model import SERModel
 from m4ser.scoring.predictions import read_predictions
 from m4ser.training.lists import read_folds, write_data
 from m4ser.training.options import task_command
@@ -116,6 +117,26 @@ def test_trains_selects_and_predicts(recipe, config, capsys):
 def test_toy_task_is_learned(recipe):
     run(recipe({"fusion": "concat", "max_epoch": 8}))
     infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
+    found = read_predictions(recipe.folder / "exp/toy/fold1/seed1/predictions_test.tsv", ["happy", "sad"])
+    assert (found.ref == found.hyp).mean() >= 0.75
+
+
+def test_bfloat16_on_a_processor_without_amx(recipe, monkeypatch):
+    """``matmul_precision: medium`` holds for training and validation, not for inference; the task is learned."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    used, plain = [], SERModel.represent
+
+    def represent(self, **given):
+        used.append((self.training, torch.is_autocast_enabled("cpu")))
+        return plain(self, **given)
+
+    monkeypatch.setattr(SERModel, "represent", represent)
+    run(recipe({"fusion": "concat", "max_epoch": 8, "matmul_precision": "medium"}))
+    assert set(used) == {(True, True), (False, True)}
+    used.clear()
+    infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
+    assert set(used) == {(False, False)}
+    assert all(value.dtype != torch.bfloat16 for value in weights(recipe.folder, "toy").values())
     found = read_predictions(recipe.folder / "exp/toy/fold1/seed1/predictions_test.tsv", ["happy", "sad"])
     assert (found.ref == found.hyp).mean() >= 0.75
 
