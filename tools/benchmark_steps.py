@@ -35,6 +35,8 @@ class Subject:
         words = [
             "--config",
             config,
+            "--data",
+            options.data,
             "--feats",
             options.feats,
             "--text",
@@ -89,6 +91,7 @@ def main(cmd: list[str] | None = None) -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("configs", nargs="+", help="training configurations, the reference first")
+    parser.add_argument("--data", default="data")
     parser.add_argument("--feats", default="dump/feats/whisper-tiny.en_pool8")
     parser.add_argument("--text", default="dump/text/faster_whisper_whisper-tiny.en-ct2")
     parser.add_argument(
