@@ -29,13 +29,10 @@ def autocast(device: str) -> torch.autocast:
     There the switch alone changes nothing: only AMX multiplies float32 in bfloat16. Weights are not kept in bfloat16
     between two uses: such a copy, first made where no gradient is asked for, would have none later.
     """
-    can = torch.cpu.get_capabilities()
-    needed = (
-        device == "cpu"
-        and torch.get_float32_matmul_precision() == "medium"
-        and can.get("avx512_bf16", False)
-        and not can.get("amx_bf16", False)
-    )
+    needed = device == "cpu" and torch.get_float32_matmul_precision() == "medium"
+    if needed:
+        can = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of PyTorch cannot tell
+        needed = can.get("avx512_bf16", False) and not can.get("amx_bf16", False)
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=needed, cache_enabled=False)
 
 
