@@ -15,6 +15,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy import stats
 
 from m4ser.errors import UserError
 from m4ser.files import read_json
@@ -93,7 +94,7 @@ def collect(folders: Sequence[Path], names: Sequence[str] = (), comparison: str 
         "trained_with": trained,
         "conditions": conditions,
     }
-    return rounded({**result, "slopes": _slopes(conditions)})
+    return rounded({**result, "means": _means(conditions), "slopes": _slopes(conditions)})
 
 
 def _text(path: Path, comparison: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +104,24 @@ def _text(path: Path, comparison: dict[str, Any]) -> dict[str, Any]:
     if comparison["setup"].get("text_source") == "ref":
         return {"text": REFERENCE, "wer": 0.0}
     raise UserError(f"{path}: does not tell the word error rate; score its rows with --asr-dir and compare them again")
+
+
+def _means(conditions: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Mean over conditions of each system's difference to the reference, with a 95 % interval of Student's t.
+
+    All conditions share the test utterances: the interval tells what other texts and trainings would change, not what
+    other speakers would.
+    """
+    if len(conditions) < 3:
+        return {}
+    means: dict[str, dict[str, dict[str, Any]]] = {}
+    for system in conditions[0]["differences"]:
+        means[system] = {}
+        for metric in SHOWN:
+            values = [condition["differences"][system][metric]["difference"] for condition in conditions]
+            mean, half = np.mean(values), stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+            means[system][metric] = {"mean": mean, "ci": [mean - half, mean + half]}
+    return means
 
 
 def _slopes(conditions: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -140,6 +159,10 @@ def markdown(result: dict[str, Any]) -> str:
                 for v in values
             ]
             lines.append([_name(c), tables.percent(c["wer"]), *cells])
+        if result["means"]:
+            values = [result["means"][system][metric] for system in others]
+            cells = [f"{tables.signed(v['mean'])} {tables.interval(v['ci'])}" for v in values]
+            lines.append(["mean of the rows", "", *cells])
         if result["slopes"]:
             slopes = [tables.signed(result["slopes"][system][metric]) for system in others]
             lines.append([f"per {100 * WER_UNIT:.0f} points of WER", "", *slopes])
@@ -166,6 +189,11 @@ def _notes(result: dict[str, Any]) -> str:
         "Training, development and test text are made in the same way in each row. Δ: difference in points with a "
         "paired bootstrap interval; p: permutation test, Holm-corrected within a row.",
     ]
+    if result["means"]:
+        lines.append(
+            "Mean of the rows: with Student's interval over the rows, which share their test lines; it does not tell "
+            "what other speakers would change."
+        )
     if setup:
         lines.append(f"Same for all: {setup}.")
     recognised = dict.fromkeys(c["text"] for c in result["conditions"] if c["text"] != REFERENCE)

@@ -54,7 +54,13 @@ def test_scores_and_differences_by_word_error_rate(conditions, tmp_path, capsys)
     mean = sum(wer) / 3
     slope = sum((w - mean) * d for w, d in zip(wer, delta, strict=True)) / sum((w - mean) ** 2 for w in wer)
     assert found["slopes"]["plain"]["ua"] == pytest.approx(slope / 10, abs=2e-6)
+    # Student's interval by hand: t = 4.303 for two degrees of freedom.
+    mean = sum(delta) / 3
+    half = 4.302653 * (sum((d - mean) ** 2 for d in delta) / 2 / 3) ** 0.5
+    assert found["means"]["plain"]["ua"]["mean"] == pytest.approx(mean, abs=2e-6)
+    assert found["means"]["plain"]["ua"]["ci"] == pytest.approx([mean - half, mean + half], abs=2e-6)
     shown = capsys.readouterr().out
+    assert f"| mean of the rows |  | {100 * mean:+.2f} [" in shown
     assert "| weighted F1, text | WER | full | plain |" in shown
     assert "| 10 dB | 20.00 | " in shown and "| Δ UA to full | WER | plain |" in shown
     assert "text source" not in shown  # not the same for all
@@ -66,6 +72,11 @@ def test_scores_and_differences_by_word_error_rate(conditions, tmp_path, capsys)
     readme.write_text("<!-- begin results study -->\n<!-- end results study -->\n")
     results_block.main(["--readme", str(readme), "--name", "study", "--from", str(tmp_path / "study.json")])
     assert "| 0 dB | 60.00 |" in readme.read_text() and "](study.png)" in readme.read_text()
+
+
+def test_two_conditions_have_no_mean(conditions, tmp_path, capsys):
+    assert run(conditions[:2], tmp_path / "study")["means"] == {}
+    assert "ean of the rows" not in capsys.readouterr().out
 
 
 def test_the_same_again(conditions, tmp_path):
