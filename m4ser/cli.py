@@ -4,7 +4,9 @@ import argparse
 import errno
 import functools
 import os
+import select
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +19,9 @@ Main = Callable[[Sequence[str] | None], None]
 def command(main: Main) -> Main:
     """Decorate ``main(cmd=None)`` so that expected failures end as one line and exit status 1.
 
-    A :class:`~m4ser.errors.UserError` and a full disk are reported without a traceback; every other exception
-    is a defect of ours and keeps its traceback. With ``M4SER_DEBUG=1`` nothing is caught.
+    A :class:`~m4ser.errors.UserError` and a full disk are reported without a traceback, an output that nobody reads
+    any more ends the command silently, as in other tools; every other exception is a defect of ours and keeps its
+    traceback. With ``M4SER_DEBUG=1`` nothing is caught.
     """
 
     @functools.wraps(main)
@@ -28,9 +31,12 @@ def command(main: Main) -> Main:
             return
         try:
             main(cmd)
+            sys.stdout.flush()
         except UserError as error:
             sys.exit(f"error: {error}")
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and _unread():
+                sys.exit(128 + signal.SIGPIPE)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             where = f" while writing {error.filename}" if error.filename else ""
@@ -39,6 +45,16 @@ def command(main: Main) -> Main:
             sys.exit("interrupted; run the same command again to continue")
 
     return wrapper
+
+
+def _unread() -> bool:
+    """Whether what reads the output has ended, as ``head`` does; nothing more is written there then."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+    return True
 
 
 def boolean(text: str) -> bool:
