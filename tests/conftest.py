@@ -15,8 +15,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+import hypothesis
 import numpy as np
 import pytest
+
+# The same examples each time, however long they take: a busy machine is no defect.
+hypothesis.settings.register_profile("m4ser", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("m4ser")
 
 WORDS = (
     "i we you am are so very really happy glad angry mad sad down today now here the a it is not was bad good".split()

@@ -65,7 +65,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500)
 @given(WORDS, WORDS)
 @example(["a", '"', "\\"], ["\\", "ü", "😀"])
 def test_any_pair_of_word_lists(hypothesis, reference):
