@@ -244,7 +244,20 @@ def figure(result: dict[str, Any]) -> plt.Figure:
         axes.set_xlabel("word error rate, %")
         axes.grid(alpha=0.3)
         top = axes.secondary_xaxis("top")
-        top.set_xticks(wer, [condition["condition"] for condition in conditions], rotation=60, ha="left", fontsize=7)
+        ticks = _ticks(wer, [condition["condition"] for condition in conditions])
+        top.set_xticks(list(ticks), list(ticks.values()), rotation=60, ha="left", fontsize=7)
     handles, labels = panels[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     return drawn
+
+
+def _ticks(positions: Sequence[float], names: Sequence[str], apart: float = 3.0) -> dict[float, str]:
+    """Names at ascending positions; what is closer than ``apart`` to a name shares its place, so that none overlap."""
+    ticks: dict[float, str] = {}
+    for position, name in zip(positions, names, strict=True):
+        last = next(reversed(ticks), None)
+        if last is not None and position - last < apart:
+            ticks[last] += f" / {name}"
+        else:
+            ticks[position] = name
+    return ticks

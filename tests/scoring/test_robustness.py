@@ -74,6 +74,15 @@ def test_scores_and_differences_by_word_error_rate(conditions, tmp_path, capsys)
     assert "| 0 dB | 60.00 |" in readme.read_text() and "](study.png)" in readme.read_text()
 
 
+def test_names_do_not_overlap_in_the_figure(conditions, tmp_path):
+    for folder, wer in zip(conditions[1:], (0.2, 0.21), strict=True):
+        change(folder, lambda result, wer=wer: result.update(wer=dict.fromkeys(result["wer"], wer)))
+    drawn = study.figure(study.collect(conditions, ["gold", "a", "b"]))
+    names = [tick.get_text() for tick in drawn.axes[0].child_axes[0].get_xticklabels()]
+    study.plt.close(drawn)
+    assert names == ["gold", "a / b"]
+
+
 def test_two_conditions_have_no_mean(conditions, tmp_path, capsys):
     assert run(conditions[:2], tmp_path / "study")["means"] == {}
     assert "ean of the rows" not in capsys.readouterr().out
