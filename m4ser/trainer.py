@@ -50,7 +50,7 @@ class SERTrainer(Trainer):
     @classmethod
     def train_one_epoch(cls, model: torch.nn.Module, *, options: TrainerOptions, **kwargs) -> bool:
         """ESPnet's, with matrix products as the configuration asks for on a CPU, too; whether no step was valid."""
-        with autocast_forward(model, "cuda" if options.ngpu > 0 else "cpu"):
+        with autocast_forward(model, _device(options)):
             return super().train_one_epoch(model=model, options=options, **kwargs)
 
     @classmethod
@@ -67,7 +67,7 @@ class SERTrainer(Trainer):
         if distributed_option.dist_rank in (None, 0):
             _set_aside_checkpoint(Path(options.output_dir))
             print(f"{MARK} {reporter.get_epoch()} {options.max_epoch}", file=sys.stderr, flush=True)
-        device = "cuda" if options.ngpu > 0 else "cpu"
+        device = _device(options)
         model.eval()
         net = getattr(model, "module", model)
         predictions, records = [], defaultdict(list)
@@ -96,6 +96,10 @@ class SERTrainer(Trainer):
             metrics |= net.objectives[name].summarise(values)
         reporter.register(metrics)
         reporter.next()
+
+
+def _device(options: TrainerOptions) -> str:
+    return "cuda" if options.ngpu > 0 else "cpu"
 
 
 def _gather(predictions: list, records: dict[str, list]) -> tuple[list, dict[str, list]]:

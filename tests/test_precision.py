@@ -54,20 +54,6 @@ def test_every_task_has_it(task):
     assert task.get_parser().parse_args(["--matmul_precision", "high"]).matmul_precision == "high"
 
 
-@pytest.mark.parametrize(
-    ("precision", "positions", "fused"), [("medium", 25, False), ("medium", 600, True), ("highest", 25, True)]
-)
-def test_short_attention_in_bfloat16_is_not_fused(precision, positions, fused):
-    states = torch.zeros(2, positions, 4)
-    torch.set_float32_matmul_precision(precision)
-    try:
-        with short_attention(states):
-            assert torch.backends.cuda.flash_sdp_enabled() is fused  # the switch of the CPU's fused attention as well
-    finally:
-        torch.set_float32_matmul_precision("highest")
-    assert torch.backends.cuda.flash_sdp_enabled()
-
-
 @pytest.fixture
 def processor(monkeypatch):
     """Call with a precision and instruction sets that the processor is to have."""
@@ -79,6 +65,16 @@ def processor(monkeypatch):
 
     yield change
     torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize(
+    ("precision", "positions", "fused"), [("medium", 25, False), ("medium", 600, True), ("highest", 25, True)]
+)
+def test_short_attention_in_bfloat16_is_not_fused(processor, precision, positions, fused):
+    processor(precision)
+    with short_attention(torch.zeros(2, positions, 4)):
+        assert torch.backends.cuda.flash_sdp_enabled() is fused  # the switch of the CPU's fused attention as well
+    assert torch.backends.cuda.flash_sdp_enabled()
 
 
 @pytest.mark.parametrize(
