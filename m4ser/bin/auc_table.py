@@ -1,0 +1,110 @@
+"""How well systems rank, wherever their thresholds lie: macro AUC of several experiments in one table."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from m4ser import cli
+from m4ser.errors import UserError
+from m4ser.scoring import auc, report, tables
+from m4ser.scoring.bootstrap import RESAMPLES, clusters, percentiles
+from m4ser.scoring.experiment import Corpus, Experiment, collect
+
+NOTE = (
+    "AUC: area under the ROC curve of one class against the rest, mean over classes, all folds pooled, in per cent, "
+    "mean over seeds (± sd where several); 50 is chance. The last column tells how often the class is answered that is "
+    "most frequent in the references."
+)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--exp", type=Path, nargs="+", required=True, help="folders exp/<tag>, one row each")
+    parser.add_argument("--names", nargs="+", default=[], help="names of the rows (default: those of the folders)")
+    parser.add_argument("--against", help="tag that each is compared with: the folder of this name beside it")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json (default: data)")
+    parser.add_argument("--audio-dir", type=Path, help="dump/audio: its skipped.tsv says what need not be predicted")
+    parser.add_argument("--partition", choices=("dev", "test"), default="test", help="part of the folds to score")
+    parser.add_argument("--seeds", type=cli.words, default=[], help="seeds (default: those of run.json)")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples")
+    parser.add_argument("--out", type=Path, default=Path("exp/auc"), help="writes OUT.md and OUT.json")
+    return parser
+
+
+class Rows:
+    """Rows of one table; an experiment that others are compared with is read once."""
+
+    def __init__(self, corpus: Corpus, args: argparse.Namespace):
+        self.corpus, self.args = corpus, args
+        self.found: dict[Path, tuple[Experiment, np.ndarray]] = {}
+
+    def read(self, folder: Path) -> tuple[Experiment, np.ndarray]:
+        """An experiment and its macro AUC in resamples.
+
+        Raises:
+            UserError: runs are missing, or its folder is.
+        """
+        if folder not in self.found:
+            one = collect(folder, self.corpus, self.args.partition, self.args.seeds)
+            if one.partial:
+                seed, fold = one.missing[0]
+                raise UserError(f"{folder}/fold{fold}/seed{seed}: is missing; run stages 4 and 5 for it")
+            drawn = auc.distribution(one.speakers, one.ref, one.probabilities, self.args.resamples)
+            self.found[folder] = one, drawn
+        return self.found[folder]
+
+    def row(self, name: str, folder: Path) -> list[str]:
+        """Cells of one experiment."""
+        one, drawn = self.read(folder)
+        own = auc.values(one.ref, one.probabilities)
+        sd = float(own.std(ddof=1)) if len(own) > 1 else None
+        cells = [name, f"{tables.plus_minus(own.mean(), sd)} {tables.interval(percentiles(drawn))}"]
+        if self.args.against:
+            other = folder.parent / self.args.against
+            if other == folder:
+                cells.append("reference")
+            else:
+                reference, others_drawn = self.read(other)
+                difference = own.mean() - auc.values(reference.ref, reference.probabilities).mean()
+                cells.append(f"{tables.signed(difference)} {tables.interval(percentiles(drawn - others_drawn))}")
+        return [*cells, tables.percent((one.hyp == _frequent(one)).mean())]
+
+
+def _frequent(one: Experiment) -> int:
+    return int(np.bincount(one.ref).argmax())
+
+
+def table(folders: Sequence[Path], names: Sequence[str], corpus: Corpus, args: argparse.Namespace) -> dict[str, Any]:
+    """The table as data."""
+    rows = Rows(corpus, args)
+    lines = [rows.row(name, folder) for name, folder in zip(names, folders, strict=True)]
+    first, _ = rows.read(folders[0])
+    frequent = _frequent(first)
+    header = ["system", "macro AUC [95 % CI]", f'answers "{first.labels[frequent]}"']
+    if args.against:
+        header.insert(2, f"Δ to {args.against} [95 % CI]")
+    _, unit = clusters(first.speakers)
+    paired = ", that of a difference paired and not corrected for the number of rows" if args.against else ""
+    share = tables.percent((first.ref == frequent).mean())
+    note = (
+        f"{NOTE} There it is {share} %. Interval: bootstrap over {unit}s{paired}. "
+        f"Protocol `{corpus.folds.protocol}`, {args.partition}. Seeds {' '.join(first.seeds)}."
+    )
+    return {"kind": tables.KIND, "header": header, "rows": lines, "note": note}
+
+
+@cli.command
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    corpus = Corpus.read(args.data, args.audio_dir)
+    result = table(args.exp, cli.row_names(args.names, args.exp), corpus, args)
+    report.write_table(args.out, tables.markdown(result), result)
+
+
+if __name__ == "__main__":
+    main()
