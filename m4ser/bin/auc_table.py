@@ -1,6 +1,7 @@
 """How well systems rank, wherever their thresholds lie: macro AUC of several experiments in one table."""
 
 import argparse
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,55 +36,37 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-class Rows:
-    """Rows of one table; an experiment that others are compared with is read once."""
+def table(folders: Sequence[Path], names: Sequence[str], corpus: Corpus, args: argparse.Namespace) -> dict[str, Any]:
+    """The table as data.
 
-    def __init__(self, corpus: Corpus, args: argparse.Namespace):
-        self.corpus, self.args = corpus, args
-        self.found: dict[Path, tuple[Experiment, np.ndarray]] = {}
+    Raises:
+        UserError: an experiment or one of its runs is missing.
+    """
 
-    def read(self, folder: Path) -> tuple[Experiment, np.ndarray]:
-        """An experiment and its macro AUC in resamples.
+    @functools.cache  # what others are compared with is read once
+    def read(folder: Path) -> tuple[Experiment, np.ndarray, np.ndarray]:
+        """Answers, macro AUC of each seed, and mean over seeds in resamples."""
+        one = collect(folder, corpus, args.partition, args.seeds)
+        if one.partial:
+            seed, fold = one.missing[0]
+            raise UserError(f"{folder}/fold{fold}/seed{seed}: is missing; run stages 4 and 5 for it")
+        given = one.ref, one.probabilities
+        return one, auc.values(*given), auc.distribution(one.speakers, *given, args.resamples)
 
-        Raises:
-            UserError: runs are missing, or its folder is.
-        """
-        if folder not in self.found:
-            one = collect(folder, self.corpus, self.args.partition, self.args.seeds)
-            if one.partial:
-                seed, fold = one.missing[0]
-                raise UserError(f"{folder}/fold{fold}/seed{seed}: is missing; run stages 4 and 5 for it")
-            drawn = auc.distribution(one.speakers, one.ref, one.probabilities, self.args.resamples)
-            self.found[folder] = one, drawn
-        return self.found[folder]
-
-    def row(self, name: str, folder: Path) -> list[str]:
-        """Cells of one experiment."""
-        one, drawn = self.read(folder)
-        own = auc.values(one.ref, one.probabilities)
+    first, *_ = read(folders[0])
+    frequent = int(np.bincount(first.ref).argmax())
+    lines = []
+    for name, folder in zip(names, folders, strict=True):
+        one, own, drawn = read(folder)
         sd = float(own.std(ddof=1)) if len(own) > 1 else None
         cells = [name, f"{tables.plus_minus(own.mean(), sd)} {tables.interval(percentiles(drawn))}"]
-        if self.args.against:
-            other = folder.parent / self.args.against
-            if other == folder:
-                cells.append("reference")
-            else:
-                reference, others_drawn = self.read(other)
-                difference = own.mean() - auc.values(reference.ref, reference.probabilities).mean()
-                cells.append(f"{tables.signed(difference)} {tables.interval(percentiles(drawn - others_drawn))}")
-        return [*cells, tables.percent((one.hyp == _frequent(one)).mean())]
-
-
-def _frequent(one: Experiment) -> int:
-    return int(np.bincount(one.ref).argmax())
-
-
-def table(folders: Sequence[Path], names: Sequence[str], corpus: Corpus, args: argparse.Namespace) -> dict[str, Any]:
-    """The table as data."""
-    rows = Rows(corpus, args)
-    lines = [rows.row(name, folder) for name, folder in zip(names, folders, strict=True)]
-    first, _ = rows.read(folders[0])
-    frequent = _frequent(first)
+        if args.against == folder.name:
+            cells.append("reference")
+        elif args.against:
+            _, theirs, theirs_drawn = read(folder.parent / args.against)
+            difference = tables.signed(own.mean() - theirs.mean())
+            cells.append(f"{difference} {tables.interval(percentiles(drawn - theirs_drawn))}")
+        lines.append([*cells, tables.percent((one.hyp == frequent).mean())])
     header = ["system", "macro AUC [95 % CI]", f'answers "{first.labels[frequent]}"']
     if args.against:
         header.insert(2, f"Δ to {args.against} [95 % CI]")

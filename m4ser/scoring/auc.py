@@ -1,7 +1,7 @@
 """Area under the ROC curve: how well a system ranks, wherever its threshold lies.
 
-Scores of answers (WA, UA, F1) also move with how readily a system answers the frequent class, which training leaves to
-chance more than the ranking: two systems can differ in weighted F1 and not in what they know.
+Scores of answers (WA, UA, F1) also move with how readily a system answers the frequent class: two systems can differ in
+weighted F1 and rank alike.
 """
 
 from collections.abc import Sequence
