@@ -218,9 +218,10 @@ def test_study(official, checkout, tiny_bert):
     assert [row["condition"] for row in study["conditions"]] == ["white 5 dB", "babble 20 dB"]
 
 
-def test_page_tells_what_is_kept():
-    """The study's tables are those of the comparisons in results/main, to the last digit."""
-    folders = sorted((ROOT / "egs/meld_tts/results/main").iterdir())
+@pytest.mark.parametrize("kept", ["main", "ablations"])
+def test_page_tells_what_is_kept(kept):
+    """The tables of a study are those of the comparisons in results/KEPT, to the last digit."""
+    folders = sorted((ROOT / "egs/meld_tts/results" / kept).iterdir())
     page = (ROOT / "egs/meld_tts/README.md").read_text()
     tables = robustness.markdown(robustness.collect(folders))
     rows = [line.split(" | ", 1)[1] for line in tables.splitlines() if line.startswith("| ")]
