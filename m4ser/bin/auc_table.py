@@ -11,7 +11,7 @@ import numpy as np
 from m4ser import cli
 from m4ser.errors import UserError
 from m4ser.scoring import auc, report, tables
-from m4ser.scoring.bootstrap import RESAMPLES, clusters, percentiles
+from m4ser.scoring.bootstrap import RESAMPLES, clusters, percentiles, student_interval
 from m4ser.scoring.experiment import Corpus, Experiment, collect
 
 NOTE = (
@@ -20,13 +20,22 @@ NOTE = (
     "most frequent in the references."
 )
 
+MIN_PLACES = 3  # of fewer differences, the mean has no interval worth telling
+MEAN_NOTE = (
+    "Mean of a tag's differences in several places: with Student's interval over the places; it does not tell what "
+    "other speakers would change."
+)
+
 
 def get_parser() -> argparse.ArgumentParser:
     """Options of the command."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--exp", type=Path, nargs="+", required=True, help="folders exp/<tag>, one row each")
     parser.add_argument("--names", nargs="+", default=[], help="names of the rows (default: those of the folders)")
-    parser.add_argument("--against", help="tag that each is compared with: the folder of this name beside it")
+    parser.add_argument(
+        "--against",
+        help="tag that each is compared with: the folder of this name beside it; where a tag is in 3 places, a mean",
+    )
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json (default: data)")
     parser.add_argument("--audio-dir", type=Path, help="dump/audio: its skipped.tsv says what need not be predicted")
     parser.add_argument("--partition", choices=("dev", "test"), default="test", help="part of the folds to score")
@@ -55,7 +64,8 @@ def table(folders: Sequence[Path], names: Sequence[str], corpus: Corpus, args: a
 
     first, *_ = read(folders[0])
     frequent = int(np.bincount(first.ref).argmax())
-    lines = []
+    lines: list[list[str]] = []
+    differences: dict[str, list[float]] = {}
     for name, folder in zip(names, folders, strict=True):
         one, own, drawn = read(folder)
         sd = float(own.std(ddof=1)) if len(own) > 1 else None
@@ -64,17 +74,23 @@ def table(folders: Sequence[Path], names: Sequence[str], corpus: Corpus, args: a
             cells.append("reference")
         elif args.against:
             _, theirs, theirs_drawn = read(folder.parent / args.against)
-            difference = tables.signed(own.mean() - theirs.mean())
-            cells.append(f"{difference} {tables.interval(percentiles(drawn - theirs_drawn))}")
+            difference = own.mean() - theirs.mean()
+            differences.setdefault(folder.name, []).append(difference)
+            cells.append(f"{tables.signed(difference)} {tables.interval(percentiles(drawn - theirs_drawn))}")
         lines.append([*cells, tables.percent((one.hyp == frequent).mean())])
+    means = {tag: values for tag, values in differences.items() if len(values) >= MIN_PLACES}
+    for tag, values in means.items():
+        mean = f"{tables.signed(float(np.mean(values)))} {tables.interval(student_interval(values))}"
+        lines.append([f"mean of {len(values)}, {tag}", "", mean, ""])
     header = ["system", "macro AUC [95 % CI]", f'answers "{first.labels[frequent]}"']
     if args.against:
         header.insert(2, f"Δ to {args.against} [95 % CI]")
     _, unit = clusters(first.speakers)
     paired = ", that of a difference paired and not corrected for the number of rows" if args.against else ""
+    across = f" {MEAN_NOTE}" if means else ""
     share = tables.percent((first.ref == frequent).mean())
     note = (
-        f"{NOTE} There it is {share} %. Interval: bootstrap over {unit}s{paired}. "
+        f"{NOTE} There it is {share} %. Interval: bootstrap over {unit}s{paired}.{across} "
         f"Protocol `{corpus.folds.protocol}`, {args.partition}. Seeds {' '.join(first.seeds)}."
     )
     return {"kind": tables.KIND, "header": header, "rows": lines, "note": note}

@@ -15,11 +15,11 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy import stats
 
 from m4ser.errors import UserError
 from m4ser.files import read_json
 from m4ser.scoring import tables
+from m4ser.scoring.bootstrap import student_interval
 from m4ser.scoring.experiment import joined_makers
 from m4ser.scoring.figures import MARKERS, PALETTE
 from m4ser.scoring.metrics import DEFINITIONS, NAMES
@@ -119,8 +119,7 @@ def _means(conditions: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str
         means[system] = {}
         for metric in SHOWN:
             values = [condition["differences"][system][metric]["difference"] for condition in conditions]
-            mean, half = np.mean(values), stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-            means[system][metric] = {"mean": mean, "ci": [mean - half, mean + half]}
+            means[system][metric] = {"mean": np.mean(values), "ci": student_interval(values)}
     return means
 
 

@@ -1,5 +1,7 @@
 """The table of areas under the ROC curve, on systems that were made up."""
 
+import shutil
+
 import pytest
 
 from m4ser.bin.auc_table import main
@@ -32,6 +34,17 @@ def test_difference_to_a_system_beside_it(words, scoring_lab, capsys):
     low, high = (float(end) for end in bad[2].split("[")[1].rstrip("]").split(", "))
     assert low < float(bad[2].split()[0]) < high < 0  # apart
     assert float(bad[2].split()[0]) == pytest.approx(float(bad[1].split()[0]) - 100)
+
+
+def test_mean_over_places(words, scoring_lab, capsys):
+    exp = scoring_lab.root / "exp"
+    folders = [exp / place / tag for place in ("a", "b", "c") for tag in ("good", "bad")]
+    for folder in folders:
+        shutil.copytree(exp / folder.name, folder)
+    main([*words[:-3], "--exp", *map(str, folders), "--against", "good", "--names", *"ABCDEF"])
+    *_, last, mean = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| "))
+    difference = last.split(" | ")[2].split()[0]  # the same in all places, so the interval has no width
+    assert mean == f"| mean of 3, bad |  | {difference} [{difference.lstrip('+')}, {difference.lstrip('+')}] |  |"
 
 
 def test_missing_runs_are_named(words, scoring_lab):
