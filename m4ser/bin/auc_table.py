@@ -11,7 +11,8 @@ import numpy as np
 from m4ser import cli
 from m4ser.errors import UserError
 from m4ser.scoring import auc, report, tables
-from m4ser.scoring.bootstrap import RESAMPLES, clusters, percentiles, student_interval
+from m4ser.scoring.across import MIN_CONDITIONS, mean_interval
+from m4ser.scoring.bootstrap import RESAMPLES, clusters, percentiles
 from m4ser.scoring.experiment import Corpus, Experiment, collect
 
 NOTE = (
@@ -20,7 +21,6 @@ NOTE = (
     "most frequent in the references."
 )
 
-MIN_PLACES = 3  # of fewer differences, the mean has no interval worth telling
 MEAN_NOTE = (
     "Mean of a tag's differences in several places: with Student's interval over the places; it does not tell what "
     "other speakers would change."
@@ -34,7 +34,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--names", nargs="+", default=[], help="names of the rows (default: those of the folders)")
     parser.add_argument(
         "--against",
-        help="tag that each is compared with: the folder of this name beside it; where a tag is in 3 places, a mean",
+        help="tag that each is compared with: the folder of this name beside it; a tag in "
+        f"{MIN_CONDITIONS} or more places gets the mean of its differences",
     )
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json (default: data)")
     parser.add_argument("--audio-dir", type=Path, help="dump/audio: its skipped.tsv says what need not be predicted")
@@ -78,10 +79,10 @@ def table(folders: Sequence[Path], names: Sequence[str], corpus: Corpus, args: a
             differences.setdefault(folder.name, []).append(difference)
             cells.append(f"{tables.signed(difference)} {tables.interval(percentiles(drawn - theirs_drawn))}")
         lines.append([*cells, tables.percent((one.hyp == frequent).mean())])
-    means = {tag: values for tag, values in differences.items() if len(values) >= MIN_PLACES}
+    means = {tag: values for tag, values in differences.items() if len(values) >= MIN_CONDITIONS}
     for tag, values in means.items():
-        mean = f"{tables.signed(float(np.mean(values)))} {tables.interval(student_interval(values))}"
-        lines.append([f"mean of {len(values)}, {tag}", "", mean, ""])
+        mean, ends = mean_interval(values)
+        lines.append([f"mean of {len(values)}, {tag}", "", f"{tables.signed(mean)} {tables.interval(ends)}", ""])
     header = ["system", "macro AUC [95 % CI]", f'answers "{first.labels[frequent]}"']
     if args.against:
         header.insert(2, f"Δ to {args.against} [95 % CI]")

@@ -8,7 +8,6 @@ is a function of the confusion matrix, and the confusion matrix of a resample is
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy import stats
 
 from m4ser.scoring.metrics import from_confusion
 
@@ -71,12 +70,6 @@ def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """The central interval that holds ``level`` of the values."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def student_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Interval of the mean of independent values by Student's t, where there are too few to resample."""
-    mean, half = np.mean(values), stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
-    return mean - half, mean + half
 
 
 def intervals(

@@ -19,7 +19,7 @@ import numpy as np
 from m4ser.errors import UserError
 from m4ser.files import read_json
 from m4ser.scoring import tables
-from m4ser.scoring.bootstrap import student_interval
+from m4ser.scoring.across import MIN_CONDITIONS, mean_interval
 from m4ser.scoring.experiment import joined_makers
 from m4ser.scoring.figures import MARKERS, PALETTE
 from m4ser.scoring.metrics import DEFINITIONS, NAMES
@@ -107,19 +107,16 @@ def _text(path: Path, comparison: dict[str, Any]) -> dict[str, Any]:
 
 
 def _means(conditions: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Mean over conditions of each system's difference to the reference, with a 95 % interval of Student's t.
-
-    All conditions share the test utterances: the interval tells what other texts and trainings would change, not what
-    other speakers would.
-    """
-    if len(conditions) < 3:
+    """Mean over conditions of each system's difference to the reference, with a 95 % interval."""
+    if len(conditions) < MIN_CONDITIONS:
         return {}
     means: dict[str, dict[str, dict[str, Any]]] = {}
     for system in conditions[0]["differences"]:
         means[system] = {}
         for metric in SHOWN:
             values = [condition["differences"][system][metric]["difference"] for condition in conditions]
-            means[system][metric] = {"mean": np.mean(values), "ci": student_interval(values)}
+            mean, ci = mean_interval(values)
+            means[system][metric] = {"mean": mean, "ci": ci}
     return means
 
 

@@ -3,15 +3,7 @@
 import numpy as np
 import pytest
 
-from m4ser.scoring.bootstrap import (
-    MIN_SPEAKERS,
-    cluster_confusions,
-    clusters,
-    distribution,
-    intervals,
-    resampled,
-    student_interval,
-)
+from m4ser.scoring.bootstrap import MIN_SPEAKERS, cluster_confusions, clusters, distribution, intervals, resampled
 from m4ser.scoring.metrics import NAMES, scores
 
 
@@ -88,7 +80,3 @@ def test_coverage_with_speaker_effects():
         held_utterances += low <= truth <= high
     assert 0.88 <= held / runs <= 0.99
     assert held_utterances / runs < 0.7
-
-
-def test_student_interval():
-    assert student_interval([1, 2, 3]) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-5)  # t 4.30265
