@@ -12,7 +12,8 @@
 # The type is int or number (either may be empty where the default is), ints (a list), bool (true or false),
 # one|two|three, path (see below), recipes (a list of folders of other recipes) or text.
 #
-# Options in such a block of the file ./$own_options, if that variable is set, are known too: their default is empty,
+# FILE is named as seen from the current folder, and so the messages name it. Options in such a block of the file
+# ./$own_options, which is the script that users type, if that variable is set, are known too: their default is empty,
 # and they end up in the array own_words as `--name value`, files among them (type path) in own_files as well, and of
 # other recipes the files that tell when their data has changed.
 #
@@ -79,9 +80,12 @@ parse_options() {
     declare -gA usual=()
     shift
     own_words=() own_files=()
-    [ ! -f "${own_options:-}" ] || sources=("./$own_options" "$file")
-    script="./run.sh"
-    [ -e "$script" ] || script=$(basename "$file")
+    script=$file # as one would type it
+    [[ $script != /* ]] || script=$(basename "$file")
+    if [ -f "${own_options:-}" ]; then
+        sources=("./$own_options" "$file")
+        script="./$own_options"
+    fi
     for source in "${sources[@]}"; do
         is_own=true
         [ "$source" != "$file" ] || is_own=false

@@ -31,11 +31,15 @@ dump=dump                         # [text] folder of audio, features, recognised
 
 typed_words "$@"
 export M4SER_COMMAND="./run_study.sh${typed[*]:+ $(quote "${typed[@]}")}"
-parse_options "${BASH_SOURCE[0]}" -- "$@"
+parse_options ./run_study.sh -- "$@"
 # shellcheck source=../TEMPLATE/path.sh
 . ../TEMPLATE/path.sh
 split_words --run-args "$run_args"
 more=("${words[@]}")
+for condition in $conditions; do # all of them before the first is begun
+    [[ $condition =~ ^(reference|clean|pocketsphinx|(white|babble)[0-9]+)$ ]] ||
+        option_fail "--conditions: $condition is none of reference, clean, pocketsphinx, white10, babble5 ..."
+done
 
 # name_of CONDITION: as the table has it
 name_of() {
@@ -54,10 +58,8 @@ for condition in $conditions; do
         clean) ;;
         pocketsphinx) arguments+=(--asr pocketsphinx) ;;
         *)
-            [[ $condition =~ ^(white|babble)([0-9]+)$ ]] ||
-                option_fail "--conditions: $condition is none of reference, clean, pocketsphinx, white10, babble5 ..."
             place=$condition
-            arguments+=(--noise "${BASH_REMATCH[1]}" --snr "${BASH_REMATCH[2]}")
+            arguments+=(--noise "${condition%%[0-9]*}" --snr "${condition##*[a-z]}")
             ;;
     esac
     [ -z "$corpus_dir" ] || arguments+=(--corpus-dir "$corpus_dir")

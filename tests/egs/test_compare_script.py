@@ -107,6 +107,13 @@ def test_ablation_is_a_comparison_of_chosen_systems(compare):
     assert "--exp exp/m4ser exp/m4ser_no_aed exp/concat exp/speech --names" in table and "--out exp/ablation" in table
 
 
+def test_each_script_names_itself(compare):
+    for script in ("compare.sh", "tune.sh"):
+        assert compare("--help", script=script)[0].stdout.startswith(f"usage: ../TEMPLATE/{script} [options]\n")
+        mistaken = compare("--sedes", 1, script=script)[0].stderr
+        assert mistaken == f"error: unknown option --sedes; ../TEMPLATE/{script} --help lists all options\n"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -159,12 +159,12 @@ def test_rows_of_the_study(checkout, tmp_path):
         script.write_text(CALLED)
         script.chmod(0o755)
 
-    def calls(*words):
+    def calls(*words, script="./run_study.sh", cwd=folder):
         log = tmp_path / "calls"
         log.unlink(missing_ok=True)
         env = os.environ | {"CALLS": str(log), "PYTHONPATH": str(ROOT)}
         result = subprocess.run(
-            ["./run_study.sh", "--corpus-dir", "csv files", *words], cwd=folder, env=env, capture_output=True, text=True
+            [script, "--corpus-dir", "csv files", *words], cwd=cwd, env=env, capture_output=True, text=True
         )
         return result, log.read_text().splitlines() if log.exists() else []
 
@@ -180,8 +180,12 @@ def test_rows_of_the_study(checkout, tmp_path):
     lines = calls("--conditions", "white10")[1]
     assert "--exp exp/white10 --data data/white10 --dump dump/white10 --run-args" in lines[0]
     assert f"{size} --noise white --snr 10 --corpus-dir 'csv files'" in lines[0]
-    result = calls("--conditions", "clean pink5")[0]
+    elsewhere = calls("--conditions", "white10", script="egs/meld_tts/run_study.sh", cwd=checkout)
+    assert elsewhere[1] == lines, elsewhere[0].stderr
+    result, lines = calls("--conditions", "clean pink5")
     assert "--conditions: pink5 is none of reference, clean" in result.stderr and result.returncode == 1
+    assert not lines, "nothing is begun when one row is wrong"
+    assert calls("--help")[0].stdout.startswith("usage: ./run_study.sh [options]")
 
 
 def test_study(official, checkout, tiny_bert):
