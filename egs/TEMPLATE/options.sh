@@ -12,10 +12,10 @@
 # The type is int or number (either may be empty where the default is), ints (a list), bool (true or false),
 # one|two|three, path (see below), recipes (a list of folders of other recipes) or text.
 #
-# FILE is named as seen from the current folder, and so the messages name it. Options in such a block of the file
-# ./$own_options, which is the script that users type, if that variable is set, are known too: their default is empty,
-# and they end up in the array own_words as `--name value`, files among them (type path) in own_files as well, and of
-# other recipes the files that tell when their data has changed.
+# FILE is the script's path as typed in the current folder; messages and --help name it so. Where that script is called
+# by another one that users type, the variable own_options names the other one: messages name that, and options in such
+# a block of it are known too. Their default is empty, and they end up in the array own_words as `--name value`, files
+# among them (type path) in own_files as well, and of other recipes the files that tell when their data has changed.
 #
 # A bare `--` among the words separates what a recipe's run.sh sets from what its user typed after it. The array `usual`
 # has every option's value without the user's words: what the recipe sets, or the default. Relative paths are those of
@@ -80,8 +80,8 @@ parse_options() {
     declare -gA usual=()
     shift
     own_words=() own_files=()
-    script=$file # as one would type it
-    [[ $script != /* ]] || script=$(basename "$file")
+    script=$file
+    [[ $script != /* ]] || script=$(basename "$file") # another script has called it
     if [ -f "${own_options:-}" ]; then
         sources=("./$own_options" "$file")
         script="./$own_options"
