@@ -9,7 +9,7 @@ __all__ = ["EmotionRecognizer", "__version__"]
 
 def __getattr__(name: str):
     if name == "EmotionRecognizer":
-        from m4ser.recognizer import EmotionRecognizer
+        from m4ser.inference.recognizer import EmotionRecognizer
 
         return EmotionRecognizer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -174,7 +174,7 @@ def toy_dumps(tmp_path):
     from m4ser.data.features import FeatureWriter
     from m4ser.data.folds import Fold, Folds
     from m4ser.data.scp import write_scp
-    from m4ser.files import write_json
+    from m4ser.utils.files import write_json
 
     rng = np.random.default_rng(1)
     speakers = [f"s{i}" for i in range(6)]
@@ -215,8 +215,8 @@ def scoring_lab(tmp_path):
     """A made-up corpus (12 speakers, 3 labels, 72 utterances, 3 folds) and a function that makes up a system."""
     from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
     from m4ser.data.scp import write_scp
-    from m4ser.files import write_json
-    from m4ser.scoring.predictions import Predictions, write_predictions
+    from m4ser.training.predictions import Predictions, write_predictions
+    from m4ser.utils.files import write_json
 
     labels, data = ["angry", "happy", "sad"], tmp_path / "data"
     speakers = [f"s{number:02d}" for number in range(12)]
@@ -283,7 +283,7 @@ def loudness_recognizer():
     """An EmotionRecognizer of calm and excited: all of it is real but the model, which only hears how loud it is."""
     import torch
 
-    from m4ser.recognizer import EmotionRecognizer
+    from m4ser.inference.recognizer import EmotionRecognizer
 
     frontend = types.SimpleNamespace(
         uses_text=True,
@@ -316,9 +316,9 @@ def toy_run(tmp_path_factory, tiny_bert, tiny_whisper):
     import torch
     import yaml
 
-    from m4ser.build import build_model
-    from m4ser.files import write_json
-    from m4ser.task import SERTask
+    from m4ser.models.build import build_model
+    from m4ser.training.task import SERTask
+    from m4ser.utils.files import write_json
 
     root = tmp_path_factory.mktemp("toy_run")
     shutil.copytree(tiny_whisper, root / "whisper")

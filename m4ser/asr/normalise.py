@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 # Private characters, which Whisper's rules leave alone, stand for these words.
 NOT_NUMBERS = {"o'clock": "\ue000", "oh": "\ue001", "o": "\ue002"}

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from m4ser import cli
 from m4ser.asr.backends import BACKENDS, backend_class, build_backend, parse_settings
 from m4ser.asr.hallucination import RULE
 from m4ser.bin.asr_score import read_references
@@ -16,8 +15,9 @@ from m4ser.data import parts
 from m4ser.data.audio import RATE, load_16k
 from m4ser.data.datadir import DataDir
 from m4ser.data.scp import write_scp
-from m4ser.files import write_json
-from m4ser.progress import track
+from m4ser.utils import cli
+from m4ser.utils.files import write_json
+from m4ser.utils.progress import track
 
 PART = "hypotheses.json"
 

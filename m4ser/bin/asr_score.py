@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from m4ser import cli
 from m4ser.asr import wer
 from m4ser.asr.normalise import NAMES
 from m4ser.data.datadir import DataDir, find_sets
 from m4ser.data.scp import read_scp
-from m4ser.errors import UserError
-from m4ser.files import read_json, write_json
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json, write_json
 
 # What decode.json tells of the recogniser and goes into wer.json too.
 FROM_DECODING = (

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from m4ser import cli
-from m4ser.asr.table import collect, markdown
+from m4ser.scoring.recognisers import collect, markdown
 from m4ser.scoring.report import write_table
+from m4ser.utils import cli
 
 
 def get_parser() -> argparse.ArgumentParser:

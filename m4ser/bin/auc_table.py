@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from m4ser import cli
-from m4ser.errors import UserError
 from m4ser.scoring import auc, report, tables
 from m4ser.scoring.across import MIN_CONDITIONS, mean_interval
 from m4ser.scoring.bootstrap import RESAMPLES, clusters, percentiles
 from m4ser.scoring.experiment import Corpus, Experiment, collect
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
 
 NOTE = (
     "AUC: area under the ROC curve of one class against the rest, mean over classes, all folds pooled, in per cent, "

@@ -4,14 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from m4ser.cli import command, words
-from m4ser.errors import UserError
-from m4ser.files import atomic_write, write_json
-from m4ser.provenance import made_by
 from m4ser.scoring import comparison, figures, report
 from m4ser.scoring.bootstrap import RESAMPLES
 from m4ser.scoring.experiment import Corpus, collect
-from m4ser.scoring.metrics import NAMES
+from m4ser.training.metrics import NAMES
+from m4ser.utils.cli import command, words
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_write, write_json
+from m4ser.utils.provenance import made_by
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import yaml
 
-from m4ser.cli import command, shell_words
-from m4ser.errors import UserError
-from m4ser.experiment import read_config
+from m4ser.training.experiment import read_config
+from m4ser.utils.cli import command, shell_words
+from m4ser.utils.errors import UserError
 
-TOKENS = 500  # as in m4ser.encoders.transformer_text
+TOKENS = 500  # as in m4ser.models.encoders.transformer_text
 
 
 def get_parser() -> argparse.ArgumentParser:

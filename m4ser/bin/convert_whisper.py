@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from m4ser.cli import command
 from m4ser.pretrained import default_dir, resolve
 from m4ser.pretrained.convert_whisper import convert
+from m4ser.utils.cli import command
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m4ser.cli import command
+from m4ser.utils.cli import command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -22,8 +22,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    from m4ser.onnx_graph import export
-    from m4ser.stored import open_model
+    from m4ser.hub.stored import open_model
+    from m4ser.models.onnx_graph import export
 
     with open_model(args.model, args.fold, args.seed) as stored:
         made = export(stored.folder, args.out, args.int8, args.head)

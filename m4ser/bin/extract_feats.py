@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from m4ser import cli
 from m4ser.data import parts
 from m4ser.data.audio import at_speed, load_16k
 from m4ser.data.datadir import DataDir, find_sets
 from m4ser.data.features import FeatureWriter, read_feats_scp
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.errors import UserError
-from m4ser.files import read_json, write_json
-from m4ser.frontend import frozen_features
-from m4ser.progress import track
-from m4ser.provenance import made_by
+from m4ser.inference.frontend import frozen_features
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json, write_json
+from m4ser.utils.progress import track
+from m4ser.utils.provenance import made_by
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -74,7 +74,7 @@ def extract_share(
         return
     import transformers  # slow to import, and not needed to join
 
-    from m4ser.encoders.frozen import load_frozen
+    from m4ser.models.encoders.frozen import load_frozen
 
     transformers.utils.logging.disable_progress_bar()
     encoder = load_frozen(args.speech_encoder, args.pretrained_dir)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from m4ser import cli
 from m4ser.data import parts
 from m4ser.data.audio import RATE, AudioError, load_16k, write_flac
 from m4ser.data.datadir import DataDir, find_sets
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.errors import UserError
-from m4ser.files import atomic_path, atomic_write
-from m4ser.progress import track
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_path, atomic_write
+from m4ser.utils.progress import track
 
 SKIPPED = "skipped.tsv"  # utterance, file, reason
 

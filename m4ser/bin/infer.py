@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 
-from m4ser.cli import command, words
 from m4ser.data.scp import read_scp
-from m4ser.errors import UserError
-from m4ser.experiment import Run, choose_folds, read_maps, runs
-from m4ser.files import write_json
-from m4ser.inference import load_run, predict
-from m4ser.progress import track
-from m4ser.scoring.predictions import Predictions, write_predictions
+from m4ser.models.checkpoint import load_run, predict
+from m4ser.training.experiment import Run, choose_folds, read_maps, runs
 from m4ser.training.lists import data_options, read_folds
+from m4ser.training.predictions import Predictions, write_predictions
+from m4ser.utils.cli import command, words
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import write_json
+from m4ser.utils.progress import track
 
 PARTS = ("dev", "test")
 

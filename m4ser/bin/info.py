@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from m4ser.cli import command
+from m4ser.utils.cli import command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -20,8 +20,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    from m4ser.card import scores_of
-    from m4ser.stored import default_model, open_model
+    from m4ser.hub.card import scores_of
+    from m4ser.hub.stored import default_model, open_model
 
     with open_model(args.model or default_model(), args.fold, args.seed) as stored:
         about = dict(stored.about)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from m4ser import cli
 from m4ser.data.datadir import DataDir
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.errors import UserError
-from m4ser.files import read_json, write_json
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json, write_json
 
 REFERENCE = "ref"
 

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from m4ser import cli
 from m4ser.asr.alignment import align, apply_edits, from_line, to_line
 from m4ser.asr.normalise import NAMES, normaliser
 from m4ser.bin.asr_score import read_hypotheses, read_references, transcribed
 from m4ser.data.scp import write_scp
-from m4ser.errors import UserError
-from m4ser.files import write_json
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import write_json
 
 
 def get_parser() -> argparse.ArgumentParser:

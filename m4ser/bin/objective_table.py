@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from m4ser.cli import command, row_names, words
 from m4ser.scoring import learned, report
+from m4ser.utils.cli import command, row_names, words
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m4ser.cli import boolean, command
+from m4ser.utils.cli import boolean, command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -29,8 +29,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    from m4ser.packing import ENDING, pack
-    from m4ser.stored import find_model
+    from m4ser.hub.packing import ENDING, pack
+    from m4ser.hub.stored import find_model
 
     stored = find_model(args.model, args.fold, args.seed)
     tag = stored.about.get("tag", stored.folder.name)

@@ -11,13 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m4ser.cli import command
 from m4ser.data.audio import error_text
-from m4ser.errors import UserError
-from m4ser.progress import track
+from m4ser.utils.cli import command
+from m4ser.utils.errors import UserError
+from m4ser.utils.progress import track
 
 if TYPE_CHECKING:
-    from m4ser.recognizer import Failure, Prediction
+    from m4ser.inference.recognizer import Failure, Prediction
 
 EXAMPLES = """examples:
   m4ser predict call.wav                          with the demonstration's model, or $M4SER_MODEL
@@ -78,7 +78,7 @@ def main(cmd: list[str] | None = None) -> None:
 
 def _run(args: argparse.Namespace, recognizer, texts: dict[str, str] | None, failures: list, show: "Show") -> None:
     """Show the results as they come, and collect the failures."""
-    from m4ser.recognizer import Failure
+    from m4ser.inference.recognizer import Failure
 
     try:
         total = sum(1 for one in args.inputs if Path(one).is_file() and not one.endswith(".scp"))
@@ -142,7 +142,7 @@ def read_texts(path: Path) -> dict[str, str]:
 
 def _load(args: argparse.Namespace):
     """The recogniser; what libraries print while they load does not belong to the results."""
-    from m4ser.stored import default_model
+    from m4ser.hub.stored import default_model
 
     model = args.model or default_model()
     if not args.model:
@@ -167,8 +167,8 @@ def _load(args: argparse.Namespace):
 
 def _stream(recognizer, inputs: list[str], texts: dict[str, str] | None) -> Iterator["Prediction | Failure"]:
     """Results of all inputs; one that names nothing at all, such as an empty folder, is a failure like any other."""
-    from m4ser.inputs import items
-    from m4ser.recognizer import Failure
+    from m4ser.inference.inputs import items
+    from m4ser.inference.recognizer import Failure
 
     refused: list[Failure] = []
 

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from m4ser.cli import boolean, command
 from m4ser.data.scp import read_scp
-from m4ser.errors import DamagedFileError, UserError
-from m4ser.files import atomic_write, read_json
 from m4ser.scoring.experiment import Corpus, Experiment, collect
+from m4ser.utils.cli import boolean, command
+from m4ser.utils.errors import DamagedFileError, UserError
+from m4ser.utils.files import atomic_write, read_json
 
 NO_ASR = ("", "none", None)
 

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from m4ser.cli import boolean, command
-from m4ser.errors import UserError
-from m4ser.files import atomic_write, read_json
 from m4ser.scoring.readme import insert
+from m4ser.utils.cli import boolean, command
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_write, read_json
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from m4ser.cli import command, row_names
-from m4ser.files import atomic_write, write_json
 from m4ser.scoring import figures, report, robustness
+from m4ser.utils.cli import command, row_names
+from m4ser.utils.files import atomic_write, write_json
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from m4ser.cli import command, words
-from m4ser.errors import UserError
-from m4ser.files import atomic_write, write_json
 from m4ser.scoring import figures, matrix, report
 from m4ser.scoring.bootstrap import RESAMPLES
 from m4ser.scoring.comparison import pair
 from m4ser.scoring.experiment import Corpus, collect
+from m4ser.utils.cli import command, words
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_write, write_json
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -1,14 +1,14 @@
 """ESPnet-style entry of a task, for :mod:`espnet2.bin.launch`: all options are those of the task.
 
-The task is the one that the file behind ``--config`` is for (see m4ser.experiment.TASKS).
+The task is the one that the file behind ``--config`` is for (see m4ser.training.experiment.TASKS).
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from m4ser.cli import command
-from m4ser.experiment import read_config, task_class
+from m4ser.training.experiment import read_config, task_class
+from m4ser.utils.cli import command
 
 
 def get_parser() -> argparse.ArgumentParser:

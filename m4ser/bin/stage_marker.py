@@ -26,11 +26,11 @@ try:
 except ImportError:  # no file locks on this system: two runs at once are the user's to avoid
     fcntl = None
 
-from m4ser import cli
 from m4ser.data.folds import Folds
-from m4ser.errors import UserError
-from m4ser.experiment import choose_folds
-from m4ser.files import write_json
+from m4ser.training.experiment import choose_folds
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import write_json
 
 LOCK = ".lock"
 FIELDS = ("id", "stage", "options", "inputs", "after", "cells")

@@ -6,11 +6,11 @@ python -m m4ser.bin.summary --table mini=egs/mini/exp/ablation.json --table RAVD
 import argparse
 from pathlib import Path
 
-from m4ser.cli import command
-from m4ser.errors import UserError
-from m4ser.provenance import made_by
 from m4ser.scoring import report, summary
-from m4ser.scoring.metrics import NAMES
+from m4ser.training.metrics import NAMES
+from m4ser.utils.cli import command
+from m4ser.utils.errors import UserError
+from m4ser.utils.provenance import made_by
 
 
 def get_parser() -> argparse.ArgumentParser:

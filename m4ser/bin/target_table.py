@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from m4ser import cli
 from m4ser.asr.alignment import Edits, from_line
 from m4ser.data.folds import Fold
-from m4ser.errors import UserError
-from m4ser.experiment import choose_folds, read_maps
 from m4ser.scoring import report, tables
+from m4ser.training.experiment import choose_folds, read_maps
 from m4ser.training.lists import read_folds
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
 
 COUNTS = {  # what it is called in the table
     "words": "training words",

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import yaml
 
-from m4ser.cli import boolean, command, words
 from m4ser.data.folds import Folds
-from m4ser.errors import UserError
-from m4ser.experiment import NO_TEXT, Run, choose_folds, parse_task, runs, task_class
-from m4ser.files import atomic_path, write_json
-from m4ser.history import HISTORY, read_history
+from m4ser.training.experiment import NO_TEXT, Run, choose_folds, parse_task, runs, task_class
+from m4ser.training.history import HISTORY, read_history
 from m4ser.training.lists import check_inputs, read_folds, write_data
 from m4ser.training.options import task_command
 from m4ser.training.plan import plan, seeds_of
+from m4ser.utils.cli import boolean, command, words
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_path, write_json
 
 DONE = "train_info.json"
 

@@ -9,11 +9,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from m4ser import cli
 from m4ser.asr.alignment import apply_edits, from_line
-from m4ser.experiment import read_maps
-from m4ser.tokenizer import train_tokenizer
+from m4ser.training.experiment import read_maps
 from m4ser.training.lists import read_folds
+from m4ser.training.tokenizer import train_tokenizer
+from m4ser.utils import cli
 
 
 def get_parser() -> argparse.ArgumentParser:

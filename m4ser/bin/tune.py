@@ -15,12 +15,12 @@ from typing import Any
 
 import yaml
 
-from m4ser.cli import command, words
 from m4ser.data.folds import Folds
-from m4ser.errors import UserError
-from m4ser.experiment import PLAN, choose_folds, read_config, read_maps, runs
-from m4ser.files import read_json
 from m4ser.scoring import report, tables
+from m4ser.training.experiment import PLAN, choose_folds, read_config, read_maps, runs
+from m4ser.utils.cli import command, words
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
 
 DEFAULT = "default"
 
@@ -89,8 +89,8 @@ def options(point: dict[str, Any]) -> str:
 
 def dev_scores(args: argparse.Namespace, folds: Folds, folder: Path) -> list[float]:
     """UA on dev of every fold and seed of one point."""
-    from m4ser.scoring.metrics import scores
-    from m4ser.scoring.predictions import read_predictions
+    from m4ser.training.metrics import scores
+    from m4ser.training.predictions import read_predictions
 
     emotion = read_maps(args.data, folds.sets, "utt2emo")
     found = []

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from m4ser.bin.tune import options
-from m4ser.cli import command
-from m4ser.errors import UserError
-from m4ser.files import read_json
 from m4ser.scoring import report, tables
+from m4ser.utils.cli import command
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m4ser.cli import boolean, command
+from m4ser.utils.cli import boolean, command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -19,7 +19,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    from m4ser.hub import upload
+    from m4ser.hub.remote import upload
 
     print(f"uploaded: {upload(args.archive, args.hub_repo, args.private)}")
 

@@ -11,7 +11,7 @@ import soundfile
 import soxr
 
 from m4ser.data.video import VideoError, decode, is_container
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 RATE = 16000
 # A segment may end this many seconds after its recording does: corpora round their times.

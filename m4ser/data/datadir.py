@@ -7,8 +7,8 @@ from pathlib import Path
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.errors import UserError
-from m4ser.files import atomic_directory
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_directory
 
 NEEDED = ("wav.scp", "text", "utt2spk", "spk2utt", "utt2emo")
 # Lists whose keys are utterances; with `segments`, wav.scp is keyed by recording instead.

@@ -7,7 +7,7 @@ import kaldiio
 import numpy as np
 
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 AGAIN = "run stage 1 again: ./run.sh --stage 1 --stop-stage 1 --force true"
 

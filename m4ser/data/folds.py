@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from m4ser.errors import DamagedFileError, UserError
-from m4ser.files import read_json, write_json
+from m4ser.utils.errors import DamagedFileError, UserError
+from m4ser.utils.files import read_json, write_json
 
 PARTS = ("train", "dev", "test")
 
@@ -31,7 +31,7 @@ class Folds:
     be taken from the training speakers because there are too few of them (TESS has two): test speakers are new to the
     model all the same, only the choice of the epoch is made on known voices.
 
-    `trained_on` and `corpora` are for corpora that are crossed (:mod:`m4ser.data.crossing`): `{fold: what it trains
+    `trained_on` and `corpora` are for corpora that are crossed (:mod:`m4ser.recipes.crossing`): `{fold: what it trains
     on}`, and what is known of each set's corpus. Utterances are then tested in several folds, and the result is a
     table of what was trained on by what was tested.
     """

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from m4ser.errors import UserError
-from m4ser.files import atomic_directory
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_directory
 
 Item = TypeVar("Item")
 FOLDER = ".parts"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from m4ser.errors import UserError
-from m4ser.files import atomic_write
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_write
 
 
 def read_scp(path: str | Path, allow_empty: bool = False) -> dict[str, str]:

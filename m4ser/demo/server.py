@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from m4ser.errors import UserError
-from m4ser.inputs import Item
+from m4ser.inference.inputs import Item
+from m4ser.utils.errors import UserError
 
 PAGES = {
     "/": ("page.html", "text/html; charset=utf-8"),
@@ -62,7 +62,7 @@ class DemoServer(ThreadingHTTPServer):
     """Serves the page for one recogniser.
 
     Args:
-        recognizer: an :class:`~m4ser.recognizer.EmotionRecognizer`; its `longest` limits the duration. None
+        recognizer: an :class:`~m4ser.inference.recognizer.EmotionRecognizer`; its `longest` limits the duration. None
             only holds the address: one must be set before requests are served.
         host, port: where to listen; port 0 takes a free one.
         max_bytes: of an upload.
@@ -93,7 +93,7 @@ class DemoServer(ThreadingHTTPServer):
         Raises:
             RefusedError: the file cannot be used.
         """
-        from m4ser.recognizer import Failure
+        from m4ser.inference.recognizer import Failure
 
         with self.model:
             (result,) = self.recognizer.stream([Item(name, path)])

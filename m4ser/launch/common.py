@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from m4ser.errors import UserError
-from m4ser.progress import MARK
+from m4ser.utils.errors import UserError
+from m4ser.utils.progress import MARK
 
 TAIL_LINES = 30
 _PARENT = os.getppid()

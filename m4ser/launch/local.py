@@ -12,10 +12,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from m4ser import cli
-from m4ser.errors import UserError
 from m4ser.launch import common
-from m4ser.progress import LAUNCHED
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
+from m4ser.utils.progress import LAUNCHED
 
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 

@@ -17,10 +17,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from m4ser import cli
-from m4ser.errors import UserError
-from m4ser.files import atomic_write
 from m4ser.launch import common
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_write
 
 POLL = 2.0  # seconds between looks at the logs
 LATE = 20.0  # seconds that logs may come later than the news of the end

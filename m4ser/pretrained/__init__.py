@@ -22,7 +22,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 OFFLINE = "offline:"
 # Models that an installed Python package carries: name -> (package, folder in it).

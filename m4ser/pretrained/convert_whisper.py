@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from m4ser.errors import UserError
-from m4ser.files import atomic_directory
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_directory
 
 # CTranslate2's type numbers (ctranslate2/include/ctranslate2/types.h) of what a converted model can hold unquantised.
 FLOAT32, INT16, FLOAT16, INT8 = 0, 2, 4, 1

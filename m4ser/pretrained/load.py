@@ -6,7 +6,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 # Parts that checkpoints may lack: they are not used, or only by an option that trains them.
 OPTIONAL = ("pooler.", "masked_spec_embed", "position_ids")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from m4ser.scoring.metrics import from_confusion
+from m4ser.training.metrics import from_confusion
 
 MIN_SPEAKERS = 5  # of fewer, resamples repeat too often to say anything
 RESAMPLES = 2000

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from m4ser.errors import UserError
-from m4ser.experiment import NO_TEXT
-from m4ser.files import read_json
 from m4ser.scoring import tables
 from m4ser.scoring.bootstrap import RESAMPLES, cluster_confusions, clusters
 from m4ser.scoring.experiment import NOT_PREDICTED, Corpus, Experiment, joined_makers, trained_with
-from m4ser.scoring.metrics import DEFINITIONS, NAMES
 from m4ser.scoring.report import SETUP, pooled, rounded, shown, trained_lines
 from m4ser.scoring.significance import PERMUTATIONS, holm, mcnemar, paired, smallest_p
+from m4ser.training.experiment import NO_TEXT
+from m4ser.training.metrics import DEFINITIONS, NAMES
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
 
 INPUT = ("speech_encoder", "text_encoder", "text_source", "asr")  # keys of SETUP
 COST = ("parameters", "trained_parameters", "seconds", "real_time_factor")

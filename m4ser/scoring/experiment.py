@@ -9,12 +9,12 @@ import numpy as np
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
-from m4ser.errors import DamagedFileError, UserError
-from m4ser.experiment import choose_folds
-from m4ser.files import read_json
 from m4ser.scoring.bootstrap import cluster_confusions, clusters
-from m4ser.scoring.metrics import confusion
-from m4ser.scoring.predictions import Predictions, read_predictions
+from m4ser.training.experiment import choose_folds
+from m4ser.training.metrics import confusion
+from m4ser.training.predictions import Predictions, read_predictions
+from m4ser.utils.errors import DamagedFileError, UserError
+from m4ser.utils.files import read_json
 
 NOT_PREDICTED = -1
 

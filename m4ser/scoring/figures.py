@@ -15,8 +15,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from m4ser.files import atomic_path
-from m4ser.scoring.metrics import NAMES
+from m4ser.training.metrics import NAMES
+from m4ser.utils.files import atomic_path
 
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
 plt.rcParams["text.parse_math"] = False  # a `$` in somebody's file name is no formula

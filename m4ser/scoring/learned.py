@@ -1,6 +1,6 @@
 """What the objectives learned, on the dev set at the chosen epoch: one row for each experiment that has objectives.
 
-The numbers are the readable metrics of :mod:`m4ser.objectives`, from the ``history.json`` of every run: F1 of error
+The numbers are the readable metrics of :mod:`m4ser.models.objectives`, from the ``history.json`` of every run: F1 of error
 detection, word error rate of the hypotheses before and after correction, how well the discriminator tells the
 modality-specific states apart and how undecided it is about the invariant ones, similarity within and across classes.
 """
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from m4ser.errors import UserError
-from m4ser.experiment import PLAN
-from m4ser.files import read_json
-from m4ser.history import HISTORY
 from m4ser.scoring import tables
 from m4ser.scoring.experiment import read_run, sort_key
+from m4ser.training.experiment import PLAN
+from m4ser.training.history import HISTORY
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
 
 KIND = "learned"
 METRICS = (

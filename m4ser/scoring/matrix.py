@@ -17,10 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from m4ser.data.crossing import JOIN
-from m4ser.errors import UserError
-from m4ser.experiment import choose_folds
-from m4ser.files import atomic_path, read_json
+from m4ser.recipes.crossing import JOIN
 from m4ser.scoring import tables
 from m4ser.scoring.bootstrap import RESAMPLES, cluster_confusions, clusters, intervals
 from m4ser.scoring.experiment import (
@@ -32,9 +29,12 @@ from m4ser.scoring.experiment import (
     sort_key,
     trained_with,
 )
-from m4ser.scoring.metrics import DEFINITIONS, NAMES, confusion, from_confusion
-from m4ser.scoring.predictions import read_predictions
 from m4ser.scoring.report import SETUP, describe, partial_line, rounded, shown, trained_lines
+from m4ser.training.experiment import choose_folds
+from m4ser.training.metrics import DEFINITIONS, NAMES, confusion, from_confusion
+from m4ser.training.predictions import read_predictions
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_path, read_json
 
 
 def evaluate(

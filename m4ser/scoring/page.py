@@ -13,11 +13,11 @@ import numpy as np
 from markupsafe import Markup
 
 from m4ser.asr.normalise import normaliser
-from m4ser.errors import UserError
-from m4ser.provenance import made_by
 from m4ser.scoring import figures, mistakes, report, tables
 from m4ser.scoring.experiment import Corpus, Experiment
-from m4ser.scoring.metrics import NAMES, confusion
+from m4ser.training.metrics import NAMES, confusion
+from m4ser.utils.errors import UserError
+from m4ser.utils.provenance import made_by
 
 TEMPLATE = "report.html.jinja"
 # From this share on the cell of a confusion matrix is dark and its text white.

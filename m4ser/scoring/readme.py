@@ -9,9 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from m4ser.asr import table as recognisers
-from m4ser.errors import UserError
-from m4ser.scoring import comparison, learned, matrix, report, robustness, summary, tables
+from m4ser.scoring import comparison, learned, matrix, recognisers, report, robustness, summary, tables
+from m4ser.utils.errors import UserError
 
 
 def _comparison(result: dict[str, Any]) -> str:

@@ -14,14 +14,11 @@ from rapidfuzz.distance import Levenshtein
 
 from m4ser.asr.normalise import normaliser
 from m4ser.data.scp import read_scp
-from m4ser.errors import UserError
-from m4ser.experiment import NO_TEXT
-from m4ser.files import atomic_write, write_json
-from m4ser.provenance import made_by
 from m4ser.scoring import tables
 from m4ser.scoring.bootstrap import MIN_SPEAKERS, RESAMPLES, intervals
 from m4ser.scoring.experiment import Corpus, Experiment, majority, trained_with
-from m4ser.scoring.metrics import (
+from m4ser.training.experiment import NO_TEXT
+from m4ser.training.metrics import (
     DEFINITIONS,
     NAMES,
     confusion,
@@ -29,6 +26,9 @@ from m4ser.scoring.metrics import (
     from_confusion,
     per_class,
 )
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_write, write_json
+from m4ser.utils.provenance import made_by
 
 WER_EDGES = (0.0, 0.2, 0.4, 0.6)  # bins: no error, then up to each edge, then more
 SETUP = {

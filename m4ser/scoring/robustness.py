@@ -16,14 +16,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from m4ser.errors import UserError
-from m4ser.files import read_json
 from m4ser.scoring import tables
 from m4ser.scoring.across import MIN_CONDITIONS, mean_interval
 from m4ser.scoring.experiment import joined_makers
 from m4ser.scoring.figures import MARKERS, PALETTE
-from m4ser.scoring.metrics import DEFINITIONS, NAMES
 from m4ser.scoring.report import rounded, trained_lines
+from m4ser.training.metrics import DEFINITIONS, NAMES
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
 
 KIND = "robustness"
 SHOWN = ("weighted_f1", "ua")

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from m4ser.scoring.bootstrap import RESAMPLES, distribution, percentiles
-from m4ser.scoring.metrics import from_confusion
+from m4ser.training.metrics import from_confusion
 
 PERMUTATIONS = 10000
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from m4ser.errors import UserError
-from m4ser.files import read_json
 from m4ser.scoring import tables
 from m4ser.scoring.comparison import setup_lines
-from m4ser.scoring.metrics import NAMES
 from m4ser.scoring.report import trained_lines
+from m4ser.training.metrics import NAMES
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
 
 KIND = "summary"
 

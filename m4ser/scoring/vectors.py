@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 METHODS = ("tsne", "pca")
 MAX_UTTERANCES = 600  # of more, this many are drawn by lot (t-SNE takes seconds per thousand points)
@@ -26,8 +26,8 @@ def run_vectors(folder: str | Path, part: str = "test", limit: int = MAX_UTTERAN
         UserError: the run is not finished, or the features of stage 1 are gone.
     """
     from m4ser.data.scp import read_scp
-    from m4ser.inference import load_run, represent
-    from m4ser.representations import masked_mean
+    from m4ser.models.checkpoint import load_run, represent
+    from m4ser.models.representations import masked_mean
     from m4ser.training.lists import data_options
 
     folder = Path(folder)

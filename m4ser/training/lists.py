@@ -6,9 +6,9 @@ from pathlib import Path
 
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
-from m4ser.errors import UserError
-from m4ser.experiment import NO_TEXT, read_maps, task_class
-from m4ser.files import atomic_directory, read_json
+from m4ser.training.experiment import NO_TEXT, read_maps, task_class
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_directory, read_json
 
 
 def read_folds(data: str) -> Folds:
@@ -21,14 +21,14 @@ def read_folds(data: str) -> Folds:
 
 def needs(task: argparse.Namespace, modality: str) -> bool:
     """Whether the configured fusion uses ``speech`` or ``text``."""
-    from m4ser.build import fusion_choices
+    from m4ser.models.build import fusion_choices
 
     return getattr(fusion_choices.get_class(task.fusion), f"uses_{modality}")
 
 
 def needs_reference(task: argparse.Namespace) -> bool:
     """Whether training, though not inference, reads the reference transcripts that stage 3 has aligned."""
-    from m4ser.build import OBJECTIVES
+    from m4ser.models.build import OBJECTIVES
 
     objectives = [OBJECTIVES[name] for name in task.objectives if name in OBJECTIVES]
     return any(part.needs_reference for part in objectives) or getattr(task_class(task.task), "needs_reference", False)

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import yaml
 
-from m4ser.cli import shell_words
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
-from m4ser.errors import UserError
-from m4ser.experiment import Run
-from m4ser.files import read_json
+from m4ser.training.experiment import Run
 from m4ser.training.lists import data_options, needs
+from m4ser.utils.cli import shell_words
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
 
 PARTS = {"train": "train", "dev": "valid"}  # ours and ESPnet's names
 
 
 def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, run: Run) -> list[str]:
-    """Options of :class:`~m4ser.task.SERTask` for one run: the configuration and what follows from the data."""
+    """Options of :class:`~m4ser.training.task.SERTask` for one run: the configuration and what follows from the data."""
     data = run.folder / "data"
     options = ["--config", args.config, "--output_dir", str(run.folder), "--seed", str(run.seed)]
     options += ["--ngpu", str(args.ngpu), "--resume", "true", "--labels", *folds.labels]
@@ -57,7 +57,7 @@ def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:
     Raises:
         UserError: there is no such model, or nothing of it fits.
     """
-    from m4ser.inference import read_weights
+    from m4ser.models.checkpoint import read_weights
 
     source = exp / f"fold{run.fold}" / f"seed{run.seed}"
     if not (source / "model.pth").exists():

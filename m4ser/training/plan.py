@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from m4ser.data.folds import Folds
-from m4ser.errors import UserError
-from m4ser.experiment import NO_TEXT, choose_folds, parse_task, write_plan
-from m4ser.frontend import describe
+from m4ser.inference.frontend import describe
+from m4ser.training.experiment import NO_TEXT, choose_folds, parse_task, write_plan
 from m4ser.training.lists import check_inputs, needs, speed_of
+from m4ser.utils.errors import UserError
 
 
 def plan(args: argparse.Namespace, folds: Folds) -> None:
@@ -45,7 +45,7 @@ def plan(args: argparse.Namespace, folds: Folds) -> None:
 
 
 def pipeline(args: argparse.Namespace, task: argparse.Namespace, folds: Folds) -> dict[str, Any]:
-    """What was done to the recordings before training: prediction of others does the same (m4ser.frontend)."""
+    """What was done to the recordings before training: prediction of others does the same (m4ser.inference.frontend)."""
     source = args.text_source if needs(task, "text") else NO_TEXT
     feats = args.feats if task.speech_encoder == "precomputed" else ""
     return describe(needs(task, "speech"), source, feats, args.text, args.asr_dir, folds.sets)
@@ -66,7 +66,7 @@ def _settings(task: argparse.Namespace) -> dict[str, Any]:
 
 def _encoder(args: argparse.Namespace, task: argparse.Namespace, modality: str) -> str:
     """What the results call the encoder: its pretrained model, or its kind where it is trained from scratch."""
-    from m4ser.build import encoder_model, speech_encoder_choices, text_encoder_choices
+    from m4ser.models.build import encoder_model, speech_encoder_choices, text_encoder_choices
 
     if not needs(task, modality):
         return NO_TEXT

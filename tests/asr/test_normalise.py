@@ -1,7 +1,7 @@
 import pytest
 
 from m4ser.asr.normalise import normaliser
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from m4ser.bin.asr_score import main
 from m4ser.data.scp import write_scp
-from m4ser.files import write_json
+from m4ser.utils.files import write_json
 
 
 @pytest.fixture

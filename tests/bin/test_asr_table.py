@@ -4,7 +4,7 @@ import pytest
 
 from m4ser.bin import results_block
 from m4ser.bin.asr_table import main
-from m4ser.files import read_json, write_json
+from m4ser.utils.files import read_json, write_json
 
 
 def errors(sub, words):

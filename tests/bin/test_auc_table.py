@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from m4ser.bin.auc_table import main
-from m4ser.files import read_json
+from m4ser.utils.files import read_json
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from m4ser.bin.compare import main
-from m4ser.files import write_json
-from m4ser.provenance import made_by
+from m4ser.utils.files import write_json
+from m4ser.utils.provenance import made_by
 
 
 def run(scoring_lab, *options):
@@ -19,7 +19,7 @@ def test_four_files_and_the_same_bytes_again(scoring_lab, capsys, monkeypatch):
     run(scoring_lab, "--exp", *exps, "--out", out, "--reference", exps[2], "--names", "A", "B", "C d")
     assert "| C d |" in capsys.readouterr().out
     later = {**made_by(), "date": "3000-01-01"}  # nothing depends on the time
-    for module in ("m4ser.bin.compare", "m4ser.files", "m4ser.scoring.report"):
+    for module in ("m4ser.bin.compare", "m4ser.utils.files", "m4ser.scoring.report"):
         monkeypatch.setattr(f"{module}.made_by", lambda: later)
     once = {end: out.with_suffix(f".{end}").read_bytes() for end in ("md", "csv", "json", "png")}
     run(scoring_lab, "--exp", *exps, "--out", out, "--reference", exps[2], "--names", "A", "B", "C d")

@@ -21,8 +21,8 @@ from m4ser.data.audio import load_16k
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.features import load_features, read_feats_scp
 from m4ser.data.scp import read_scp
-from m4ser.encoders import frozen
-from m4ser.encoders.backbones import Backbone
+from m4ser.models.encoders import frozen
+from m4ser.models.encoders.backbones import Backbone
 
 SAMPLES = {"a-1": 3200, "a-2": 3201, "b-1": 1600, "b-2": 8000, "c-1": 16000}
 

@@ -8,7 +8,7 @@ import yaml
 
 from m4ser.bin import infer, train
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 LINEAR = {"task": "linear", "c_grid": [1.0]}
 

@@ -10,7 +10,7 @@ import soundfile
 
 from m4ser.bin import report_html, score
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.files import write_json
+from m4ser.utils.files import write_json
 
 OUTSIDE = re.compile(r"""(?:src|href|action)=(?!["']?(?:#|data:))|url\((?!#)|@import|<script|<link""")
 

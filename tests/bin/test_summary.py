@@ -3,7 +3,7 @@
 import pytest
 
 from m4ser.bin import compare, results_block, summary
-from m4ser.files import read_json
+from m4ser.utils.files import read_json
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from m4ser.asr.alignment import align, to_line
 from m4ser.bin.target_table import main
 from m4ser.data.folds import Fold, Folds
-from m4ser.files import read_json
+from m4ser.utils.files import read_json
 
 TEXTS = {  # hypothesis, reference
     "a1": ("you know it", "y know it"),  # superfluous: you; to write: y

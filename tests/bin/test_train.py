@@ -14,12 +14,12 @@ import yaml
 
 from m4ser.bin import infer, train
 from m4ser.data.scp import read_scp
-from m4ser.errors import UserError
-from m4ser.experiment import parse_task, read_config, runs
-from m4ser.model import SERModel
-from m4ser.scoring.predictions import read_predictions
+from m4ser.models.model import SERModel
+from m4ser.training.experiment import parse_task, read_config, runs
 from m4ser.training.lists import read_folds, write_data
 from m4ser.training.options import task_command
+from m4ser.training.predictions import read_predictions
+from m4ser.utils.errors import UserError
 
 BASE = {
     "speech_encoder": "precomputed",
@@ -261,7 +261,7 @@ def test_two_processes_train_together(recipe):
 VALIDATION = """
 import sys, types, torch
 from espnet2.train.reporter import Reporter
-from m4ser.trainer import SERTrainer
+from m4ser.training.trainer import SERTrainer
 rank = int(sys.argv[1])
 torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
 class Net(torch.nn.Module):
@@ -302,7 +302,7 @@ def test_the_first_machine_lists_and_finishes(recipe, monkeypatch):
         assert (folder / "data/train/feats.scp").exists()
         trained.append(cmd)
 
-    monkeypatch.setattr("m4ser.task.SERTask.main", fake)
+    monkeypatch.setattr("m4ser.training.task.SERTask.main", fake)
     monkeypatch.setattr(train, "finish", lambda folder, *rest: (folder / "train_info.json").write_text("{}"))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_PROCID", "1")

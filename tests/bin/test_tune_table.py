@@ -4,8 +4,8 @@ import pytest
 
 from m4ser.bin import results_block
 from m4ser.bin.tune_table import main
-from m4ser.errors import UserError
-from m4ser.files import read_json, write_json
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json, write_json
 
 
 @pytest.fixture

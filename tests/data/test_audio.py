@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m4ser.data.audio import AudioError, at_speed, load_16k, read_audio, resample, write_flac
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 
 def tone(seconds=0.5, rate=16000, hertz=440.0):

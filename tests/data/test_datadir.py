@@ -4,7 +4,7 @@ import pytest
 
 from m4ser.data.datadir import DataDir, Utterance, class_counts, find_sets, spk2utt
 from m4ser.data.scp import write_scp
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 LABELS = ["happy", "sad"]
 

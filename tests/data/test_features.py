@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from m4ser.data.features import FeatureWriter, load_features, read_feats_scp
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 
 def matrices():

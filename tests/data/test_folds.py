@@ -11,7 +11,7 @@ from m4ser.data.folds import (
     split_dev,
     text_overlap,
 )
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 UTT2SPK = {f"s{speaker}-{number}": f"s{speaker}" for speaker in range(1, 7) for number in range(2)}
 GROUPS = [["s1", "s2"], ["s3", "s4"], ["s5", "s6"]]

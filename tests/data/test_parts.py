@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m4ser.data import parts
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 
 def options(*words):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 KEYS = st.text(st.characters(min_codepoint=0x21, exclude_categories=("Cs", "Z", "Cc")), min_size=1, max_size=8).filter(
     lambda key: key.split() == [key]

@@ -13,7 +13,7 @@ import soundfile
 
 from m4ser.bin import demo
 from m4ser.demo.server import WAITING, DemoServer, is_loopback
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 
 @pytest.fixture

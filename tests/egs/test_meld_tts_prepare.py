@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from m4ser.errors import UserError
-from m4ser.files import read_json
 from m4ser.scoring import robustness
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
 
 pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
 ROOT = Path(__file__).resolve().parents[2]

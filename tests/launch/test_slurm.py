@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from m4ser.errors import UserError
 from m4ser.launch import slurm
+from m4ser.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 

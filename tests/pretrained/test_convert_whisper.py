@@ -3,9 +3,9 @@ import struct
 import numpy as np
 import pytest
 
-from m4ser.errors import UserError
 from m4ser.pretrained import packaged_dir
 from m4ser.pretrained.convert_whisper import convert, read_ct2, to_huggingface
+from m4ser.utils.errors import UserError
 
 RATE = 16000
 

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from m4ser import pretrained
-from m4ser.errors import UserError
 from m4ser.pretrained import resolve
+from m4ser.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from m4ser.scoring.bootstrap import MIN_SPEAKERS, cluster_confusions, clusters, distribution, intervals, resampled
-from m4ser.scoring.metrics import NAMES, scores
+from m4ser.training.metrics import NAMES, scores
 
 
 def make(rng, speakers=8, per_speaker=10, classes=3, seeds=2, accuracy=0.6):

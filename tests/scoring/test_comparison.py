@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from m4ser.errors import UserError
-from m4ser.files import write_json
 from m4ser.scoring import comparison, report
 from m4ser.scoring.experiment import Corpus, collect
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import write_json
 
 
 @pytest.fixture

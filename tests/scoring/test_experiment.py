@@ -5,9 +5,9 @@ import pytest
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.errors import UserError
-from m4ser.files import read_json, write_json
 from m4ser.scoring.experiment import Corpus, collect, majority
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json, write_json
 
 
 def test_complete(scoring_lab):

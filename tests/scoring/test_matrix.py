@@ -8,11 +8,11 @@ import pytest
 
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
-from m4ser.errors import UserError
-from m4ser.files import write_json
 from m4ser.scoring import matrix, readme
 from m4ser.scoring.experiment import Corpus, collect
-from m4ser.scoring.predictions import Predictions, write_predictions
+from m4ser.training.predictions import Predictions, write_predictions
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import write_json
 
 LABELS = ["happy", "sad"]
 

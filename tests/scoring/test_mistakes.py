@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from m4ser.errors import UserError
 from m4ser.scoring.experiment import Experiment
 from m4ser.scoring.mistakes import clip, most_confident, word_differences
+from m4ser.utils.errors import UserError
 
 
 def experiment(ref, probabilities):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from m4ser.errors import UserError
 from m4ser.scoring import readme, report
 from m4ser.scoring.experiment import Corpus, collect
+from m4ser.utils.errors import UserError
 
 README = (
     "# Title\n<!-- begin results a -->\n<!-- end results a -->\ntext\n"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.errors import UserError
 from m4ser.scoring import report
 from m4ser.scoring.experiment import Corpus, collect
-from m4ser.scoring.metrics import scores
+from m4ser.training.metrics import scores
+from m4ser.utils.errors import UserError
 
 
 @pytest.fixture

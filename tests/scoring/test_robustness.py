@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from m4ser.bin import compare, results_block, robustness
-from m4ser.files import read_json, write_json
 from m4ser.scoring import robustness as study
+from m4ser.utils.files import read_json, write_json
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from m4ser.scoring.bootstrap import cluster_confusions
-from m4ser.scoring.metrics import ua, wa
 from m4ser.scoring.significance import holm, mcnemar, paired, permutation_test, smallest_p
+from m4ser.training.metrics import ua, wa
 
 SPEAKERS = np.repeat(np.arange(20), 12)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import h5py
 import soundfile
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
-from m4ser.errors import UserError
+from m4ser.recipes import layout, recipe
+from m4ser.utils.errors import UserError
 
 OBTAIN = "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK (labels, folds, Raw/ in one folder; see README.md)"
 FOLDS = {"standard_train_fold": "train", "standard_valid_fold": "dev", "standard_test_fold": "test"}

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
-from m4ser.data.download import Archive, fetch_archives, fill_lfs_pointers, is_lfs_pointer
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
-from m4ser.errors import UserError
+from m4ser.recipes import layout, recipe
+from m4ser.recipes.download import Archive, fetch_archives, fill_lfs_pointers, is_lfs_pointer
+from m4ser.utils.errors import UserError
 
 OBTAIN = "https://github.com/CheyneyComputerScience/CREMA-D with git lfs (only AudioWAV and VideoDemographics.csv)"
 # The archive holds Git LFS pointers with checksums instead of audio; those are then filled one by one.

@@ -8,11 +8,11 @@ and the audio that its own recipe has left in its dump.
 import argparse
 from pathlib import Path
 
-from m4ser import cli
-from m4ser.data import layout, recipe
-from m4ser.data.crossing import JOIN, classes_of, cross, read_label_map, read_source
 from m4ser.data.datadir import Utterance
-from m4ser.errors import UserError
+from m4ser.recipes import layout, recipe
+from m4ser.recipes.crossing import JOIN, classes_of, cross, read_label_map, read_source
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser import cli
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
-from m4ser.data.splits import automatic_folds, folds_of_split
-from m4ser.data.table import read_table
-from m4ser.errors import UserError
+from m4ser.recipes import layout, recipe
+from m4ser.recipes.splits import automatic_folds, folds_of_split
+from m4ser.recipes.table import read_table
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
 
 COLUMNS = ("file", "emotion", "speaker"), ("text", "gender", "language", "split", "id")
 LISTS = (("utt2gender", "gender"), ("utt2lang", "language"))

@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
-from m4ser.data.splits import folds_of_split
-from m4ser.errors import UserError
+from m4ser.recipes import layout, recipe
+from m4ser.recipes.splits import folds_of_split
+from m4ser.utils.errors import UserError
 
 OBTAIN = "https://github.com/HLTSingapore/Emotional-Speech-Data (sign the licence, unpack: folders 0001 to 0020)"
 # 0011_000351: speaker - utterance

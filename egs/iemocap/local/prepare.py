@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds, speaker_folds
+from m4ser.recipes import layout, recipe
 
 OBTAIN = "https://sail.usc.edu/iemocap/ (licence form; unpack it: IEMOCAP_full_release/Session1 to Session5)"
 # [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Folds
+from m4ser.recipes import layout, recipe
 
 OBTAIN = "https://github.com/declare-lab/MELD (unpack MELD.Raw.tar.gz and the archives in it)"
 CLIPS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}

@@ -18,10 +18,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 import speech  # beside this file
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Folds
-from m4ser.errors import UserError
+from m4ser.recipes import layout, recipe
+from m4ser.utils.errors import UserError
 
 OBTAIN = "https://github.com/declare-lab/MELD (data/MELD: the three CSV files, 1.5 MB)"
 LABELS = ["anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"]

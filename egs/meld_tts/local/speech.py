@@ -22,9 +22,9 @@ import numpy as np
 import soundfile
 
 from m4ser.data.audio import RATE, resample, write_flac
-from m4ser.errors import UserError
-from m4ser.files import atomic_path, read_json, write_json
-from m4ser.progress import track
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_path, read_json, write_json
+from m4ser.utils.progress import track
 
 VERSION = 1  # raised when what is said or heard changes: speech made before is not used then
 LEVEL = -26.0  # dBFS (RMS) of the speech

@@ -21,15 +21,15 @@ from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from m4ser import cli
 from m4ser.asr.backends import build_backend
 from m4ser.asr.normalise import normaliser
 from m4ser.asr.wer import word_errors
 from m4ser.data.audio import load_16k
-from m4ser.encoders.frozen import load_frozen
-from m4ser.files import atomic_write
-from m4ser.progress import track
-from m4ser.provenance import made_by
+from m4ser.models.encoders.frozen import load_frozen
+from m4ser.utils import cli
+from m4ser.utils.files import atomic_write
+from m4ser.utils.progress import track
+from m4ser.utils.provenance import made_by
 
 SPLITS = ("train", "dev", "test")
 BEAMS = (1, 5)

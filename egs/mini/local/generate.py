@@ -20,10 +20,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from m4ser import cli
-from m4ser.errors import UserError
-from m4ser.files import atomic_directory, atomic_write, write_json
-from m4ser.progress import track
+from m4ser.utils import cli
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_directory, atomic_write, write_json
+from m4ser.utils.progress import track
 
 SEED = 2509
 RATE = 16000

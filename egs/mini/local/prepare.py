@@ -12,10 +12,10 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Fold, Folds
-from m4ser.errors import UserError
+from m4ser.recipes import recipe
+from m4ser.utils.errors import UserError
 
 OBTAIN = "egs/mini/corpus of the m4ser repository, or egs/mini/local/generate.py"
 LABELS = ["angry", "happy", "neutral", "sad"]

@@ -12,9 +12,9 @@ import argparse
 import re
 from pathlib import Path
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds, speaker_folds
+from m4ser.recipes import layout, recipe
 
 OBTAIN = "https://lab-msp.com/MSP/MSP-Improv.html (licence form; Evalution.txt and Audio/ in one folder)"
 # UTD-IMPROV-S01A-F01-S-FM01.avi; N; A:3.000000; V:3.500000; D:3.000000 ; N:4.000000;

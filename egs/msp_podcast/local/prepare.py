@@ -9,10 +9,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Fold, Folds
-from m4ser.errors import UserError
+from m4ser.recipes import layout, recipe
+from m4ser.utils.errors import UserError
 
 OBTAIN = "https://lab-msp.com/MSP/MSP-Podcast.html (licence form; Labels/, Audios/, Transcripts/ in one folder)"
 FOUR = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}

@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import recipe
 from m4ser.data.datadir import Utterance
-from m4ser.data.download import Archive
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
-from m4ser.errors import UserError
+from m4ser.recipes import recipe
+from m4ser.recipes.download import Archive
+from m4ser.utils.errors import UserError
 
 OBTAIN = "https://zenodo.org/records/1188976 (Audio_Speech_Actors_01-24.zip)"
 ARCHIVE = Archive(

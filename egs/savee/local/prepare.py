@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
-from m4ser.errors import UserError
+from m4ser.recipes import layout, recipe
+from m4ser.utils.errors import UserError
 
 OBTAIN = "http://kahlan.eps.surrey.ac.uk/savee (register there; unpack AudioData.zip: AudioData/DC/a01.wav ...)"
 SPEAKERS = ("DC", "JE", "JK", "KL")

@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import layout, recipe
 from m4ser.data.datadir import Utterance
-from m4ser.data.download import Archive
 from m4ser.data.folds import Fold, Folds
-from m4ser.errors import UserError
+from m4ser.recipes import layout, recipe
+from m4ser.recipes.download import Archive
+from m4ser.utils.errors import UserError
 
 OBTAIN = "https://doi.org/10.5683/SP2/E8H2MF (all WAV files, in one folder or in folders such as OAF_angry)"
 # The copy that PaddleSpeech uses, with its checksum; the Dataverse packs a new archive for each request.

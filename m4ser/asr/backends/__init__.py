@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from m4ser.asr.backends.base import Backend, Hypothesis
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 __all__ = ["BACKENDS", "Backend", "Hypothesis", "backend_class", "build_backend", "parse_settings"]
 

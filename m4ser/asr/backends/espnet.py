@@ -24,8 +24,8 @@ import yaml
 
 from m4ser.asr.backends.base import RATE, Backend, Hypothesis
 from m4ser.data.audio import resample
-from m4ser.errors import UserError
 from m4ser.pretrained import resolve
+from m4ser.utils.errors import UserError
 
 SHORTEST = 0.1  # seconds; what is shorter is padded, the Fourier transform fails on less than one window
 META = "meta.yaml"

@@ -14,8 +14,8 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.vad import get_speech_timestamps
 
 from m4ser.asr.backends.windows import WindowedBackend, check_whisper_settings, is_silent, whisper_windows
-from m4ser.errors import UserError
 from m4ser.pretrained import resolve
+from m4ser.utils.errors import UserError
 
 MAX_TOKENS = 448  # length of Whisper's text context
 

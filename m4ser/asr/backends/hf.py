@@ -29,8 +29,8 @@ from m4ser.asr.backends.windows import (
     is_silent,
     whisper_windows,
 )
-from m4ser.errors import UserError
 from m4ser.pretrained import resolve
+from m4ser.utils.errors import UserError
 
 DTYPES = ("float32", "float16", "bfloat16")
 MULTILINGUAL_VOCABULARY = 51865  # tokens of the smallest multilingual Whisper; English-only ones have one less

@@ -16,7 +16,7 @@ import numpy as np
 from m4ser.asr.backends.base import Backend, Hypothesis
 from m4ser.asr.normalise import normaliser as get_normaliser
 from m4ser.asr.wer import word_errors
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 SUBSTITUTIONS, DELETIONS = 0.65, 0.2
 HIGHEST = 0.8

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from m4ser.asr.backends.base import RATE, Backend, Hypothesis
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 LONGEST = 30  # seconds, length of Whisper's window
 MARGIN, STEP = 10, 5  # seconds, see above

@@ -13,7 +13,7 @@ import yaml
 
 from m4ser.asr.backends import build_backend
 from m4ser.asr.backends.espnet import _light_imports, sampling_rate
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 RATE = 8000  # of the model; the recogniser gets 16 kHz
 WORDS = {"low": 300, "high": 1500}  # Hz

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from m4ser.asr.backends import build_backend
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.opus"))
 RATE = 16000

@@ -8,8 +8,8 @@ import soundfile
 import torch
 
 from m4ser.asr.backends import build_backend
-from m4ser.errors import UserError
 from m4ser.pretrained import default_dir
+from m4ser.utils.errors import UserError
 
 RATE = 16000
 CLIPS = sorted(Path(__file__).parents[3].glob("egs/mini/corpus/**/*.opus"))

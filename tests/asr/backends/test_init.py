@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from m4ser.asr.backends import BACKENDS, Backend, Hypothesis, build_backend, parse_settings
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 
 class Toy(Backend):

@@ -6,7 +6,7 @@ import pytest
 
 from m4ser.asr.backends import build_backend
 from m4ser.asr.wer import report, word_errors
-from m4ser.errors import UserError
+from m4ser.utils.errors import UserError
 
 
 def transcripts(count=800):

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from m4ser.data import recipe
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
-from m4ser.errors import UserError
+from m4ser.recipes import recipe
+from m4ser.utils.errors import UserError
 
 # TODO: the classes in the order of their index, and the corpus' own names for them.
 EMOTIONS = {"angry": "angry", "happy": "happy", "neutral": "neutral", "sad": "sad"}

@@ -1,1 +1,0 @@
-"""Fusions: from encoder states of speech and text to :class:`~m4ser.representations.Representations`."""

@@ -1,0 +1,125 @@
+"""The model card of an archive, written from what is known of the model; no number in it is typed by hand."""
+
+from typing import Any
+
+from m4ser.hub.stored import StoredModel
+from m4ser.training.metrics import NAMES, scores
+from m4ser.training.predictions import read_predictions
+from m4ser.utils.files import read_json
+
+SHOWN = ("wa", "ua", "macro_f1", "weighted_f1")
+
+
+def scores_of(stored: StoredModel) -> dict[str, Any]:
+    """Test scores of an experiment (``metrics.json``) and of this run alone; empty before stage 5."""
+    path = stored.folder.parents[1] / "metrics.json"
+    if not path.is_file():
+        return {}
+    metrics = read_json(path)
+    kept = ("protocol", "protocol_description", "partition", "seeds", "folds", "partial", "definitions", "ci", "pooled")
+    found = {key: metrics[key] for key in (*kept, "per_class", "asr_word_errors", "majority") if metrics.get(key)}
+    tested = stored.folder / "predictions_test.tsv"
+    if tested.is_file():
+        own = read_predictions(tested, stored.about["labels"])
+        values = scores(own.ref, own.hyp)
+        found["this_model"] = {"utterances": len(own.utts), **{key: round(values[key], 6) for key in SHOWN}}
+    return found
+
+
+def model_card(about: dict[str, Any]) -> str:
+    """Markdown with the header that model hubs read."""
+    labels, training, metrics, pipeline = (about[key] for key in ("labels", "training", "metrics", "pipeline"))
+    text = pipeline["text"]
+    lines = [
+        "---",
+        "library_name: m4ser",
+        "pipeline_tag: audio-classification",
+        "tags: [speech-emotion-recognition, m4ser]",
+        "---",
+        "",
+        f"# {training.get('tag', 'm4ser')}: {len(labels)} emotions from speech" + (" and its words" if text else ""),
+        "",
+        f"Labels: {', '.join(labels)}.",
+        "",
+        "```python",
+        "from m4ser import EmotionRecognizer",
+        "",
+        'recognizer = EmotionRecognizer.from_pretrained("<this archive, folder or hub id>")',
+        'print(recognizer("speech.wav").label)',
+        "```",
+        "",
+        "## How it was made",
+        "",
+        *(f"- {name}: {value}" for name, value in _making(about)),
+        "",
+        "## Results",
+        "",
+        *_results(metrics, training),
+        "",
+        "## Limits",
+        "",
+        f"It chooses among the {len(labels)} labels above for every recording, also where none of them fits. It was",
+        f"tested on the protocol `{training.get('protocol', 'unknown')}` only: with other speakers, microphones and",
+        "languages, and with spontaneous instead of acted speech, results will be others. An emotion that is expressed",
+        "is not one that is felt; do not decide about people by it. The terms of the training corpus and of the",
+        "pretrained models hold for this model too.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _making(about: dict[str, Any]) -> list[tuple[str, str]]:
+    training, pipeline = about["training"], about["pipeline"]
+    speech, text = pipeline["speech"], pipeline["text"]
+    rows = [
+        ("protocol", f"`{training.get('protocol', 'unknown')}`, fold {training['fold']}, seed {training['seed']}"),
+        ("fusion", str(training.get("fusion"))),
+        ("objectives in training", ", ".join(training.get("objectives") or {}) or "emotion only"),
+        ("parameters used", f"{about['parameters']:,}"),
+    ]
+    if speech is not None:
+        inside = " (in the archive)" if speech.get("architecture") else " (loaded by name)" if speech else ""
+        rows.append(("speech encoder", f"{speech.get('encoder') or training.get('speech_encoder')}{inside}"))
+    if text is not None:
+        rows.append(("text encoder", str(training.get("text_encoder"))))
+        asr = text["asr"]
+        said = "reference transcripts" if text["source"] == "ref" else "not recorded"
+        if asr:
+            inside = " (in the archive)" if asr.get("packed") else ""
+            said = f"{asr['name']} {asr['model'] or ''}{inside}".strip()
+            said += "".join(f", {name}={value}" for name, value in asr["settings"].items())
+        rows += [("text in training", said), ("text normaliser", text["normaliser"])]
+    made = training.get("made_by", {})
+    rows.append(("command", f"`{made.get('command', 'unknown')}` (m4ser {made.get('m4ser')}, git {made.get('git')})"))
+    return rows
+
+
+def _results(metrics: dict[str, Any], training: dict[str, Any]) -> list[str]:
+    if "pooled" not in metrics:
+        return ["The model was packed before it was tested (stage 5)."]
+    pooled = metrics["pooled"]
+    lines = [
+        f"Test part of `{metrics['protocol']}`: {metrics.get('protocol_description', '')}",
+        "",
+        f"| per cent | {' | '.join(NAMES[key] for key in SHOWN)} |",
+        f"| --- |{' ---: |' * len(SHOWN)}",
+    ]
+    which = f"folds {' '.join(metrics['folds'])}, seeds {' '.join(metrics['seeds'])}, pooled"
+    lines.append(f"| {which} | {' | '.join(_score(pooled[key]) for key in SHOWN)} |")
+    if "this_model" in metrics:
+        own = metrics["this_model"]
+        name = f"this model: fold {training['fold']}, seed {training['seed']}, {own['utterances']} utterances"
+        lines.append(f"| {name} | {' | '.join(f'{100 * own[key]:.2f}' for key in SHOWN)} |")
+    if "majority" in metrics:
+        majority = metrics["majority"]
+        lines.append(f"| majority class | {' | '.join(f'{100 * majority[key]:.2f}' for key in SHOWN)} |")
+    lines += ["", "In brackets: 95 % bootstrap interval. " + metrics.get("definitions", "")]
+    if "asr_word_errors" in metrics:
+        lines.append(f"Word error rate of the text: {100 * metrics['asr_word_errors']['wer']:.2f} %.")
+    return lines
+
+
+def _score(value: dict[str, Any]) -> str:
+    """`mean [low, high]` in per cent."""
+    interval = "" if not value.get("ci") else " [{:.2f}, {:.2f}]".format(*(100 * x for x in value["ci"]))
+    return f"{100 * value['mean']:.2f}{interval}"

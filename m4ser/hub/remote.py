@@ -1,0 +1,68 @@
+"""Models on the Hugging Face hub: download and upload. Access tokens are huggingface_hub's own affair."""
+
+import tempfile
+from pathlib import Path
+
+from m4ser.hub.packing import check_folder, unpack
+from m4ser.hub.stored import StoredModel
+from m4ser.utils.errors import UserError
+
+# What an archive can hold; anything else in a repository is not fetched.
+PATTERNS = [
+    "m4ser.json",
+    "config.yaml",
+    "README.md",
+    "metrics.json",
+    "*.safetensors",
+    "model.onnx",
+    "tokenizer/*",
+    "asr/*",
+]
+
+
+def download(name: str) -> StoredModel:
+    """The model `org/name`, from the hub's cache or the hub; checked as an archive is.
+
+    Raises:
+        UserError: it cannot be had, or is not a model that m4ser has packed.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=PATTERNS))
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{name}: neither a folder or archive here nor to be had from the hub ({reason})") from None
+    return check_folder(folder)
+
+
+def upload(archive: str | Path, name: str, private: bool = True) -> str:
+    """Put the files of an archive into the hub's repository `org/name`, which is made if need be; returns its address.
+
+    Raises:
+        UserError: the archive is not intact, or the hub refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    if name.count("/") != 1:
+        raise UserError(f"--hub-repo {name}: must be a hub id org/name")
+    with tempfile.TemporaryDirectory(prefix="m4ser-") as folder:
+        stored = unpack(archive, Path(folder) / "model")
+        api = HfApi()
+        try:
+            address = api.create_repo(name, private=private, exist_ok=True)
+            api.upload_folder(
+                repo_id=name,
+                folder_path=stored.folder,
+                commit_message=f"m4ser {Path(archive).name}",
+                delete_patterns=[pattern for pattern in PATTERNS if pattern != "README.md"],  # of an earlier model
+            )
+        except LocalTokenNotFoundError:
+            raise UserError(f"{name}: not logged in to the hub; run `hf auth login`, or set HF_TOKEN") from None
+        except (HfHubHTTPError, OSError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"{name}: cannot be uploaded ({reason}); run `hf auth login` if you are not logged in"
+            ) from None
+    return str(address)

@@ -1,0 +1,364 @@
+"""EmotionRecognizer: from recordings to emotions with a trained model.
+
+The same code as stages 1 to 3 and 5 makes inputs and logits (:mod:`m4ser.inference.frontend`, :mod:`m4ser.models.batches`,
+:mod:`m4ser.models.checkpoint`). What is added here is reading ahead in a second thread, long recordings, and errors that
+concern one recording only.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from m4ser.asr.backends import build_backend
+from m4ser.data.audio import RATE, error_text
+from m4ser.hub.stored import StoredModel, open_model
+from m4ser.inference.frontend import Frontend, as_stage_1
+from m4ser.inference.inputs import Item, items
+from m4ser.models.build import build_collate, build_preprocessor
+from m4ser.models.checkpoint import load_run, logits
+from m4ser.utils.errors import UserError
+
+LONGEST = 2 * 3600.0  # seconds; a longer recording is refused rather than filling the memory
+SPLIT = 30.0  # seconds; longer recordings become a timeline
+# Parts of a timeline: about the length of the utterances that corpora of emotional speech have.
+PART, PAUSE, SHORTEST = 12.0, 0.5, 0.3  # longest part, silence that ends one, shortest speech that is one; seconds
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One part of a recording, from `start` to `end` in seconds."""
+
+    start: float
+    end: float
+    label: str
+    probabilities: dict[str, float]
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says about one recording.
+
+    Attributes:
+        name: as given, see :mod:`m4ser.inference.inputs`.
+        label: the most probable emotion.
+        probabilities: of every emotion, in the order of the model's labels. Of a recording that was split they are the
+            mean over its segments, weighted by duration.
+        text: what the model read: recognised, or as given; None for a model without text.
+        confidence: the recogniser's in its text, 0 to 1; None for given text and for a model without text.
+        duration: seconds of audio.
+        segments: one for each utterance; a single one unless the recording was split.
+        seconds: processing time: `read`, `features`, `recognition`, `model`.
+    """
+
+    name: str
+    label: str
+    probabilities: dict[str, float]
+    text: str | None
+    confidence: float | None
+    duration: float
+    segments: list[Segment]
+    seconds: dict[str, float] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A recording that could not be used, and why, on one line."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class _Part:
+    """A stretch of one recording on its way through the model."""
+
+    start: float
+    end: float
+    samples: np.ndarray
+    speech: np.ndarray | None = None
+    text: str | None = None
+    confidence: float | None = None
+    probabilities: np.ndarray | None = None
+
+
+@dataclass
+class _Work:
+    item: Item
+    duration: float = 0.0
+    parts: list[_Part] = field(default_factory=list)
+    failure: Failure | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+Forward = Callable[[dict[str, torch.Tensor]], torch.Tensor]  # a batch as the collate function makes it -> logits (B, E)
+
+
+class EmotionRecognizer:
+    """A trained model with everything in front of it. Make one with :meth:`from_pretrained`.
+
+    >>> recognizer = EmotionRecognizer.from_pretrained("exp/m4ser")        # doctest: +SKIP
+    >>> recognizer("call.wav").label                                       # doctest: +SKIP
+    'angry'
+
+    Attributes:
+        labels: the emotions, in the order of the model's outputs.
+        about: what is known of the model: ``run.json`` of its experiment, or the description in its archive.
+        batch_size: utterances in one forward pass.
+        split: recordings of more seconds are split where nobody speaks; 0 never splits.
+        longest: recordings of more seconds are refused.
+        prefetch: read and extract features in a second thread while this one recognises text.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        frontend: Frontend,
+        preprocess: Callable[[str, dict], dict],
+        collate: Callable,
+        forward: Forward,
+        about: Mapping[str, Any] | None = None,
+        batch_size: int = 8,
+        split: float = SPLIT,
+        longest: float = LONGEST,
+        prefetch: bool = True,
+    ):
+        if batch_size < 1:
+            raise UserError(f"batch_size {batch_size}: must be 1 or more")
+        self.labels, self.frontend, self.about = list(labels), frontend, dict(about or {})
+        self.preprocess, self.collate, self.forward = preprocess, collate, forward
+        self.batch_size, self.split, self.longest, self.prefetch = batch_size, split, longest, prefetch
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        device: str = "auto",
+        fold: str | None = None,
+        seed: int | None = None,
+        asr: str | None = None,
+        asr_model: str | None = None,
+        onnx: str | Path | bool = False,
+        pretrained_dir: str | Path | None = None,
+        **options: Any,
+    ) -> "EmotionRecognizer":
+        """Load a trained model.
+
+        Args:
+            model: an experiment ``exp/<tag>``, one of its runs ``exp/<tag>/fold1/seed1``, an archive, an unpacked
+                archive, or a hub id ``org/name``.
+            device: cpu, cuda, cuda:1, ..., or auto: cuda where there is one. The recogniser stays on the CPU unless its
+                settings say otherwise.
+            fold: which run of an experiment; default: its first.
+            seed: likewise.
+            asr: recogniser to use instead of the one the model was trained with: a name of :mod:`m4ser.asr.backends`,
+                or none: all text is given.
+            asr_model: its model.
+            onnx: an exported file to use instead of PyTorch for the model, or True for the one in the archive.
+            pretrained_dir: where local copies of pretrained models are looked for first.
+            options: `batch_size`, `split`, `longest`, `prefetch`, see the class.
+
+        Raises:
+            UserError: it is not there, damaged, or needs something that is not installed.
+        """
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise UserError(f"--device {device}: torch sees no GPU; use cpu")
+        with open_model(model, fold, seed) as stored:
+            network, args = load_run(stored.folder, "cpu" if onnx else device)
+            if onnx:
+                from m4ser.models.onnx_graph import OnnxModel
+
+                forward: Forward = OnnxModel(stored.folder / "model.onnx" if onnx is True else onnx, network)
+            else:
+
+                def forward(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+                    return logits(network, {name: value.to(device) for name, value in batch.items()})
+
+            places = pretrained_dir or args.pretrained_dir
+            frontend = Frontend(
+                stored.pipeline, stored.speech_encoder(places, device), build_recogniser(stored, places, asr, asr_model)
+            )
+            preprocess, collate = build_preprocessor(args), build_collate(args)
+            return cls(network.labels, frontend, preprocess, collate, forward, stored.about, **options)
+
+    def __call__(
+        self, source: Any, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None
+    ) -> Prediction | list[Prediction]:
+        """Predict recordings; arguments as for :func:`m4ser.inference.inputs.items`.
+
+        Returns:
+            One prediction for a file or an array, a list for a folder, a list, or ``wav.scp``.
+
+        Raises:
+            UserError: a recording cannot be used. :meth:`stream` goes on with the others instead.
+        """
+        found = []
+        for result in self.stream(source, sampling_rate, text):
+            if isinstance(result, Failure):
+                raise UserError(f"{result.name}: {result.reason}")
+            found.append(result)
+        one = isinstance(source, Item | np.ndarray) or hasattr(source, "__array__")
+        if isinstance(source, str | Path):
+            one = not Path(source).is_dir() and Path(source).suffix != ".scp"
+        return found[0] if one else found
+
+    def stream(
+        self, source: Any, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None
+    ) -> Iterator[Prediction | Failure]:
+        """Predict recordings one batch after the other, in the order given; a bad one gives a :class:`Failure`.
+
+        Memory does not grow with the number of recordings.
+        """
+        batches = _batches(items(source, sampling_rate, text), self.batch_size)
+        if not self.prefetch:
+            for batch in batches:
+                yield from self._finish([self._prepare(item) for item in batch])
+            return
+        with ThreadPoolExecutor(1, "m4ser-read") as pool:
+            waiting: list = []
+            for batch in batches:
+                coming = [pool.submit(self._prepare, item) for item in batch]
+                yield from self._finish([future.result() for future in waiting])
+                waiting = coming
+            yield from self._finish([future.result() for future in waiting])
+
+    def _prepare(self, item: Item) -> _Work:
+        """Read one recording, split it, extract speech features."""
+        work, begin = _Work(item), time.perf_counter()
+        try:
+            samples = as_stage_1(item.load(self.longest))
+            if not samples.any():
+                raise UserError(f"{item.name}: is so quiet that all samples are zero in 16 bit")
+            work.duration = len(samples) / RATE
+            spans = [(0, len(samples))]
+            if 0 < self.split < work.duration:
+                spans = speech_spans(samples)
+                if not spans:
+                    raise UserError(f"{item.name}: nobody speaks in its {work.duration:.0f} s")
+            work.parts = [_Part(a / RATE, b / RATE, samples[a:b], text=item.text) for a, b in spans]
+            work.seconds["read"] = time.perf_counter() - begin
+            begin = time.perf_counter()
+            for part in work.parts:
+                part.speech = self.frontend.speech(part.samples)
+            work.seconds["features"] = time.perf_counter() - begin
+        except UserError as error:
+            work.failure = Failure(item.name, str(error).removeprefix(f"{item.name}: "))
+        except Exception as error:  # decoders have many ways to fail; the other recordings shall be predicted
+            work.failure = Failure(item.name, f"cannot be used ({type(error).__name__}: {error_text(error)})")
+        if work.failure:
+            work.parts = []
+        return work
+
+    def _finish(self, works: Sequence[_Work]) -> Iterator[Prediction | Failure]:
+        """Recognise text, run the model, sum up."""
+        if self.frontend.uses_text:
+            for work in works:
+                begin = time.perf_counter()
+                try:
+                    self._read(work)
+                except UserError as error:
+                    work.failure, work.parts = Failure(work.item.name, str(error)), []
+                work.seconds["recognition"] = time.perf_counter() - begin
+        parts = [(work, part) for work in works for part in work.parts]
+        for start in range(0, len(parts), self.batch_size):
+            batch = parts[start : start + self.batch_size]
+            begin = time.perf_counter()
+            scores = self._scores([part for _, part in batch])
+            probabilities = torch.softmax(scores.float(), dim=-1).cpu().numpy()
+            spent = (time.perf_counter() - begin) / len(batch)
+            for (work, part), row in zip(batch, probabilities, strict=True):
+                part.probabilities = row
+                work.seconds["model"] = work.seconds.get("model", 0.0) + spent
+        for work in works:
+            yield work.failure or self._sum_up(work)
+
+    def _read(self, work: _Work) -> None:
+        """Words of all parts: as given, or recognised."""
+        if work.item.text is not None and len(work.parts) > 1:
+            # The text of the whole is not that of any part.
+            reason = f"lasts {work.duration:.0f} s and would be split, but its text is given; give none, or --split 0"
+            work.failure, work.parts = Failure(work.item.name, reason), []
+        silent = [part for part in work.parts if part.text is None]
+        if silent:
+            for part, (text, confidence) in zip(
+                silent, self.frontend.transcribe([part.samples for part in silent]), strict=True
+            ):
+                part.text, part.confidence = text, confidence
+
+    def _scores(self, parts: Sequence[_Part]) -> torch.Tensor:
+        """Logits (B, E)."""
+        arrays = []
+        for part in parts:
+            data: dict[str, Any] = {} if part.speech is None else {"speech": part.speech}
+            if self.frontend.uses_text:
+                data["text"] = self.frontend.edits(part.text or "")
+            arrays.append(("", self.preprocess("", data)))
+        with torch.inference_mode():
+            return self.forward(self.collate(arrays)[1])
+
+    def _sum_up(self, work: _Work) -> Prediction:
+        segments, weights = [], []
+        for part in work.parts:
+            chances = dict(zip(self.labels, map(float, part.probabilities), strict=True))
+            label = self.labels[int(part.probabilities.argmax())]
+            segments.append(Segment(part.start, part.end, label, chances, part.text))
+            weights.append(part.end - part.start)
+        mean = np.average([part.probabilities for part in work.parts], axis=0, weights=weights)
+        known = [part.confidence for part in work.parts]
+        return Prediction(
+            name=work.item.name,
+            label=self.labels[int(mean.argmax())],
+            probabilities=dict(zip(self.labels, map(float, mean), strict=True)),
+            text=" ".join(part.text for part in work.parts if part.text) if self.frontend.uses_text else None,
+            confidence=float(np.average(known, weights=weights)) if None not in known else None,
+            duration=work.duration,
+            segments=segments,
+            seconds={name: round(value, 6) for name, value in work.seconds.items()},
+        )
+
+
+def speech_spans(samples: np.ndarray, longest: float = PART) -> list[tuple[int, int]]:
+    """First sample and end of each stretch of speech in a 16 kHz recording, of at most about `longest` seconds.
+
+    Silero VAD as faster-whisper carries it: a network of 1.3 MB, run by onnxruntime.
+    """
+    from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+    options = VadOptions(
+        max_speech_duration_s=longest,
+        min_silence_duration_ms=int(1000 * PAUSE),
+        min_speech_duration_ms=int(1000 * SHORTEST),
+        speech_pad_ms=100,
+    )
+    found = get_speech_timestamps(samples, options, sampling_rate=RATE)
+    return [(span["start"], span["end"]) for span in found if span["end"] > span["start"]]
+
+
+def build_recogniser(
+    stored: StoredModel, pretrained_dir: str | Path | None, asr: str | None = None, asr_model: str | None = None
+) -> Any:
+    """The recogniser of a model, or another one by name; None where the model has none."""
+    if asr == "none" or stored.pipeline["text"] is None:
+        return None
+    if asr is not None:
+        return build_backend(asr, asr_model, pretrained_dir)
+    described = stored.recogniser()
+    if described is None or described["name"] == "reference":
+        return None
+    # Where the training's recogniser ran says nothing about this machine.
+    settings = {name: value for name, value in described["settings"].items() if name != "device"}
+    return build_backend(described["name"], described["model"] or None, pretrained_dir, **settings)
+
+
+def _batches(source: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    source = iter(source)
+    while batch := list(islice(source, size)):
+        yield batch

@@ -1,0 +1,236 @@
+"""Models from configurations: what a configuration may name, and how its parts are put together.
+
+Light to import: neither ESPnet's trainer nor its other tasks are loaded, so inference starts quickly.
+"""
+
+import argparse
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from espnet2.train.class_choices import ClassChoices
+
+from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.encoders.fbank import ConformerEncoder, EBranchformerEncoder
+from m4ser.models.encoders.huggingface_speech import HuggingFaceSpeechEncoder
+from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
+from m4ser.models.encoders.precomputed import PrecomputedEncoder
+from m4ser.models.encoders.transformer_text import TransformerTextEncoder
+from m4ser.models.fusion.attention import CrossAttentionFusion
+from m4ser.models.fusion.base import Fusion
+from m4ser.models.fusion.lamer import LamerFusion
+from m4ser.models.fusion.late import GatedFusion, LateFusion
+from m4ser.models.fusion.m4ser import M4serFusion
+from m4ser.models.fusion.mmer import MmerFusion
+from m4ser.models.fusion.plain import ConcatFusion, SpeechFusion, TextFusion
+from m4ser.models.model import SERModel
+from m4ser.models.objectives.adversarial import AdversarialObjective
+from m4ser.models.objectives.aec import ErrorCorrection
+from m4ser.models.objectives.aed import ErrorDetection
+from m4ser.models.objectives.augmentation import AugmentationObjective
+from m4ser.models.objectives.base import Sizes, Tools
+from m4ser.models.objectives.contrastive import ContrastiveObjective
+from m4ser.models.objectives.ctc import CtcObjective
+from m4ser.models.objectives.views import AugmentedViewObjective
+from m4ser.models.text import TextProcessor
+from m4ser.utils.errors import UserError
+
+speech_encoder_choices = ClassChoices(
+    "speech_encoder",
+    {
+        "precomputed": PrecomputedEncoder,
+        "huggingface": HuggingFaceSpeechEncoder,
+        "conformer": ConformerEncoder,
+        "e_branchformer": EBranchformerEncoder,
+    },
+    type_check=AbsEncoder,
+    default="precomputed",
+)
+text_encoder_choices = ClassChoices(
+    "text_encoder",
+    {"huggingface": HuggingFaceTextEncoder, "transformer": TransformerTextEncoder},
+    type_check=AbsEncoder,
+    default="huggingface",
+)
+fusion_choices = ClassChoices(
+    "fusion",
+    {
+        "speech": SpeechFusion,
+        "text": TextFusion,
+        "concat": ConcatFusion,
+        "late": LateFusion,
+        "gated": GatedFusion,
+        "cross_attention": CrossAttentionFusion,
+        "lamer": LamerFusion,
+        "mmer": MmerFusion,
+        "m4ser": M4serFusion,
+    },
+    type_check=Fusion,
+    default="concat",
+)
+CHOICES = [speech_encoder_choices, text_encoder_choices, fusion_choices]
+OBJECTIVES = {
+    "aed": ErrorDetection,
+    "aec": ErrorCorrection,
+    "adversarial": AdversarialObjective,
+    "contrastive": ContrastiveObjective,
+    "ctc": CtcObjective,
+    "augmented_view": AugmentedViewObjective,
+    "augmentation": AugmentationObjective,
+}
+DEFAULT_WEIGHTS = {name: 0.1 for name in OBJECTIVES} | {"adversarial": 0.01}
+TOKENIZER_DIR = "tokenizer"
+
+
+def construct(kind: Callable, conf: dict[str, Any], option: str, **given: Any) -> Any:
+    """Call ``kind(**given, **conf)``; an unknown key of ``conf`` is the user's error, named with the known keys."""
+    known = set(inspect.signature(kind).parameters) - set(given) - {"sizes"}
+    if unknown := sorted(set(conf) - known):
+        raise UserError(f"{option}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    try:
+        return kind(**given, **conf)
+    except ValueError as error:
+        raise UserError(f"{option}: {error}") from None
+
+
+def encoder_model(args: argparse.Namespace, choices: ClassChoices) -> str | None:
+    """Name of an encoder's pretrained model in a configuration, None where the encoder is trained from scratch."""
+    parameter = inspect.signature(choices.get_class(getattr(args, choices.name))).parameters.get("model")
+    return parameter and getattr(args, f"{choices.name}_conf").get("model", parameter.default)
+
+
+def build_text_processor(args: argparse.Namespace) -> TextProcessor | None:
+    """Tokenizer and dummy tokens, None for a fusion without text."""
+    if not fusion_choices.get_class(args.fusion).uses_text:
+        return None
+    name = args.tokenizer or encoder_model(args, text_encoder_choices)
+    if name is None:
+        raise UserError(
+            f"--tokenizer is missing: text_encoder {args.text_encoder} has none of its own; stage 3 makes it"
+        )
+    given = {"name": name, "pretrained_dir": args.pretrained_dir}
+    known = ("dummy_tokens", "max_pieces", "max_correction")
+    if unknown := sorted(set(args.text_conf) - set(known)):
+        raise UserError(f"text_conf: unknown key {unknown[0]!r}; known are {', '.join(known)}")
+    return TextProcessor.from_name(**given, **args.text_conf)
+
+
+def build_preprocessor(args: argparse.Namespace) -> SERPreprocessor:
+    """See :class:`SERPreprocessor`."""
+    objectives = [OBJECTIVES[name] for name in args.objectives if name in OBJECTIVES]
+    with_edits = any(objective.needs_edits for objective in objectives)
+    with_reference = any(objective.needs_reference for objective in objectives)
+    return SERPreprocessor(args.labels, build_text_processor(args), with_edits, with_reference)
+
+
+def build_collate(args: argparse.Namespace) -> Collate:
+    """See :class:`Collate`."""
+    text = build_text_processor(args)
+    return Collate(text.padding if text else 0)
+
+
+def build_model(args: argparse.Namespace) -> SERModel:
+    """Build the model; pretrained weights are read unless the arguments hold the architecture (``hf_config``).
+
+    Raises:
+        UserError: an unknown key or a value that does not fit, named with its option.
+    """
+    if not args.labels:
+        raise UserError("--labels is missing: the emotion classes in index order")
+    kind = fusion_choices.get_class(args.fusion)
+    speech_encoder = text_encoder = text = None
+    if kind.uses_speech:
+        speech_encoder = _build_encoder(speech_encoder_choices, args)
+    if kind.uses_text:
+        text = build_text_processor(args)
+        text_encoder = _build_encoder(text_encoder_choices, args, vocabulary_size=len(text.tokenizer))
+        if args.output_dir is not None:
+            args.tokenizer = str(_save_tokenizer(text, Path(args.output_dir)))
+    speech_size = speech_encoder.output_size() if speech_encoder else 0
+    text_size = text_encoder.output_size() if text_encoder else 0
+    fusion = construct(kind, args.fusion_conf, "fusion_conf", speech_size=speech_size, text_size=text_size)
+    size = getattr(fusion, "size", text_size or speech_size)
+    precomputed = isinstance(speech_encoder, PrecomputedEncoder)
+    speech_input = (speech_encoder.num_layers, speech_encoder.input_size) if precomputed else None
+    sizes = Sizes(size, text_size, fusion.output_size, len(args.labels), speech_size, speech_input)
+    vocabulary, embeddings = text_encoder.word_embeddings.shape if text_encoder else (0, 0)
+    # Objectives draw their weights aside: the rest starts the same with and without them.
+    with torch.random.fork_rng(devices=[]):
+        objectives, weights = _build_objectives(args, sizes, fusion, text, vocabulary, embeddings)
+    tools = Tools()
+    if text is not None:
+        tools = Tools(
+            text_encoder.embed, lambda: text_encoder.word_embeddings, text.start, text.end, text.words, text.mask
+        )
+    given = {
+        "labels": args.labels,
+        "speech_encoder": speech_encoder,
+        "text_encoder": text_encoder,
+        "fusion": fusion,
+        "objectives": objectives,
+        "weights": weights,
+        "tools": tools,
+    }
+    return construct(SERModel, args.model_conf, "model_conf", **given)
+
+
+def _build_encoder(choices: ClassChoices, args: argparse.Namespace, **known: Any) -> AbsEncoder:
+    """Build the encoder chosen, with what it takes of ``known``.
+
+    ``args`` get the architecture of a pretrained model, which then needs its folder no more.
+    """
+    option = f"{choices.name}_conf"
+    kind, conf = choices.get_class(getattr(args, choices.name)), getattr(args, option)
+    known = {"pretrained_dir": args.pretrained_dir, **known}
+    given = {name: value for name, value in known.items() if name in inspect.signature(kind).parameters}
+    encoder = construct(kind, {**given, **conf}, option)
+    if hasattr(encoder, "architecture"):
+        setattr(args, option, {**conf, **encoder.architecture()})
+    return encoder
+
+
+def _save_tokenizer(text: TextProcessor, output_dir: Path) -> Path:
+    """Keep the tokenizer with the checkpoints: inference needs no other folder. One process writes, all read."""
+    folder = output_dir / TOKENIZER_DIR
+    several = torch.distributed.is_initialized()
+    if not several or torch.distributed.get_rank() == 0:
+        text.tokenizer.save_pretrained(folder)
+    if several:
+        torch.distributed.barrier()
+    return folder
+
+
+def _build_objectives(
+    args: argparse.Namespace,
+    sizes: Sizes,
+    fusion: Fusion,
+    text: TextProcessor | None,
+    vocabulary: int,
+    embeddings: int,
+):
+    """Objectives and weights by name, in the order of :data:`OBJECTIVES`."""
+    if unknown := sorted(set(args.objectives) - set(OBJECTIVES)):
+        raise UserError(f"objectives: unknown objective {unknown[0]!r}; known are {', '.join(OBJECTIVES)}")
+    objectives, weights = {}, {}
+    for name, kind in OBJECTIVES.items():
+        if name not in args.objectives:
+            continue
+        conf = dict(args.objectives[name] or {})
+        weights[name] = float(conf.pop("weight", DEFAULT_WEIGHTS[name]))
+        if kind.needs_edits and text is None:
+            raise UserError(f"objectives: {name} needs a fusion with text, not {args.fusion}")
+        if kind.needs_speech and not fusion.uses_speech:
+            raise UserError(f"objectives: {name} needs a fusion with speech, not {args.fusion}")
+        if name == "adversarial" and not isinstance(fusion, M4serFusion):
+            raise UserError("objectives: adversarial needs specific and invariant representations: fusion: m4ser")
+        if name == "aec" and embeddings != sizes.text_size:
+            raise UserError(
+                f"objectives: aec writes with the text encoder's embeddings, which have {embeddings} values and its "
+                f"states {sizes.text_size}; use an encoder such as BERT, MiniLM or RoBERTa, or leave aec away"
+            )
+        given = {"vocabulary_size": vocabulary} if name == "aec" else {}
+        objectives[name] = construct(kind, conf, f"objectives: {name}", sizes=sizes, **given)
+    return objectives, weights

@@ -1,0 +1,52 @@
+"""Frozen pretrained speech encoders: all hidden layers of one recording (feature extraction of stage 1).
+
+One recording at a time, so that its features do not depend on what it is batched with or how work is split. The
+computation is that of the trainable encoder (:mod:`m4ser.models.encoders.backbones`).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from m4ser.models.encoders.backbones import Backbone, load_backbone
+from m4ser.models.encoders.opensmile import PREFIX, OpenSmileFunctionals
+
+
+class FrozenEncoder:
+    """Hidden states of a pretrained encoder; ``num_layers``, ``dim`` and ``frame_rate`` as in :class:`Backbone`."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone, self.device = backbone.eval().requires_grad_(False), "cpu"
+        self.num_layers, self.dim, self.frame_rate = backbone.num_layers, backbone.dim, backbone.frame_rate
+
+    def to(self, device: str) -> "FrozenEncoder":
+        """Compute on another device."""
+        self.backbone.to(device)
+        self.device = device
+        return self
+
+    @torch.inference_mode()
+    def layers(self, samples: np.ndarray) -> np.ndarray:
+        """All hidden states of a 16 kHz recording.
+
+        Shape: (samples,) float32 -> (num_layers, frames, dim) float32
+        """
+        batch = torch.from_numpy(np.array(samples, dtype=np.float32)).to(self.device)[None]
+        # A single piece after the other: memory stays that of one piece, however long the recording is.
+        pieces = torch.tensor_split(batch, self.backbone.cuts(len(samples)), dim=1)
+        states = [
+            torch.cat(self.backbone(piece, torch.tensor([piece.shape[1]], device=self.device))[0]) for piece in pieces
+        ]
+        return torch.cat(states, dim=1).cpu().numpy()
+
+
+def load_frozen(name: str, pretrained_dir: str | Path | None = None) -> FrozenEncoder | OpenSmileFunctionals:
+    """Load an encoder by name, local folder or hub id (see :mod:`m4ser.pretrained`), or openSMILE's functionals.
+
+    Raises:
+        UserError: it is not there, incomplete, or of a type that is not a speech encoder.
+    """
+    if name.startswith(PREFIX):
+        return OpenSmileFunctionals(name.removeprefix(PREFIX))
+    return FrozenEncoder(load_backbone(name, pretrained_dir))

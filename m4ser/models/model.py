@@ -1,0 +1,162 @@
+"""SERModel: encoders, a fusion, a linear classifier, and objectives that exist in training only."""
+
+from typing import Any
+
+import torch
+from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from torch import Tensor, nn
+
+from m4ser.models.augment import AUGMENTATIONS, augment_at_random
+from m4ser.models.fusion.base import Fusion
+from m4ser.models.objectives.aec import ErrorCorrection
+from m4ser.models.objectives.base import Objective, Targets, Tools
+from m4ser.models.representations import Representations, length_mask
+
+
+class SERModel(AbsESPnetModel):
+    """L = L_ER + sum_o weight_o L_o (+ losses that only an objective's own parts see).
+
+    ``logits`` is the inference graph; no objective is in it.
+
+    Args:
+        labels: class names, index order.
+        speech_encoder, text_encoder: None where the fusion does not use them.
+        fusion: gives the utterance vector v.
+        objectives, weights: by name.
+        tools: what objectives borrow from the text encoder and its tokenizer.
+        dropout: on v before the linear classifier.
+        label_smoothing: of the emotion cross-entropy.
+        class_weights: one positive number per class for the emotion cross-entropy, or None.
+        augment: strengths by name of :data:`m4ser.models.augment.AUGMENTATIONS`: in training, each utterance's speech stays as
+            it is or is altered by one of them, all equally likely.
+    """
+
+    def __init__(
+        self,
+        labels: list[str],
+        speech_encoder: AbsEncoder | None,
+        text_encoder: AbsEncoder | None,
+        fusion: Fusion,
+        objectives: dict[str, Objective] | None = None,
+        weights: dict[str, float] | None = None,
+        tools: Tools | None = None,
+        dropout: float = 0.1,
+        label_smoothing: float = 0.0,
+        class_weights: list[float] | None = None,
+        augment: dict[str, float] | None = None,
+    ):
+        super().__init__()
+        self.augment = dict(augment or {})
+        known = sorted(set(AUGMENTATIONS) - {"keep"})
+        if unknown := sorted(set(self.augment) - set(known)):
+            raise ValueError(f"augment: unknown {unknown[0]!r}; known are {', '.join(known)}")
+        if self.augment and speech_encoder is None:
+            raise ValueError("augment alters speech, which this fusion does not use")
+        self.labels = list(labels)
+        self.speech_encoder, self.text_encoder, self.fusion = speech_encoder, text_encoder, fusion
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = fusion.build_classifier(len(labels))
+        self.objectives = nn.ModuleDict(objectives or {})
+        self.weights = dict(weights or {})
+        self.tools = (tools or Tools())._replace(represent=self.represent, encode_speech=self.encode_speech)
+        self.label_smoothing = label_smoothing
+        if class_weights is not None and len(class_weights) != len(labels):
+            raise ValueError(f"class_weights: {len(class_weights)} weights for {len(labels)} classes")
+        weight = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weight, persistent=False)
+
+    def represent(
+        self,
+        speech: Tensor | None = None,
+        speech_lengths: Tensor | None = None,
+        text: Tensor | None = None,
+        text_lengths: Tensor | None = None,
+    ) -> Representations:
+        """Encoder inputs (B, ...) with lengths (B,) -> what the fusion returns."""
+        states: list[Tensor | None] = [None] * 4
+        if self.speech_encoder is not None:
+            states[:2] = self.encode_speech(speech, speech_lengths)
+        if self.text_encoder is not None:
+            states[2], lengths, _ = self.text_encoder(text, text_lengths)
+            states[3] = length_mask(lengths, states[2].shape[1])
+        return self.fusion(*states)
+
+    def encode_speech(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Speech input (B, T, ...) with lengths (B,) -> states (B, M, D) and their mask (B, M)."""
+        states, lengths, _ = self.speech_encoder(speech, speech_lengths)
+        return states, length_mask(lengths, states.shape[1])
+
+    def logits(self, reps: Representations) -> Tensor:
+        """Scores of the emotion classes (B, E)."""
+        return self.classifier.combine(self._answers(reps))
+
+    def forward(self, emotion: Tensor, **batch: Any) -> dict[str, Any]:
+        """One batch as the collate function makes it -> ``loss``, ``stats`` and ``weight`` for ESPnet's trainer."""
+        emotion = emotion.squeeze(-1)
+        reps = self._represent_batch(batch)
+        return self._loss(reps, self._answers(reps), self._targets(emotion, batch))
+
+    @torch.no_grad()
+    def evaluate(self, emotion: Tensor, **batch: Any) -> tuple[dict[str, Any], Tensor, dict[str, list]]:
+        """Like :meth:`forward`, with the logits (B, E) and every objective's records for its epoch metrics."""
+        emotion = emotion.squeeze(-1)
+        reps = self._represent_batch(batch)
+        targets = self._targets(emotion, batch)
+        answers = self._answers(reps)
+        records = {}
+        for name, objective in self.objectives.items():
+            extra = {"detection": self.objectives["aed"]} if self._detects_for(objective) else {}
+            records[name] = objective.evaluate(reps, targets, self.tools, **extra)
+        return self._loss(reps, answers, targets), self.classifier.combine(answers), records
+
+    def collect_feats(self, **batch: Any) -> dict[str, Tensor]:
+        """Nothing to collect: lengths are known from stage 1, features are normalised in the encoder."""
+        return {}
+
+    def _detects_for(self, objective: Objective) -> bool:
+        return isinstance(objective, ErrorCorrection) and "aed" in self.objectives
+
+    def _represent_batch(self, batch: dict[str, Any]) -> Representations:
+        names = ("speech", "speech_lengths", "text", "text_lengths")
+        given = {name: batch[name] for name in names if name in batch}
+        if self.training and self.augment:
+            names = ("keep", *self.augment)
+            altered = augment_at_random(given["speech"], given["speech_lengths"], names, self.augment)
+            given["speech"], given["speech_lengths"], _ = altered
+        return self.represent(**given)
+
+    def _targets(self, emotion: Tensor, batch: dict[str, Any]) -> Targets:
+        names = ("word_index", "tags", "slots", "corrections", "speech", "speech_lengths", "text_lengths", "letters")
+        return Targets(emotion, batch.get("text"), **{name: batch.get(name) for name in names})
+
+    def _answers(self, reps: Representations) -> list[Tensor]:
+        """Scores (B, E) of each of the classifier's experts."""
+        return self.classifier.experts(self.dropout(reps.utterance))
+
+    def _emotion_loss(self, answers: list[Tensor], emotion: Tensor) -> Tensor:
+        """Cross-entropy, mean over experts: each is trained by itself."""
+        losses = [
+            nn.functional.cross_entropy(each.float(), emotion, self.class_weights, label_smoothing=self.label_smoothing)
+            for each in answers
+        ]
+        return torch.stack(losses).mean()
+
+    def _loss(self, reps: Representations, answers: list[Tensor], targets: Targets) -> dict[str, Any]:
+        logits, emotion_loss = self.classifier.combine(answers), self._emotion_loss(answers, targets.emotion)
+        loss = emotion_loss
+        stats = {
+            "loss_emotion": emotion_loss.detach(),
+            "acc": (logits.argmax(-1) == targets.emotion).float().mean().detach(),
+        }
+        for name, objective in self.objectives.items():
+            part = objective(reps, targets, self.tools)
+            loss = loss + self.weights[name] * part.loss
+            if part.unweighted is not None:
+                loss = loss + part.unweighted
+            stats |= part.stats
+        # A copy: the trainer divides the loss in place when gradients are accumulated.
+        stats["loss"] = loss.detach().clone()
+        loss, stats, weight = force_gatherable((loss, stats, len(logits)), loss.device)
+        return {"loss": loss, "stats": stats, "weight": weight}

@@ -1,0 +1,185 @@
+"""Crossing corpora: train on some, test on others, with the data and dumps that their own recipes have made.
+
+Every corpus keeps its own protocol. A model is trained, and its epoch chosen, on the train and dev part of one fold of
+each corpus it trains on; it is tested on the test part of that fold, and of every other corpus on all utterances that
+its protocol ever tests. So a corpus is always tested on the same utterances, and never on a speaker of the training.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from m4ser.data.datadir import DataDir, Utterance
+from m4ser.data.folds import PARTS, Fold, Folds
+from m4ser.data.scp import read_scp
+from m4ser.recipes.labels import COMMON, to_common
+from m4ser.recipes.table import read_table
+from m4ser.utils.errors import UserError
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+JOIN = "+"  # between the corpora that a model is trained on together
+LabelMap = Mapping[tuple[str, str], str]  # {(corpus, label): class}, "" for none
+
+
+@dataclass
+class Source:
+    """A corpus as its recipe has left it, its utterances under new ids and classes.
+
+    `utterances` has the old ids as keys. `left_out` counts the labels without a class, `skipped` the recordings that
+    its stage 1 left out. `text` is the folder of `dump/asr` to take the text from: `ref` for the reference, "" for that
+    of the run.
+    """
+
+    name: str
+    data: Path
+    dump: Path
+    folds: Folds
+    utterances: dict[str, Utterance]
+    left_out: Counter[str]
+    skipped: int
+    text: str = ""
+
+    def ids(self, utts: Iterable[str]) -> list[str]:
+        """New ids of those that have a class and a recording."""
+        return [self.utterances[utt].utt_id for utt in utts if utt in self.utterances]
+
+    def tested(self) -> list[str]:
+        """New ids of all utterances that the corpus' own protocol tests.
+
+        Raises:
+            UserError: it tests some of them twice.
+        """
+        tested = [utt for fold in self.folds.folds.values() for utt in fold.test]
+        if len(set(tested)) < len(tested):
+            raise UserError(f"{self.data / 'folds.json'}: tests utterances in several folds, which cannot be pooled")
+        return self.ids(tested)
+
+    def describe(self, classes: Sequence[str]) -> dict[str, Any]:
+        """What `folds.json` keeps of it."""
+        counts = Counter(utt.emotion for utt in self.utterances.values())
+        return {
+            "data": os.path.relpath(self.data),
+            "dump": os.path.relpath(self.dump),
+            "text": self.text,
+            "protocol": self.folds.protocol,
+            "speaker_disjoint": self.folds.speaker_disjoint,
+            "speakers": len({utt.speaker for utt in self.utterances.values()}),
+            "classes": {name: counts[name] for name in classes},
+            "left_out": dict(sorted(self.left_out.items())),
+            "skipped_recordings": self.skipped,
+        }
+
+
+def read_label_map(path: Path) -> dict[tuple[str, str], str]:
+    """Read a table with the columns corpus, label and class (empty: the label is left out)."""
+    rows, _ = read_table(path, ("corpus", "label"), ("class",))
+    return {(row.values["corpus"], row.values["label"].casefold()): row.values.get("class", "") for row in rows}
+
+
+def read_source(word: str, root: Path, label_map: LabelMap, text: Mapping[str, str]) -> Source:
+    """Read a prepared corpus: `[NAME=]FOLDER`, the folder of a recipe or one of its data folders (`../esd/data_zh`).
+
+    A folder that is not there as it is named is looked for in `root`. The dump of `data_zh` is `dump_zh`.
+
+    Raises:
+        UserError: stage 0 or 1 of its recipe has not been run, or the name is none.
+    """
+    given, _, path = word.rpartition("=")
+    folder = Path(path) if Path(path).is_dir() else root / path
+    data = folder if (folder / "folds.json").is_file() else folder / "data"
+    name = given or data.resolve().parent.name + data.name.removeprefix("data")
+    dump = data.parent / f"dump{data.name.removeprefix('data')}"
+    if not NAME.fullmatch(name):
+        raise UserError(f"--corpora {word}: {name} cannot be the name of a corpus; give one as NAME={path}")
+    for file in (data / "folds.json", dump / "audio" / ".done"):
+        if not file.is_file():
+            fault = f"{file}: no such file; run stages 0 to 2 of that recipe first"
+            raise UserError(f"{fault} ({data.parent / 'run.sh'} --stop-stage 2), or correct --corpora")
+    sets = {part: DataDir.read(dump / "audio" / part) for part in Folds.read(data / "folds.json").sets}
+    utt2spk = {utt: speaker for part in sets for utt, speaker in read_scp(data / part / "utt2spk").items()}
+    folds = Folds.read(data / "folds.json", utt2spk)
+    if folds.trained_on:
+        raise UserError(f"--corpora {word}: is crossed itself; name the corpora that it is made of")
+    source = Source(name, data, dump, folds, {}, Counter(), len(utt2spk), text.get(name, ""))
+    recipe = data.resolve().parent.name
+    for part in sets.values():
+        part.validate(folds.labels, ("wav.scp", "utt2spk", "utt2emo"), check_audio=False)
+        source.skipped -= len(part.utts)
+        for utt in part.utts:
+            label = part.maps["utt2emo"][utt]
+            emotion = label_map.get((name, label.casefold()), to_common(recipe, label))
+            if not emotion:
+                source.left_out[label] += 1
+                continue
+            extra = {kind: entries[utt] for kind, entries in part.maps.items() if kind in ("utt2lang", "utt2gender")}
+            source.utterances[utt] = Utterance(
+                utt_id=f"{name}-{utt}",
+                audio=Path(part.maps["wav.scp"][utt]),
+                speaker=f"{name}-{part.maps['utt2spk'][utt]}",
+                emotion=emotion,
+                text=part.maps.get("text", {}).get(utt, ""),
+                extra={**extra, "utt2domain": name},
+                set=name,
+            )
+    return source
+
+
+def classes_of(sources: Sequence[Source]) -> list[str]:
+    """The classes that occur, the common ones first."""
+    found = {utt.emotion for source in sources for utt in source.utterances.values()}
+    return [*(name for name in COMMON if name in found), *sorted(found - set(COMMON))]
+
+
+def cross(sources: Sequence[Source], train: Sequence[str], test: Sequence[str]) -> Folds:
+    """One fold for each fold of each entry of `train`: a corpus' name, or several with `+` for joint training.
+
+    Of corpora that train together, those with fewer folds start again with their first one, but are tested only once.
+
+    Raises:
+        UserError: an unknown name, a corpus that is neither trained nor tested, or one that tests utterances twice.
+    """
+    by_name = {source.name: source for source in sources}
+    for word in [*(name for row in train for name in row.split(JOIN)), *test]:
+        if word not in by_name:
+            raise UserError(f"--train, --test: there is no corpus {word}; --corpora has {', '.join(by_name)}")
+    used = {name for row in train for name in row.split(JOIN)}
+    if twice := [row for row in train if len(set(row.split(JOIN))) < len(row.split(JOIN))]:
+        raise UserError(f"--train {twice[0]}: has a corpus twice")
+    if idle := [name for name in by_name if name not in used | set(test)]:
+        raise UserError(f"--corpora: {idle[0]} is neither in --train nor in --test; leave it out")
+    tested = {name: by_name[name].tested() for name in test}
+    folds, trained_on = {}, {}
+    for row in train:
+        names = row.split(JOIN)
+        own = {name: list(by_name[name].folds.folds.items()) for name in names}
+        for index in range(max(map(len, own.values()))):
+            parts: dict[str, list[str]] = {part: [] for part in PARTS}
+            for name, all_folds in own.items():
+                number, fold = all_folds[index % len(all_folds)]
+                for part in PARTS:
+                    if part != "test" or (name in tested and index < len(all_folds)):
+                        parts[part] += by_name[name].ids(getattr(fold, part))
+            for name in tested:
+                parts["test"] += tested[name] if name not in own else []
+            if parts["test"]:
+                fold_name = f"{row}.{number if len(names) == 1 else index + 1}"
+                folds[fold_name] = Fold(**{part: sorted(ids) for part, ids in parts.items()})
+                trained_on[fold_name] = row
+    classes = classes_of(sources)
+    protocols = ", ".join(f"{name} ({by_name[name].folds.protocol})" for name in by_name)
+    description = f"classes {' '.join(classes)}; corpora {protocols}; the epoch is chosen on dev of what is trained on"
+    if shared := [name for name in sorted(used) if not by_name[name].folds.speaker_disjoint]:
+        description += f"; {', '.join(shared)} shares speakers between its own train and test part"
+    return Folds(
+        f"cross-corpus-{'-'.join(test)}-{len(classes)}class",
+        description,
+        folds=folds,
+        speaker_disjoint=all(by_name[name].folds.speaker_disjoint for name in used),
+        dev_speaker_disjoint=all(by_name[name].folds.dev_speaker_disjoint for name in used),
+        trained_on=trained_on,
+        corpora={name: source.describe(classes) for name, source in by_name.items()},
+    )

@@ -1,0 +1,92 @@
+"""Shared behaviour of the commands in :mod:`m4ser.bin`: parsing of common types and error reporting."""
+
+import argparse
+import errno
+import functools
+import os
+import select
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from m4ser.utils.errors import UserError
+
+Main = Callable[[Sequence[str] | None], None]
+
+
+def command(main: Main) -> Main:
+    """Decorate ``main(cmd=None)`` so that expected failures end as one line and exit status 1.
+
+    A :class:`~m4ser.utils.errors.UserError` and a full disk are reported without a traceback, an output that nobody reads
+    any more ends the command silently, as in other tools; every other exception is a defect of ours and keeps its
+    traceback. With ``M4SER_DEBUG=1`` nothing is caught.
+    """
+
+    @functools.wraps(main)
+    def wrapper(cmd: Sequence[str] | None = None) -> None:
+        if os.environ.get("M4SER_DEBUG") == "1":
+            main(cmd)
+            return
+        try:
+            main(cmd)
+            sys.stdout.flush()
+        except UserError as error:
+            sys.exit(f"error: {error}")
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) and _unread():
+                sys.exit(128 + signal.SIGPIPE)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = f" while writing {error.filename}" if error.filename else ""
+            sys.exit(f"error: no space left on the disk{where}; free some space and run the same command again")
+        except KeyboardInterrupt:
+            sys.exit("interrupted; run the same command again to continue")
+
+    return wrapper
+
+
+def _unread() -> bool:
+    """Whether what reads the output has ended, as ``head`` does; nothing more is written there then."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+    return True
+
+
+def boolean(text: str) -> bool:
+    """Argparse type for Kaldi-style booleans: exactly ``true`` or ``false``."""
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"must be true or false, not {text!r}")
+    return text == "true"
+
+
+def words(text: str) -> list[str]:
+    """Argparse type for a list given as one argument: split at blanks or commas."""
+    return text.replace(",", " ").split()
+
+
+def shell_words(text: str, option: str) -> list[str]:
+    """Words of an option's text that is quoted as for a shell.
+
+    Raises:
+        UserError: a quotation that does not end.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"{option} {text!r}: {error}; quote it as for a shell") from None
+
+
+def row_names(names: Sequence[str], folders: Sequence[Path], what: str = "folders") -> list[str]:
+    """Names of the rows of a table: those given, one for each of ``folders``, or the folders' own.
+
+    Raises:
+        UserError: there are more or fewer names than ``folders``, which the message calls ``what``.
+    """
+    if names and len(names) != len(folders):
+        raise UserError(f"--names: {len(names)} names for {len(folders)} {what}; give one for each")
+    return list(names) or [folder.name for folder in folders]

@@ -1,0 +1,117 @@
+"""What every fusion must do: ignore padding, follow the order of the batch, keep its declared sizes."""
+
+import pytest
+import torch
+
+from m4ser.models.fusion.attention import CrossAttentionFusion
+from m4ser.models.fusion.lamer import LamerFusion
+from m4ser.models.fusion.late import GatedFusion, LateFusion
+from m4ser.models.fusion.m4ser import M4serFusion
+from m4ser.models.fusion.mmer import MmerFusion
+from m4ser.models.fusion.plain import ConcatFusion, SpeechFusion, TextFusion
+
+FUSIONS = {
+    "speech": lambda: SpeechFusion(12),
+    "speech attentive": lambda: SpeechFusion(12, pooling="attentive"),
+    "text": lambda: TextFusion(0, 16),
+    "concat": lambda: ConcatFusion(12, 16),
+    "m4ser": lambda: M4serFusion(12, 16),
+    "m4ser text query": lambda: M4serFusion(12, 16, mir_query="text"),
+    "m4ser as MIR-GAN": lambda: M4serFusion(
+        12,
+        16,
+        size=8,
+        heads=2,
+        cme_layers=3,
+        cme_self_attention=True,
+        hma_layers=3,
+        hma_norm="batch",
+        pooling="statistics",
+    ),
+    "m4ser projections": lambda: M4serFusion(16, 16, hma_projections=True),
+    "late": lambda: LateFusion(12, 16),
+    "gated": lambda: GatedFusion(12, 16, size=8),
+    "cross_attention": lambda: CrossAttentionFusion(12, 16, layers=2),
+    "lamer": lambda: LamerFusion(12, 16, speech_hidden=10, hidden=8, heads=4),
+    "lamer gru": lambda: LamerFusion(12, 16, speech_hidden=10, hidden=8, heads=4, cell="gru"),
+    "mmer": lambda: MmerFusion(12, 16, heads=4),
+}
+
+
+def batch(fusion, lengths=((5, 4), (9, 2), (1, 7)), extra=0, fill=0.0):
+    """Random states of three utterances, padded to the longest plus ``extra`` with ``fill``."""
+    generator = torch.Generator().manual_seed(3)
+    speech_size = 16 if isinstance(fusion, M4serFusion) and isinstance(fusion.project_speech, torch.nn.Identity) else 12
+    tensors = []
+    for column, size in enumerate((speech_size, 16)):
+        longest = max(pair[column] for pair in lengths) + extra
+        states = torch.full((len(lengths), longest, size), fill)
+        mask = torch.zeros(len(lengths), longest, dtype=torch.bool)
+        for row, pair in enumerate(lengths):
+            states[row, : pair[column]] = torch.randn(pair[column], size, generator=generator)
+            mask[row, : pair[column]] = True
+        tensors += [states, mask]
+    return tensors
+
+
+@pytest.fixture(params=FUSIONS, name="fusion")
+def built(request):
+    torch.manual_seed(0)
+    return FUSIONS[request.param]().eval()
+
+
+def test_padding_changes_nothing(fusion):
+    reference = fusion(*batch(fusion)).utterance
+    padded = fusion(*batch(fusion, extra=6, fill=37.0)).utterance
+    torch.testing.assert_close(padded, reference, atol=1e-5, rtol=1e-5)
+
+
+def test_alone_equals_in_a_batch(fusion):
+    speech, speech_mask, text, text_mask = batch(fusion)
+    together = fusion(speech, speech_mask, text, text_mask).utterance
+    for row, (frames, pieces) in enumerate(((5, 4), (9, 2), (1, 7))):
+        alone = fusion(
+            speech[row : row + 1, :frames],
+            speech_mask[row : row + 1, :frames],
+            text[row : row + 1, :pieces],
+            text_mask[row : row + 1, :pieces],
+        )
+        torch.testing.assert_close(alone.utterance[0], together[row], atol=1e-5, rtol=1e-5)
+
+
+def test_permuting_the_batch_permutes_the_output(fusion):
+    order = torch.tensor([2, 0, 1])
+    tensors = batch(fusion)
+    expected = fusion(*tensors).utterance[order]
+    torch.testing.assert_close(fusion(*(t[order] for t in tensors)).utterance, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_sizes_and_gradients(fusion):
+    tensors = batch(fusion)
+    inputs = [t.requires_grad_() for t in tensors if t.is_floating_point()]
+    used = [t for t, uses in zip(inputs, (fusion.uses_speech, fusion.uses_text), strict=True) if uses]
+    reps = fusion.train()(*tensors)
+    assert reps.utterance.shape == (3, fusion.output_size)
+    reps.utterance.square().sum().backward()
+    assert all(t.grad.abs().sum() > 0 for t in used)
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in fusion.parameters())
+
+
+def test_m4ser_lengths_of_the_invariant_representation():
+    for query, length in (("concat", 9 + 7), ("text", 7)):
+        fusion = M4serFusion(12, 16, mir_query=query).eval()
+        reps = fusion(*batch(fusion))
+        assert reps.invariant.shape == (3, length, 16)
+        assert reps.speech_specific.shape == (3, 9, 16)
+        assert reps.text_specific.shape == (3, 7, 16)
+
+
+def test_utterance_vector_is_the_three_means():
+    fusion = M4serFusion(12, 16).eval()
+    reps = fusion(*batch(fusion))
+    row, frames, pieces = 0, 5, 4
+    valid = reps.invariant[row][reps.invariant_mask[row]]
+    expected = torch.cat(
+        [reps.speech_specific[row, :frames].mean(0), reps.text_specific[row, :pieces].mean(0), valid.mean(0)]
+    )
+    torch.testing.assert_close(reps.utterance[row], expected, atol=1e-5, rtol=1e-5)

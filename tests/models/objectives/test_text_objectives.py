@@ -1,0 +1,249 @@
+"""Error detection and correction: values, empty cases, padding, and that they can be learned."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from m4ser.asr.alignment import align
+from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
+from m4ser.models.objectives.aec import ErrorCorrection, source_and_reference
+from m4ser.models.objectives.aed import ErrorDetection
+from m4ser.models.objectives.base import Sizes, Targets, Tools
+from m4ser.models.representations import Representations, length_mask
+from m4ser.models.text import IGNORE, TextProcessor
+
+VOCABULARY = (
+    "i we you am are so very really happy glad angry mad sad down today now here the it is not was bad good".split()
+)
+
+
+def line(hypothesis, reference):
+    found = align(hypothesis, reference)
+    changes = [[slot, w if isinstance(w, str) else " ".join(w)] for slot, w in found.changes]
+    return json.dumps({"words": hypothesis, "tags": found.tags, "changes": changes})
+
+
+class Bench:
+    """A tiny text encoder with both objectives, and batches from (hypothesis, reference) pairs."""
+
+    def __init__(self, folder, trained_layers=-1, dummy_tokens=False, **conf):
+        torch.manual_seed(0)
+        self.text = TextProcessor(folder, dummy_tokens)
+        self.encoder = HuggingFaceTextEncoder(str(folder), trained_layers=trained_layers, dropout=0.0)
+        sizes = Sizes(48, 48, 96, 2)
+        self.aed = ErrorDetection(sizes)
+        self.aec = ErrorCorrection(
+            sizes, heads=4, feed_forward=64, vocabulary_size=len(self.encoder.word_embeddings), **conf
+        )
+        self.tools = Tools(
+            self.encoder.embed, lambda: self.encoder.word_embeddings, self.text.start, self.text.end, self.text.words
+        )
+
+    def eval(self):
+        for module in (self.encoder, self.aed, self.aec):
+            module.eval()
+        return self
+
+    def batch(self, pairs, extra=0):
+        prepare = SERPreprocessor(["x"], self.text, with_edits=True)
+        data = [(str(i), prepare(str(i), {"text": line(h.split(), r.split())})) for i, (h, r) in enumerate(pairs)]
+        batch = Collate(self.text.padding)(data)[1]
+        if extra:
+            for name, value in (("text", 0), ("word_index", IGNORE), ("tags", IGNORE), ("slots", IGNORE)):
+                batch[name] = torch.nn.functional.pad(batch[name], (0, extra), value=value)
+            batch["corrections"] = torch.nn.functional.pad(batch["corrections"], (0, extra, 0, extra), value=IGNORE)
+        states, lengths, _ = self.encoder(batch["text"], batch["text_lengths"])
+        reps = Representations(torch.zeros(len(pairs), 1), text=states, text_mask=length_mask(lengths, states.shape[1]))
+        names = ("word_index", "tags", "slots", "corrections")
+        return reps, Targets(torch.zeros(len(pairs)), batch["text"], *(batch[n] for n in names))
+
+
+PAIRS = [
+    ("i was so happy", "i am so happy today"),
+    ("we are sad", "we are sad"),
+    ("so", "you are so very bad"),
+    ("", "it is good"),
+]
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "dummies"])
+def bench(tiny_bert, request):
+    return Bench(tiny_bert, dummy_tokens=request.param).eval()
+
+
+def log_softmax(x):
+    x = x - x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+def test_detection_loss_is_the_weighted_cross_entropy(bench):
+    reps, targets = bench.batch(PAIRS)
+    states = reps.text.detach().numpy().astype(np.float64)
+    scores = log_softmax(states @ bench.aed.linear.weight.detach().numpy().T + bench.aed.linear.bias.detach().numpy())
+    total = weights = 0.0
+    for row, tags in enumerate(targets.tags.tolist()):
+        for position, tag in enumerate(tags):
+            if tag != IGNORE:
+                weight = (1.0, 1.0, 1.5)[tag]
+                total, weights = total - weight * scores[row, position, tag], weights + weight
+    assert bench.aed(reps, targets, bench.tools).loss.item() == pytest.approx(total / weights, abs=1e-5)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_correction_loss_equals_one_slot_at_a_time(tiny_bert, tied):
+    bench = Bench(tiny_bert, tied_output=tied).eval()
+    reps, targets = bench.batch(PAIRS)
+    nll, pieces = 0.0, 0
+    for row in range(len(PAIRS)):
+        memory = reps.text[row : row + 1][:, reps.text_mask[row]]
+        for slot, wanted in zip(targets.slots[row].tolist(), targets.corrections[row].tolist(), strict=True):
+            if slot == IGNORE:
+                continue
+            wanted = [piece for piece in wanted if piece != IGNORE]
+            for step, piece in enumerate(wanted):  # one step more each time: checks the causal mask as well
+                previous = torch.tensor([[bench.text.start, *wanted[:step]]])
+                z = torch.cat(
+                    [bench.encoder.embed(previous), memory[:, slot].unsqueeze(1).expand(-1, step + 1, -1)], -1
+                )
+                mask = torch.nn.Transformer.generate_square_subsequent_mask(step + 1)
+                hidden = bench.aec.decoder(bench.aec.input(z), memory, tgt_mask=mask)[0, -1]
+                if tied:
+                    scores = bench.encoder.word_embeddings @ hidden + bench.aec.output_bias
+                else:
+                    scores = bench.aec.output(hidden)
+                nll -= log_softmax(scores.detach().numpy().astype(np.float64))[piece]
+                pieces += 1
+    assert bench.aec(reps, targets, bench.tools).loss.item() == pytest.approx(nll / pieces, abs=1e-5)
+
+
+def test_padding_changes_nothing(bench):
+    plain, padded = bench.batch(PAIRS), bench.batch(PAIRS, extra=5)
+    for objective in (bench.aed, bench.aec):
+        expected = objective(*plain, bench.tools).loss
+        torch.testing.assert_close(objective(*padded, bench.tools).loss, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "pairs", [[("we are sad", "we are sad")], [("", "")], [("sad", "")], [("", "sad")], [("so", "bad")]]
+)
+def test_nothing_to_change_one_word_and_empty_stay_finite(tiny_bert, pairs):
+    bench = Bench(tiny_bert)
+    reps, targets = bench.batch(pairs)
+    loss = bench.aed(reps, targets, bench.tools).loss + bench.aec(reps, targets, bench.tools).loss
+    loss.backward()
+    assert torch.isfinite(loss)
+    used = [p for m in (bench.encoder, bench.aed, bench.aec) for p in m.parameters() if p.grad is not None]
+    assert used
+    assert all(torch.isfinite(p.grad).all() for p in used)
+
+
+def test_no_change_means_no_correction_loss(bench):
+    assert bench.aec(*bench.batch([("we are sad", "we are sad")]), bench.tools).loss.item() == 0.0
+
+
+def test_words_come_back_from_pieces_and_labels(bench):
+    _, targets = bench.batch(PAIRS)
+    for row, (hypothesis, reference) in enumerate(PAIRS):
+        assert source_and_reference(targets, row, bench.tools) == (hypothesis.split(), reference.split())
+
+
+def test_a_corpus_without_transcripts_can_be_trained_on(bench):
+    """Stage 3 writes words without targets then: nothing to learn, nothing to measure, no failure."""
+    prepare = SERPreprocessor(["x"], bench.text, with_edits=True)
+    data = [(str(i), prepare(str(i), {"text": json.dumps({"words": w.split()})})) for i, w in enumerate(["so sad", ""])]
+    batch = Collate(bench.text.padding)(data)[1]
+    states, lengths, _ = bench.encoder(batch["text"], batch["text_lengths"])
+    reps = Representations(torch.zeros(2, 1), text=states, text_mask=length_mask(lengths, states.shape[1]))
+    names = ("word_index", "tags", "slots", "corrections")
+    targets = Targets(torch.zeros(2), batch["text"], *(batch[n] for n in names))
+    for objective, given in ((bench.aed, {}), (bench.aec, {"detection": bench.aed})):
+        assert objective(reps, targets, bench.tools).loss.item() == 0.0
+        assert objective.summarise(objective.evaluate(reps, targets, bench.tools, **given)) == {}
+
+
+def test_metrics_by_hand():
+    assert ErrorDetection.summarise([(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]))]) == pytest.approx(
+        {"aed_f1": (1 + 2 / 3 + 2 / 3) / 3, "aed_f1_delete": 1.0, "aed_f1_keep": 2 / 3, "aed_f1_change": 2 / 3}
+    )
+    counts = [{"slots": 2, "exact": 1, "before": 4, "after": 1, "words": 10}] * 2
+    assert ErrorCorrection.summarise(counts) == {"aec_exact": 0.5, "wer_asr": 0.4, "wer_aec": 0.1}
+
+
+def damage(reference, rng):
+    words = list(reference)
+    for _ in range(rng.randint(1, 2)):
+        position = rng.randrange(len(words))
+        kind = rng.choice(["swap", "drop", "add"])
+        if kind == "swap":
+            words[position] = rng.choice(VOCABULARY)
+        elif kind == "drop" and len(words) > 1:
+            words.pop(position)
+        else:
+            words.insert(position, rng.choice(VOCABULARY))
+    return words
+
+
+@pytest.mark.parametrize("dummy_tokens", [False, True])
+def test_edits_rebuild_random_references(tiny_bert, dummy_tokens):
+    rng = random.Random(5)
+    bench = Bench(tiny_bert, dummy_tokens=dummy_tokens).eval()
+    pairs = []
+    for _ in range(300):
+        hypothesis, reference = ([rng.choice(VOCABULARY[:6]) for _ in range(rng.randint(0, 6))] for _ in range(2))
+        pairs.append((" ".join(hypothesis), " ".join(reference)))
+    _, targets = bench.batch(pairs)
+    for row, (hypothesis, reference) in enumerate(pairs):
+        assert source_and_reference(targets, row, bench.tools) == (hypothesis.split(), reference.split())
+
+
+def test_phrases_end_one_by_one(bench, monkeypatch):
+    """Each as long as it wants to be or ``steps`` pieces; what has ended is not computed any more."""
+    phrases = [[5], [], [7, 8, 9], [6] * 20]
+    plan = [[*phrase, bench.text.end] for phrase in phrases]
+    computed = []
+
+    def decode(pieces, state, memory, memory_mask, tools):
+        computed.append(len(pieces))
+        assert len(state) == len(memory) == len(memory_mask) == len(pieces)
+        assert all(row[1:] == plan[int(i)][: len(row) - 1] for row, i in zip(pieces.tolist(), state[:, 0], strict=True))
+        step = torch.full_like(state, pieces.shape[1] - 1)
+        return torch.cat([state, step], dim=1).unsqueeze(1)
+
+    def score(hidden, tools):
+        wanted = torch.tensor([plan[int(i)][int(step)] for i, step in hidden])
+        return torch.nn.functional.one_hot(wanted, len(bench.encoder.word_embeddings)).float()
+
+    monkeypatch.setattr(bench.aec, "decode", decode)
+    monkeypatch.setattr(bench.aec, "score", score)
+    memory = torch.zeros(4, 2, 48)
+    found = bench.aec.greedy(torch.arange(4.0).unsqueeze(1), memory, memory[..., 0] == 0, bench.tools, steps=10)
+    assert found == [[5], [], [7, 8, 9], [6] * 10]
+    assert computed == [4, 3, 2, 2, 1, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("dummy_tokens", [False, True])
+def test_overtrained_correction_writes_its_references(tiny_bert, dummy_tokens):
+    rng = random.Random(3)
+    references = [[rng.choice(VOCABULARY) for _ in range(rng.randint(4, 8))] for _ in range(20)]
+    pairs = [(" ".join(damage(r, rng)), " ".join(r)) for r in references]
+    bench = Bench(tiny_bert, dummy_tokens=dummy_tokens)
+    parameters = [p for m in (bench.encoder, bench.aed, bench.aec) for p in m.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=3e-3)
+    for _ in range(250):
+        reps, targets = bench.batch(pairs)
+        loss = bench.aed(reps, targets, bench.tools).loss + bench.aec(reps, targets, bench.tools).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+    bench.eval()
+    reps, targets = bench.batch(pairs)
+    found = ErrorCorrection.summarise(bench.aec.evaluate(reps, targets, bench.tools, detection=bench.aed))
+    assert found["wer_asr"] > 0.1
+    assert found["wer_aec"] == 0.0
+    assert found["aec_exact"] == 1.0
+    assert ErrorDetection.summarise(bench.aed.evaluate(reps, targets, bench.tools))["aed_f1"] > 0.95

@@ -1,0 +1,46 @@
+"""What all commands share: how they end."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys
+from m4ser.utils.cli import command
+
+@command
+def main(cmd=None):
+    for number in range(int(sys.argv[1])):
+        print(number)
+    print("all printed", file=sys.stderr)
+    if len(sys.argv) > 2:
+        raise BrokenPipeError("of a worker")
+
+main()
+"""
+
+
+def call(*arguments, read):
+    """Exit status and messages of a command whose output is read by a process that has ended, or by this one."""
+    env = {name: value for name, value in os.environ.items() if name not in ("M4SER_DEBUG", "PYTHONUNBUFFERED")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+    )
+    if not read:
+        process.stdout.close()
+        process.stdout = None
+    _, messages = process.communicate(timeout=60)
+    return process.returncode, messages.decode()
+
+
+@pytest.mark.parametrize(("lines", "all_printed"), [("3", True), ("100000", False)])
+def test_output_that_nobody_reads(lines, all_printed):
+    assert call(lines, read=False) == (141, "all printed\n" if all_printed else "")
+
+
+def test_another_broken_pipe_is_a_defect():
+    status, messages = call("3", "fail", read=True)
+    assert status == 1
+    assert messages.endswith("BrokenPipeError: of a worker\n")

@@ -1,0 +1,130 @@
+"""Cost of a training step and of inference, several configurations in one run, on the dumps of a recipe.
+
+    cd egs/mini && python ../../tools/benchmarks/steps.py conf/train_concat.yaml conf/train_m4ser.yaml
+
+The first configuration is the reference of the ratios. Batches of 32 of the first fold's training part, the same for
+all; the configurations take turns. Medians of processor time are printed, which other load moves less than
+wall time. Encoders, fusion, objectives, backward pass, clipping and optimizer count; reading files does not.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from espnet2.train.dataset import ESPnetDataset
+
+from m4ser.bin.train import get_parser
+from m4ser.scoring import tables
+from m4ser.training.experiment import parse_task, runs
+from m4ser.training.lists import data_options, read_folds, write_data
+from m4ser.training.options import task_command
+from m4ser.training.precision import autocast
+from m4ser.training.task import SERTask
+from m4ser.utils.cli import command
+from m4ser.utils.files import write_json
+
+INPUTS = ("speech", "speech_lengths", "text", "text_lengths")
+
+
+class Subject:
+    """One configuration: its model, optimizer and batches."""
+
+    def __init__(self, config: str, options: argparse.Namespace):
+        words = [
+            "--config",
+            config,
+            "--data",
+            options.data,
+            "--feats",
+            options.feats,
+            "--text",
+            options.text,
+            "--exp",
+            options.exp,
+            "--job",
+            "1",
+        ]
+        args = get_parser().parse_args(words)
+        folds, task = read_folds(args.data), parse_task(config, options.train_args)
+        (run,) = runs(Path(args.exp) / Path(config).stem, [next(iter(folds.folds))], [1])
+        write_data(args, task, folds, folds.folds[run.fold], run.folder / "data")
+        full = SERTask.get_parser().parse_args([*task_command(args, task, folds, run), *options.train_args.split()])
+        torch.manual_seed(1)
+        self.precision = full.matmul_precision
+        self.model = SERTask.build_model(full)
+        (self.optimizer,) = SERTask.build_optimizers(full, self.model)
+        data = data_options(run.folder / "data", "train", task)
+        dataset = ESPnetDataset(data, preprocess=SERTask.build_preprocess_fn(full, train=True))
+        collate = SERTask.build_collate_fn(full, train=True)
+        ids = folds.folds[run.fold].train[:: max(1, len(folds.folds[run.fold].train) // (32 * options.batches))]
+        groups = [ids[start : start + 32] for start in range(0, 32 * options.batches, 32)]
+        self.batches = [collate([dataset[utt] for utt in group])[1] for group in groups]
+
+    def step(self, batch: dict) -> float:
+        """Seconds of one training step."""
+        self.model.train()
+        torch.set_float32_matmul_precision(self.precision)
+        start = time.process_time()
+        with autocast("cpu"):
+            loss = self.model(**batch)["loss"]
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return time.process_time() - start
+
+    @torch.no_grad()
+    def infer(self, batch: dict) -> float:
+        """Seconds of the inference graph."""
+        self.model.eval()
+        torch.set_float32_matmul_precision("highest")
+        given = {name: batch[name] for name in INPUTS if name in batch}
+        start = time.process_time()
+        self.model.logits(self.model.represent(**given))
+        return time.process_time() - start
+
+
+@command
+def main(cmd: list[str] | None = None) -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("configs", nargs="+", help="training configurations, the reference first")
+    parser.add_argument("--data", default="data")
+    parser.add_argument("--feats", default="dump/feats/whisper-tiny.en_pool8")
+    parser.add_argument("--text", default="dump/text/faster_whisper_whisper-tiny.en-ct2")
+    parser.add_argument(
+        "--train-args", default="", help="options for all, such as '--text_encoder_conf trained_layers=6'"
+    )
+    parser.add_argument("--exp", default="exp/.benchmark", help="folder for the lists")
+    parser.add_argument("--batches", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="JSON to write, for m4ser.bin.results_block")
+    options = parser.parse_args(cmd)
+    torch.set_num_threads(options.threads)
+    subjects = {Path(config).stem: Subject(config, options) for config in options.configs}
+    steps, inferences = ({name: [] for name in subjects} for _ in range(2))
+    for turn in range(options.rounds + 1):
+        for index in range(options.batches):
+            for name, subject in subjects.items():
+                pair = subject.step(subject.batches[index]), subject.infer(subject.batches[index])
+                if turn:  # the first round warms up
+                    steps[name].append(pair[0])
+                    inferences[name].append(pair[1])
+    reference = next(iter(subjects))
+    rows = []
+    for name in subjects:
+        a, b = (statistics.median(times[name]) for times in (steps, inferences))
+        c, d = (statistics.median(times[reference]) for times in (steps, inferences))
+        rows.append([name, f"{1e3 * a:.1f}", f"{a / c:.2f}", f"{1e3 * b:.1f}", f"{b / d:.2f}"])
+    header = ["configuration", "step ms", "ratio", "inference ms", "ratio"]
+    print(tables.table(header, rows))
+    if options.out:
+        note = f"Medians of processor time for batches of 32, threads: {options.threads}."
+        write_json(options.out, {"kind": tables.KIND, "header": header, "rows": rows, "note": note})
+
+
+if __name__ == "__main__":
+    main()
