@@ -3,7 +3,7 @@
 ``from m4ser import EmotionRecognizer`` is loaded when it is first asked for: importing the package costs nothing.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["EmotionRecognizer", "__version__"]
 
 

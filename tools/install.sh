@@ -153,7 +153,7 @@ open_environment make
 trap '[ $? -eq 0 ] || echo "error: the installation stopped; the same command again goes on from there" >&2' EXIT
 step torch "torch (0.2 to 2.5 GB)" install_torch "$constraints"
 step packages "all other packages" install_packages "$constraints" "$tools/fix_torchaudio.py" "$state/torch"
-step m4ser "m4ser itself" install_m4ser "$root/setup.py"
+step m4ser "m4ser itself" install_m4ser "$root/setup.py" "$root/pyproject.toml"
 step whisper "speech encoder from the packaged Whisper model" convert_whisper \
     "$constraints" "$root/m4ser/pretrained/convert_whisper.py"
 write_activation

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def checkout(tmp_path):
     """A copy of what the installer reads, in a folder whose name has a space."""
     root = tmp_path / "a checkout"
-    for path in [*(ROOT / "tools").glob("*.*"), ROOT / "tools" / "Makefile", ROOT / "setup.py"]:
+    top = [ROOT / name for name in ("tools/Makefile", "setup.py", "pyproject.toml")]
+    for path in [*(ROOT / "tools").glob("*.*"), *top]:
         if path.is_file() and path.name != "activate_python.sh":
             target = root / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
