@@ -38,20 +38,15 @@ FUSIONS = {
 }
 
 
-def batch(fusion, lengths=((5, 4), (9, 2), (1, 7)), extra=0, fill=0.0):
-    """Random states of three utterances, padded to the longest plus ``extra`` with ``fill``."""
-    generator = torch.Generator().manual_seed(3)
-    speech_size = 16 if isinstance(fusion, M4serFusion) and isinstance(fusion.project_speech, torch.nn.Identity) else 12
-    tensors = []
-    for column, size in enumerate((speech_size, 16)):
-        longest = max(pair[column] for pair in lengths) + extra
-        states = torch.full((len(lengths), longest, size), fill)
-        mask = torch.zeros(len(lengths), longest, dtype=torch.bool)
-        for row, pair in enumerate(lengths):
-            states[row, : pair[column]] = torch.randn(pair[column], size, generator=generator)
-            mask[row, : pair[column]] = True
-        tensors += [states, mask]
-    return tensors
+@pytest.fixture(name="batch")
+def states_of_its_sizes(states):
+    """A function from a fusion and options of `states` to what the fusion reads."""
+
+    def make(fusion, **options):
+        same = isinstance(fusion, M4serFusion) and isinstance(fusion.project_speech, torch.nn.Identity)
+        return states(sizes=(16 if same else 12, 16), **options)
+
+    return make
 
 
 @pytest.fixture(params=FUSIONS, name="fusion")
@@ -60,13 +55,13 @@ def built(request):
     return FUSIONS[request.param]().eval()
 
 
-def test_padding_changes_nothing(fusion):
+def test_padding_changes_nothing(fusion, batch):
     reference = fusion(*batch(fusion)).utterance
     padded = fusion(*batch(fusion, extra=6, fill=37.0)).utterance
     torch.testing.assert_close(padded, reference, atol=1e-5, rtol=1e-5)
 
 
-def test_alone_equals_in_a_batch(fusion):
+def test_alone_equals_in_a_batch(fusion, batch):
     speech, speech_mask, text, text_mask = batch(fusion)
     together = fusion(speech, speech_mask, text, text_mask).utterance
     for row, (frames, pieces) in enumerate(((5, 4), (9, 2), (1, 7))):
@@ -79,14 +74,14 @@ def test_alone_equals_in_a_batch(fusion):
         torch.testing.assert_close(alone.utterance[0], together[row], atol=1e-5, rtol=1e-5)
 
 
-def test_permuting_the_batch_permutes_the_output(fusion):
+def test_permuting_the_batch_permutes_the_output(fusion, batch):
     order = torch.tensor([2, 0, 1])
     tensors = batch(fusion)
     expected = fusion(*tensors).utterance[order]
     torch.testing.assert_close(fusion(*(t[order] for t in tensors)).utterance, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_sizes_and_gradients(fusion):
+def test_sizes_and_gradients(fusion, batch):
     tensors = batch(fusion)
     inputs = [t.requires_grad_() for t in tensors if t.is_floating_point()]
     used = [t for t, uses in zip(inputs, (fusion.uses_speech, fusion.uses_text), strict=True) if uses]
@@ -97,7 +92,7 @@ def test_sizes_and_gradients(fusion):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in fusion.parameters())
 
 
-def test_m4ser_lengths_of_the_invariant_representation():
+def test_m4ser_lengths_of_the_invariant_representation(batch):
     for query, length in (("concat", 9 + 7), ("text", 7)):
         fusion = M4serFusion(12, 16, mir_query=query).eval()
         reps = fusion(*batch(fusion))
@@ -106,7 +101,7 @@ def test_m4ser_lengths_of_the_invariant_representation():
         assert reps.text_specific.shape == (3, 7, 16)
 
 
-def test_utterance_vector_is_the_three_means():
+def test_utterance_vector_is_the_three_means(batch):
     fusion = M4serFusion(12, 16).eval()
     reps = fusion(*batch(fusion))
     row, frames, pieces = 0, 5, 4

@@ -1,4 +1,4 @@
-"""Models of other systems, built from configurations: which losses they train on and what their answers depend on."""
+"""Models of all kinds built from configurations: which losses they train on and what their answers depend on."""
 
 import json
 
