@@ -1,8 +1,8 @@
 """EmotionRecognizer: from recordings to emotions with a trained model.
 
-The same code as stages 1 to 3 and 5 makes inputs and logits (:mod:`m4ser.inference.frontend`, :mod:`m4ser.models.batches`,
-:mod:`m4ser.models.checkpoint`). What is added here is reading ahead in a second thread, long recordings, and errors that
-concern one recording only.
+The same code as stages 1 to 3 and 5 makes inputs and logits (:mod:`m4ser.inference.frontend`,
+:mod:`m4ser.models.batches`, :mod:`m4ser.models.checkpoint`). What is added here is reading ahead in a second thread,
+long recordings, and errors that concern one recording only.
 """
 
 import time

@@ -29,8 +29,8 @@ class SERModel(AbsESPnetModel):
         dropout: on v before the linear classifier.
         label_smoothing: of the emotion cross-entropy.
         class_weights: one positive number per class for the emotion cross-entropy, or None.
-        augment: strengths by name of :data:`m4ser.models.augment.AUGMENTATIONS`: in training, each utterance's speech stays as
-            it is or is altered by one of them, all equally likely.
+        augment: strengths by name of :data:`m4ser.models.augment.AUGMENTATIONS`: in training, each utterance's speech
+            stays as it is or is altered by one of them, all equally likely.
     """
 
     def __init__(

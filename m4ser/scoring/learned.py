@@ -1,7 +1,7 @@
 """What the objectives learned, on the dev set at the chosen epoch: one row for each experiment that has objectives.
 
-The numbers are the readable metrics of :mod:`m4ser.models.objectives`, from the ``history.json`` of every run: F1 of error
-detection, word error rate of the hypotheses before and after correction, how well the discriminator tells the
+The numbers are the readable metrics of :mod:`m4ser.models.objectives`, from the ``history.json`` of every run: F1 of
+error detection, word error rate of the hypotheses before and after correction, how well the discriminator tells the
 modality-specific states apart and how undecided it is about the invariant ones, similarity within and across classes.
 """
 

@@ -18,7 +18,7 @@ PARTS = {"train": "train", "dev": "valid"}  # ours and ESPnet's names
 
 
 def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, run: Run) -> list[str]:
-    """Options of :class:`~m4ser.training.task.SERTask` for one run: the configuration and what follows from the data."""
+    """Options of :class:`.SERTask` for one run: the configuration and what follows from the data."""
     data = run.folder / "data"
     options = ["--config", args.config, "--output_dir", str(run.folder), "--seed", str(run.seed)]
     options += ["--ngpu", str(args.ngpu), "--resume", "true", "--labels", *folds.labels]

@@ -45,7 +45,7 @@ def plan(args: argparse.Namespace, folds: Folds) -> None:
 
 
 def pipeline(args: argparse.Namespace, task: argparse.Namespace, folds: Folds) -> dict[str, Any]:
-    """What was done to the recordings before training: prediction of others does the same (m4ser.inference.frontend)."""
+    """What was done to the recordings before training: :mod:`m4ser.inference.frontend` does the same to others."""
     source = args.text_source if needs(task, "text") else NO_TEXT
     feats = args.feats if task.speech_encoder == "precomputed" else ""
     return describe(needs(task, "speech"), source, feats, args.text, args.asr_dir, folds.sets)

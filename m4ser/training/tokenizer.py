@@ -1,4 +1,4 @@
-"""Sentencepiece models of the training words, as tokenizer folders that :class:`m4ser.models.text.TextProcessor` reads."""
+"""Sentencepiece models of the training words, as tokenizer folders that :class:`.TextProcessor` reads."""
 
 import io
 from collections.abc import Iterable

@@ -19,8 +19,8 @@ Main = Callable[[Sequence[str] | None], None]
 def command(main: Main) -> Main:
     """Decorate ``main(cmd=None)`` so that expected failures end as one line and exit status 1.
 
-    A :class:`~m4ser.utils.errors.UserError` and a full disk are reported without a traceback, an output that nobody reads
-    any more ends the command silently, as in other tools; every other exception is a defect of ours and keeps its
+    A :class:`~m4ser.utils.errors.UserError` and a full disk are reported without a traceback, an output that nobody
+    reads any more ends the command silently, as in other tools; every other exception is a defect of ours and keeps its
     traceback. With ``M4SER_DEBUG=1`` nothing is caught.
     """
 

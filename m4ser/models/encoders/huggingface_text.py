@@ -27,7 +27,8 @@ class HuggingFaceTextEncoder(AbsEncoder):
         keep_layers: use only the first so many layers; 0 keeps all.
         dropout: replaces the dropout probabilities of the architecture when not negative. With 0, texts that a training
             batch has several times are computed once: acted corpora have few sentences.
-        lora_rank: train low-rank terms on frozen weights (:mod:`m4ser.models.encoders.lora`) instead of layers; 0 for none.
+        lora_rank: train low-rank terms on frozen weights (:mod:`m4ser.models.encoders.lora`) instead of layers; 0 for
+            none.
         lora_alpha: their scale is alpha / rank; 0 for alpha = 2 rank.
         lora_targets: names of the layers that get them; default: queries and values of attention.
         pretrained_dir: where folders named by ``model`` are looked for first.

@@ -1,7 +1,8 @@
 """Contrast of an utterance with an altered view of itself (MMER, Ghosh et al. 2023: "augmented-view" InfoNCE).
 
 MMER's second view is a paraphrase spoken by a synthesiser. Adapted: an alteration of the speech input
-(:mod:`m4ser.models.augment`) together with masked word pieces, made anew in every batch, so that nothing has to be generated.
+(:mod:`m4ser.models.augment`) together with masked word pieces, made anew in every batch, so that nothing has to be
+generated.
 """
 
 import torch
