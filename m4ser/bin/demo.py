@@ -44,7 +44,7 @@ def main(cmd: list[str] | None = None) -> None:
         raise UserError("--max-mb and --max-duration must be more than 0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from m4ser.demo.server import DemoServer, is_loopback
-    from m4ser.hub.stored import default_model
+    from m4ser.hub.opening import default_model
 
     model = args.model or default_model()
     # The port first: that it is taken should not be told after the model was loaded.

@@ -22,7 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    from m4ser.hub.stored import open_model
+    from m4ser.hub.opening import open_model
     from m4ser.models.onnx_graph import export
 
     with open_model(args.model, args.fold, args.seed) as stored:

@@ -10,7 +10,6 @@ from m4ser.data.audio import at_speed, load_16k
 from m4ser.data.datadir import DataDir, find_sets
 from m4ser.data.features import FeatureWriter, read_feats_scp
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.inference.frontend import frozen_features
 from m4ser.utils import cli
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
@@ -74,7 +73,7 @@ def extract_share(
         return
     import transformers  # slow to import, and not needed to join
 
-    from m4ser.models.encoders.frozen import load_frozen
+    from m4ser.models.encoders.frozen import frozen_features, load_frozen
 
     transformers.utils.logging.disable_progress_bar()
     encoder = load_frozen(args.speech_encoder, args.pretrained_dir)

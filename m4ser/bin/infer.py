@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from m4ser.data.scp import read_scp
-from m4ser.models.checkpoint import load_run, predict
+from m4ser.models.checkpoint import load_run
+from m4ser.training.evaluation import predict
 from m4ser.training.experiment import Run, choose_folds, read_maps, runs
 from m4ser.training.lists import data_options, read_folds
 from m4ser.training.predictions import Predictions, write_predictions

@@ -21,7 +21,7 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     from m4ser.hub.card import scores_of
-    from m4ser.hub.stored import default_model, open_model
+    from m4ser.hub.opening import default_model, open_model
 
     with open_model(args.model or default_model(), args.fold, args.seed) as stored:
         about = dict(stored.about)

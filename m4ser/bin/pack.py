@@ -29,8 +29,9 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    from m4ser.hub.packing import ENDING, pack
-    from m4ser.hub.stored import find_model
+    from m4ser.hub.archive import ENDING
+    from m4ser.hub.opening import find_model
+    from m4ser.hub.pack import pack
 
     stored = find_model(args.model, args.fold, args.seed)
     tag = stored.about.get("tag", stored.folder.name)

@@ -142,7 +142,7 @@ def read_texts(path: Path) -> dict[str, str]:
 
 def _load(args: argparse.Namespace):
     """The recogniser; what libraries print while they load does not belong to the results."""
-    from m4ser.hub.stored import default_model
+    from m4ser.hub.opening import default_model
 
     model = args.model or default_model()
     if not args.model:

@@ -1,19 +1,20 @@
 """ESPnet-style entry of a task, for :mod:`espnet2.bin.launch`: all options are those of the task.
 
-The task is the one that the file behind ``--config`` is for (see m4ser.training.experiment.TASKS).
+The task is the one that the file behind ``--config`` is for (see m4ser.models.systems.SYSTEMS).
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from m4ser.training.experiment import read_config, task_class
+from m4ser.models.systems import system_class
+from m4ser.training.experiment import read_config
 from m4ser.utils.cli import command
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Options of ESPnet's trainer and of SERTask; other tasks have their own."""
-    return task_class("ser").get_parser()
+    return system_class("ser").get_parser()
 
 
 @command
@@ -21,7 +22,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Command line entry."""
     words = sys.argv[1:] if cmd is None else list(cmd)
     config = words[words.index("--config") + 1] if "--config" in words[:-1] else None
-    task_class(read_config(config).get("task", "ser") if config else "ser").main(cmd=words)
+    system_class(read_config(config).get("task", "ser") if config else "ser").main(cmd=words)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from pathlib import Path
 import yaml
 
 from m4ser.data.folds import Folds
-from m4ser.training.experiment import NO_TEXT, Run, choose_folds, parse_task, runs, task_class
+from m4ser.models.systems import system_class
+from m4ser.training.experiment import NO_TEXT, Run, choose_folds, parse_task, runs
 from m4ser.training.history import HISTORY, read_history
 from m4ser.training.lists import check_inputs, read_folds, write_data
 from m4ser.training.options import task_command
@@ -93,7 +94,7 @@ def train(args: argparse.Namespace, folds: Folds, run: Run) -> None:
     if args.ngpu > 1:
         _launch(options, args.ngpu, run)
     else:
-        task_class(task.task).main(cmd=options)
+        system_class(task.task).main(cmd=options)
     if first:
         listed.unlink(missing_ok=True)
         finish(run.folder, task, time.monotonic() - started, args.keep_snapshots)

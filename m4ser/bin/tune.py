@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 
 from m4ser.data.folds import Folds
+from m4ser.models.description import PLAN
 from m4ser.scoring import report, tables
-from m4ser.training.experiment import PLAN, choose_folds, read_config, read_maps, runs
+from m4ser.training.experiment import choose_folds, read_config, read_maps, runs
 from m4ser.utils.cli import command, words
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json

@@ -18,7 +18,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    from m4ser.hub.packing import ENDING, unpack
+    from m4ser.hub.archive import ENDING, unpack
 
     folder = args.folder or Path(args.archive.name.removesuffix(ENDING).removesuffix(".zip"))
     stored = unpack(args.archive, folder)

@@ -128,6 +128,11 @@ def to_16_bit(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
+def as_stage_1(samples: np.ndarray) -> np.ndarray:
+    """16 kHz samples as they are read from the 16-bit files of stage 1: (samples,) float32 -> (samples,) float32."""
+    return to_16_bit(samples).astype(np.float32) / 32768.0
+
+
 def write_flac(path: str | Path, samples: np.ndarray, rate: int = RATE, source: str | Path = "") -> None:
     """Write mono 16-bit FLAC, see :func:`to_16_bit`.
 

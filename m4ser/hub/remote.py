@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from m4ser.hub.packing import check_folder, unpack
+from m4ser.hub.archive import check_folder, unpack
 from m4ser.hub.stored import StoredModel
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 
 # What an archive can hold; anything else in a repository is not fetched.
 PATTERNS = [
@@ -31,8 +31,9 @@ def download(name: str) -> StoredModel:
     try:
         folder = Path(snapshot_download(name, allow_patterns=PATTERNS))
     except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{name}: neither a folder or archive here nor to be had from the hub ({reason})") from None
+        raise UserError(
+            f"{name}: neither a folder or archive here nor to be had from the hub ({first_line(error)})"
+        ) from None
     return check_folder(folder)
 
 
@@ -61,8 +62,7 @@ def upload(archive: str | Path, name: str, private: bool = True) -> str:
         except LocalTokenNotFoundError:
             raise UserError(f"{name}: not logged in to the hub; run `hf auth login`, or set HF_TOKEN") from None
         except (HfHubHTTPError, OSError, ValueError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
-                f"{name}: cannot be uploaded ({reason}); run `hf auth login` if you are not logged in"
+                f"{name}: cannot be uploaded ({first_line(error)}); run `hf auth login` if you are not logged in"
             ) from None
     return str(address)

@@ -17,12 +17,14 @@ import numpy as np
 import torch
 
 from m4ser.asr.backends import build_backend
-from m4ser.data.audio import RATE, error_text
-from m4ser.hub.stored import StoredModel, open_model
-from m4ser.inference.frontend import Frontend, as_stage_1
+from m4ser.data.audio import RATE, as_stage_1, error_text
+from m4ser.hub.opening import open_model
+from m4ser.hub.stored import StoredModel
+from m4ser.inference.frontend import Frontend
 from m4ser.inference.inputs import Item, items
+from m4ser.models.batches import logits
 from m4ser.models.build import build_collate, build_preprocessor
-from m4ser.models.checkpoint import load_run, logits
+from m4ser.models.checkpoint import load_run
 from m4ser.utils.errors import UserError
 
 LONGEST = 2 * 3600.0  # seconds; a longer recording is refused rather than filling the memory

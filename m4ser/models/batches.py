@@ -1,31 +1,17 @@
-"""From the files of stages 1 and 3 to padded batches."""
+"""From what stages 1 and 3 have written to padded batches, and from batches to what a model makes of them."""
 
 from typing import Any
 
 import numpy as np
 import torch
-from espnet2.train.dataset import DATA_TYPES
 
-from m4ser.data.features import load_features, read_feats_scp
 from m4ser.models.objectives.ctc import letters
+from m4ser.models.representations import Representations
+from m4ser.models.systems import EmotionModel
 from m4ser.models.text import IGNORE, TextProcessor, reference_words
 from m4ser.utils.errors import UserError
 
-
-class FeatureList(dict):
-    """A features scp as ESPnet's dataset wants it: utterance -> (frames, features) float32, read when asked for."""
-
-    def __getitem__(self, utterance: str) -> np.ndarray:
-        """Read one matrix."""
-        return load_features(super().__getitem__(utterance))
-
-
-# The name must not start with that of another type: ESPnet looks types up by prefix.
-DATA_TYPES["m4ser_feats"] = {
-    "func": lambda path: FeatureList(read_feats_scp(path)),
-    "kwargs": [],
-    "help": "feats.scp of stage 1, read through m4ser.data.features",
-}
+ENCODER_INPUTS = ("speech", "speech_lengths", "text", "text_lengths")
 
 
 class SERPreprocessor:
@@ -78,6 +64,16 @@ class Collate:
             if name in self.padding:
                 batch[f"{name}_lengths"] = torch.tensor([len(a) for a in arrays])
         return [utterance for utterance, _ in data], batch
+
+
+def represent(model: EmotionModel, batch: dict[str, torch.Tensor]) -> Representations:
+    """A batch as :class:`Collate` makes it -> what the model makes of its utterances."""
+    return model.represent(**{name: batch[name] for name in ENCODER_INPUTS if name in batch})
+
+
+def logits(model: EmotionModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """A batch as :class:`Collate` makes it -> scores of the classes (B, E)."""
+    return model.logits(represent(model, batch))
 
 
 def _pad(arrays: list[np.ndarray], value: float) -> np.ndarray:

@@ -1,19 +1,19 @@
 """Models from configurations: what a configuration may name, and how its parts are put together.
 
-Light to import: neither ESPnet's trainer nor its other tasks are loaded, so inference starts quickly.
+Plain PyTorch: ESPnet is imported where a configuration names one of its encoders, so inference starts quickly.
 """
 
 import argparse
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
-from espnet2.train.class_choices import ClassChoices
 
 from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.encoders.base import Encoder
 from m4ser.models.encoders.fbank import ConformerEncoder, EBranchformerEncoder
 from m4ser.models.encoders.huggingface_speech import HuggingFaceSpeechEncoder
 from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
@@ -31,14 +31,43 @@ from m4ser.models.objectives.adversarial import AdversarialObjective
 from m4ser.models.objectives.aec import ErrorCorrection
 from m4ser.models.objectives.aed import ErrorDetection
 from m4ser.models.objectives.augmentation import AugmentationObjective
-from m4ser.models.objectives.base import Sizes, Tools
+from m4ser.models.objectives.base import Objective, Sizes, Tools
 from m4ser.models.objectives.contrastive import ContrastiveObjective
 from m4ser.models.objectives.ctc import CtcObjective
 from m4ser.models.objectives.views import AugmentedViewObjective
 from m4ser.models.text import TextProcessor
 from m4ser.utils.errors import UserError
 
-speech_encoder_choices = ClassChoices(
+Part = TypeVar("Part")
+Built = TypeVar("Built")
+
+
+@dataclass(frozen=True)
+class Choices(Generic[Part]):
+    """Classes that a configuration can choose from, by the names it uses.
+
+    Attributes:
+        name: the option; ``<name>_conf`` has the keyword arguments of the class.
+        classes: by lower-case name.
+        default: name that is used where the configuration has none.
+    """
+
+    name: str
+    classes: dict[str, type[Part]]
+    default: str
+
+    def get_class(self, name: str) -> type[Part]:
+        """The class with a name.
+
+        Raises:
+            UserError: there is none.
+        """
+        if name not in self.classes:
+            raise UserError(f"{self.name}: there is no {name!r}; known are {', '.join(self.classes)}")
+        return self.classes[name]
+
+
+speech_encoder_choices = Choices[Encoder](
     "speech_encoder",
     {
         "precomputed": PrecomputedEncoder,
@@ -46,16 +75,14 @@ speech_encoder_choices = ClassChoices(
         "conformer": ConformerEncoder,
         "e_branchformer": EBranchformerEncoder,
     },
-    type_check=AbsEncoder,
     default="precomputed",
 )
-text_encoder_choices = ClassChoices(
+text_encoder_choices = Choices[Encoder](
     "text_encoder",
     {"huggingface": HuggingFaceTextEncoder, "transformer": TransformerTextEncoder},
-    type_check=AbsEncoder,
     default="huggingface",
 )
-fusion_choices = ClassChoices(
+fusion_choices = Choices[Fusion](
     "fusion",
     {
         "speech": SpeechFusion,
@@ -68,11 +95,10 @@ fusion_choices = ClassChoices(
         "mmer": MmerFusion,
         "m4ser": M4serFusion,
     },
-    type_check=Fusion,
     default="concat",
 )
-CHOICES = [speech_encoder_choices, text_encoder_choices, fusion_choices]
-OBJECTIVES = {
+CHOICES: list[Choices] = [speech_encoder_choices, text_encoder_choices, fusion_choices]
+OBJECTIVES: dict[str, type[Objective]] = {
     "aed": ErrorDetection,
     "aec": ErrorCorrection,
     "adversarial": AdversarialObjective,
@@ -85,18 +111,22 @@ DEFAULT_WEIGHTS = {name: 0.1 for name in OBJECTIVES} | {"adversarial": 0.01}
 TOKENIZER_DIR = "tokenizer"
 
 
-def construct(kind: Callable, conf: dict[str, Any], option: str, **given: Any) -> Any:
-    """Call ``kind(**given, **conf)``; an unknown key of ``conf`` is the user's error, named with the known keys."""
-    known = set(inspect.signature(kind).parameters) - set(given) - {"sizes"}
+def construct(make: Callable[..., Built], conf: dict[str, Any], option: str, **arguments: Any) -> Built:
+    """Call ``make(**arguments, **conf)`` with what the configuration says of it under ``option``.
+
+    Raises:
+        UserError: an unknown key of ``conf``, or a value that does not fit.
+    """
+    known = set(inspect.signature(make).parameters) - set(arguments) - {"sizes"}
     if unknown := sorted(set(conf) - known):
         raise UserError(f"{option}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
     try:
-        return kind(**given, **conf)
+        return make(**arguments, **conf)
     except ValueError as error:
         raise UserError(f"{option}: {error}") from None
 
 
-def encoder_model(args: argparse.Namespace, choices: ClassChoices) -> str | None:
+def encoder_model(args: argparse.Namespace, choices: Choices[Encoder]) -> str | None:
     """Name of an encoder's pretrained model in a configuration, None where the encoder is trained from scratch."""
     parameter = inspect.signature(choices.get_class(getattr(args, choices.name))).parameters.get("model")
     return parameter and getattr(args, f"{choices.name}_conf").get("model", parameter.default)
@@ -111,11 +141,10 @@ def build_text_processor(args: argparse.Namespace) -> TextProcessor | None:
         raise UserError(
             f"--tokenizer is missing: text_encoder {args.text_encoder} has none of its own; stage 3 makes it"
         )
-    given = {"name": name, "pretrained_dir": args.pretrained_dir}
     known = ("dummy_tokens", "max_pieces", "max_correction")
     if unknown := sorted(set(args.text_conf) - set(known)):
         raise UserError(f"text_conf: unknown key {unknown[0]!r}; known are {', '.join(known)}")
-    return TextProcessor.from_name(**given, **args.text_conf)
+    return TextProcessor.from_name(name, args.pretrained_dir, **args.text_conf)
 
 
 def build_preprocessor(args: argparse.Namespace) -> SERPreprocessor:
@@ -132,26 +161,30 @@ def build_collate(args: argparse.Namespace) -> Collate:
     return Collate(text.padding if text else 0)
 
 
-def build_model(args: argparse.Namespace) -> SERModel:
+def build_model(args: argparse.Namespace, model_class: type[SERModel] = SERModel) -> SERModel:
     """Build the model; pretrained weights are read unless the arguments hold the architecture (``hf_config``).
+
+    Args:
+        args: a configuration's options; they get what was only known once the parts were there, see the parts.
+        model_class: of the model; training has one of its own.
 
     Raises:
         UserError: an unknown key or a value that does not fit, named with its option.
     """
     if not args.labels:
         raise UserError("--labels is missing: the emotion classes in index order")
-    kind = fusion_choices.get_class(args.fusion)
+    fusion_class = fusion_choices.get_class(args.fusion)
     speech_encoder = text_encoder = text = None
-    if kind.uses_speech:
+    if fusion_class.uses_speech:
         speech_encoder = _build_encoder(speech_encoder_choices, args)
-    if kind.uses_text:
+    if fusion_class.uses_text:
         text = build_text_processor(args)
         text_encoder = _build_encoder(text_encoder_choices, args, vocabulary_size=len(text.tokenizer))
         if args.output_dir is not None:
             args.tokenizer = str(_save_tokenizer(text, Path(args.output_dir)))
     speech_size = speech_encoder.output_size() if speech_encoder else 0
     text_size = text_encoder.output_size() if text_encoder else 0
-    fusion = construct(kind, args.fusion_conf, "fusion_conf", speech_size=speech_size, text_size=text_size)
+    fusion = construct(fusion_class, args.fusion_conf, "fusion_conf", speech_size=speech_size, text_size=text_size)
     size = getattr(fusion, "size", text_size or speech_size)
     precomputed = isinstance(speech_encoder, PrecomputedEncoder)
     speech_input = (speech_encoder.num_layers, speech_encoder.input_size) if precomputed else None
@@ -165,28 +198,30 @@ def build_model(args: argparse.Namespace) -> SERModel:
         tools = Tools(
             text_encoder.embed, lambda: text_encoder.word_embeddings, text.start, text.end, text.words, text.mask
         )
-    given = {
-        "labels": args.labels,
-        "speech_encoder": speech_encoder,
-        "text_encoder": text_encoder,
-        "fusion": fusion,
-        "objectives": objectives,
-        "weights": weights,
-        "tools": tools,
-    }
-    return construct(SERModel, args.model_conf, "model_conf", **given)
+    return construct(
+        model_class,
+        args.model_conf,
+        "model_conf",
+        labels=args.labels,
+        speech_encoder=speech_encoder,
+        text_encoder=text_encoder,
+        fusion=fusion,
+        objectives=objectives,
+        weights=weights,
+        tools=tools,
+    )
 
 
-def _build_encoder(choices: ClassChoices, args: argparse.Namespace, **known: Any) -> AbsEncoder:
+def _build_encoder(choices: Choices[Encoder], args: argparse.Namespace, **known: Any) -> Encoder:
     """Build the encoder chosen, with what it takes of ``known``.
 
     ``args`` get the architecture of a pretrained model, which then needs its folder no more.
     """
     option = f"{choices.name}_conf"
-    kind, conf = choices.get_class(getattr(args, choices.name)), getattr(args, option)
+    encoder_class, conf = choices.get_class(getattr(args, choices.name)), getattr(args, option)
     known = {"pretrained_dir": args.pretrained_dir, **known}
-    given = {name: value for name, value in known.items() if name in inspect.signature(kind).parameters}
-    encoder = construct(kind, {**given, **conf}, option)
+    taken = {name: value for name, value in known.items() if name in inspect.signature(encoder_class).parameters}
+    encoder = construct(encoder_class, {**taken, **conf}, option)
     if hasattr(encoder, "architecture"):
         setattr(args, option, {**conf, **encoder.architecture()})
     return encoder
@@ -210,19 +245,19 @@ def _build_objectives(
     text: TextProcessor | None,
     vocabulary: int,
     embeddings: int,
-):
+) -> tuple[dict[str, Objective], dict[str, float]]:
     """Objectives and weights by name, in the order of :data:`OBJECTIVES`."""
     if unknown := sorted(set(args.objectives) - set(OBJECTIVES)):
         raise UserError(f"objectives: unknown objective {unknown[0]!r}; known are {', '.join(OBJECTIVES)}")
     objectives, weights = {}, {}
-    for name, kind in OBJECTIVES.items():
+    for name, objective in OBJECTIVES.items():
         if name not in args.objectives:
             continue
         conf = dict(args.objectives[name] or {})
         weights[name] = float(conf.pop("weight", DEFAULT_WEIGHTS[name]))
-        if kind.needs_edits and text is None:
+        if objective.needs_edits and text is None:
             raise UserError(f"objectives: {name} needs a fusion with text, not {args.fusion}")
-        if kind.needs_speech and not fusion.uses_speech:
+        if objective.needs_speech and not fusion.uses_speech:
             raise UserError(f"objectives: {name} needs a fusion with speech, not {args.fusion}")
         if name == "adversarial" and not isinstance(fusion, M4serFusion):
             raise UserError("objectives: adversarial needs specific and invariant representations: fusion: m4ser")
@@ -231,6 +266,6 @@ def _build_objectives(
                 f"objectives: aec writes with the text encoder's embeddings, which have {embeddings} values and its "
                 f"states {sizes.text_size}; use an encoder such as BERT, MiniLM or RoBERTa, or leave aec away"
             )
-        given = {"vocabulary_size": vocabulary} if name == "aec" else {}
-        objectives[name] = construct(kind, conf, f"objectives: {name}", sizes=sizes, **given)
+        arguments = {"vocabulary_size": vocabulary} if name == "aec" else {}
+        objectives[name] = construct(objective, conf, f"objectives: {name}", sizes=sizes, **arguments)
     return objectives, weights

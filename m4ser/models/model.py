@@ -3,19 +3,18 @@
 from typing import Any
 
 import torch
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
-from espnet2.torch_utils.device_funcs import force_gatherable
-from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
 from m4ser.models.augment import AUGMENTATIONS, augment_at_random
+from m4ser.models.batches import ENCODER_INPUTS
+from m4ser.models.encoders.base import Encoder
 from m4ser.models.fusion.base import Fusion
 from m4ser.models.objectives.aec import ErrorCorrection
 from m4ser.models.objectives.base import Objective, Targets, Tools
 from m4ser.models.representations import Representations, length_mask
 
 
-class SERModel(AbsESPnetModel):
+class SERModel(nn.Module):
     """L = L_ER + sum_o weight_o L_o (+ losses that only an objective's own parts see).
 
     ``logits`` is the inference graph; no objective is in it.
@@ -36,8 +35,8 @@ class SERModel(AbsESPnetModel):
     def __init__(
         self,
         labels: list[str],
-        speech_encoder: AbsEncoder | None,
-        text_encoder: AbsEncoder | None,
+        speech_encoder: Encoder | None,
+        text_encoder: Encoder | None,
         fusion: Fusion,
         objectives: dict[str, Objective] | None = None,
         weights: dict[str, float] | None = None,
@@ -93,10 +92,10 @@ class SERModel(AbsESPnetModel):
         return self.classifier.combine(self._answers(reps))
 
     def forward(self, emotion: Tensor, **batch: Any) -> dict[str, Any]:
-        """One batch as the collate function makes it -> ``loss``, ``stats`` and ``weight`` for ESPnet's trainer."""
+        """One batch as the collate function makes it -> ``loss``, ``stats`` by name, and ``weight``, its size."""
         emotion = emotion.squeeze(-1)
         reps = self._represent_batch(batch)
-        return self._loss(reps, self._answers(reps), self._targets(emotion, batch))
+        return self.outcome(reps, self._answers(reps), self._targets(emotion, batch))
 
     @torch.no_grad()
     def evaluate(self, emotion: Tensor, **batch: Any) -> tuple[dict[str, Any], Tensor, dict[str, list]]:
@@ -109,23 +108,18 @@ class SERModel(AbsESPnetModel):
         for name, objective in self.objectives.items():
             extra = {"detection": self.objectives["aed"]} if self._detects_for(objective) else {}
             records[name] = objective.evaluate(reps, targets, self.tools, **extra)
-        return self._loss(reps, answers, targets), self.classifier.combine(answers), records
-
-    def collect_feats(self, **batch: Any) -> dict[str, Tensor]:
-        """Nothing to collect: lengths are known from stage 1, features are normalised in the encoder."""
-        return {}
+        return self.outcome(reps, answers, targets), self.classifier.combine(answers), records
 
     def _detects_for(self, objective: Objective) -> bool:
         return isinstance(objective, ErrorCorrection) and "aed" in self.objectives
 
     def _represent_batch(self, batch: dict[str, Any]) -> Representations:
-        names = ("speech", "speech_lengths", "text", "text_lengths")
-        given = {name: batch[name] for name in names if name in batch}
+        inputs = {name: batch[name] for name in ENCODER_INPUTS if name in batch}
         if self.training and self.augment:
             names = ("keep", *self.augment)
-            altered = augment_at_random(given["speech"], given["speech_lengths"], names, self.augment)
-            given["speech"], given["speech_lengths"], _ = altered
-        return self.represent(**given)
+            altered = augment_at_random(inputs["speech"], inputs["speech_lengths"], names, self.augment)
+            inputs["speech"], inputs["speech_lengths"], _ = altered
+        return self.represent(**inputs)
 
     def _targets(self, emotion: Tensor, batch: dict[str, Any]) -> Targets:
         names = ("word_index", "tags", "slots", "corrections", "speech", "speech_lengths", "text_lengths", "letters")
@@ -143,7 +137,8 @@ class SERModel(AbsESPnetModel):
         ]
         return torch.stack(losses).mean()
 
-    def _loss(self, reps: Representations, answers: list[Tensor], targets: Targets) -> dict[str, Any]:
+    def outcome(self, reps: Representations, answers: list[Tensor], targets: Targets) -> dict[str, Any]:
+        """What :meth:`forward` returns of a batch whose representations and scores are known."""
         logits, emotion_loss = self.classifier.combine(answers), self._emotion_loss(answers, targets.emotion)
         loss = emotion_loss
         stats = {
@@ -158,5 +153,13 @@ class SERModel(AbsESPnetModel):
             stats |= part.stats
         # A copy: the trainer divides the loss in place when gradients are accumulated.
         stats["loss"] = loss.detach().clone()
-        loss, stats, weight = force_gatherable((loss, stats, len(logits)), loss.device)
-        return {"loss": loss, "stats": stats, "weight": weight}
+        return {"loss": loss, "stats": stats, "weight": len(logits)}
+
+
+def count_parameters(model: nn.Module) -> dict[str, int]:
+    """Parameters used at inference, and those that training changes (objectives included)."""
+    inference = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("objectives."))
+    return {
+        "parameters": inference,
+        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }

@@ -27,6 +27,7 @@ from m4ser.utils.errors import UserError
 TAGS = (DELETE, KEEP, CHANGE)  # order of the classes of error detection
 IGNORE = -1  # label of positions that have none: [CLS], padding
 INSERTION = -2  # word_index of dummies and [SEP]
+PADDING_ID = 0  # piece [PAD] of the sentencepiece models that stage 3 trains
 POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text", "mpnet")
 
 

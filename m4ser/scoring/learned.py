@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from m4ser.models.description import PLAN
 from m4ser.scoring import tables
 from m4ser.scoring.experiment import read_run, sort_key
-from m4ser.training.experiment import PLAN
 from m4ser.training.history import HISTORY
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json

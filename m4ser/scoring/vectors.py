@@ -26,8 +26,9 @@ def run_vectors(folder: str | Path, part: str = "test", limit: int = MAX_UTTERAN
         UserError: the run is not finished, or the features of stage 1 are gone.
     """
     from m4ser.data.scp import read_scp
-    from m4ser.models.checkpoint import load_run, represent
+    from m4ser.models.checkpoint import load_run
     from m4ser.models.representations import masked_mean
+    from m4ser.training.evaluation import represent
     from m4ser.training.lists import data_options
 
     folder = Path(folder)

@@ -1,7 +1,6 @@
 """The folder of one experiment: ``exp/<tag>/run.json`` and one run per fold and seed."""
 
 import argparse
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,13 @@ import yaml
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
+from m4ser.models.description import PLAN
+from m4ser.models.systems import SER, system_class
 from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
 
-PLAN = "run.json"
 NO_TEXT = "none"
-# What a configuration can be for, by its key `task`: module and class, imported when asked for.
-TASKS = {
-    "ser": ("m4ser.training.task", "SERTask"),
-    "espnet_cls": ("m4ser.training.baselines.espnet_cls", "ClassificationBaseline"),
-    "espnet_asr": ("m4ser.training.baselines.espnet_asr", "FirstTokenBaseline"),
-    "linear": ("m4ser.training.baselines.linear", "LinearBaseline"),
-}
 
 
 @dataclass(frozen=True)
@@ -71,24 +64,12 @@ def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
     Raises:
         UserError: there is no such configuration or task, or YAML reads a number in it or in the options as text.
     """
-    task = task_class(read_config(config).get("task", "ser"), str(config))
+    task = system_class(read_config(config).get("task", SER), str(config))
     args = task.get_parser().parse_args(["--config", str(config), *shell_words(extra, "--train-args")])
     for option, value in vars(args).items():
         if isinstance(value, dict):
             _refuse_numbers_as_text(value, f"--train-args: --{option}")
     return args
-
-
-def task_class(name: str, where: str = "task") -> Any:
-    """The class behind a name of :data:`TASKS`.
-
-    Raises:
-        UserError: there is no such task; ``where`` is the file that names it.
-    """
-    if name not in TASKS:
-        raise UserError(f"{where}: unknown task {name!r}; known are {', '.join(TASKS)}")
-    module, kind = TASKS[name]
-    return getattr(importlib.import_module(module), kind)
 
 
 def choose_folds(folds: Folds, asked: list[str]) -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
-from m4ser.training.experiment import NO_TEXT, read_maps, task_class
+from m4ser.models.systems import system_class
+from m4ser.training.experiment import NO_TEXT, read_maps
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory, read_json
 
@@ -31,7 +32,9 @@ def needs_reference(task: argparse.Namespace) -> bool:
     from m4ser.models.build import OBJECTIVES
 
     objectives = [OBJECTIVES[name] for name in task.objectives if name in OBJECTIVES]
-    return any(part.needs_reference for part in objectives) or getattr(task_class(task.task), "needs_reference", False)
+    return any(part.needs_reference for part in objectives) or getattr(
+        system_class(task.task), "needs_reference", False
+    )
 
 
 def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:

@@ -1,26 +1,8 @@
-"""How precise matrix products are while training: an option of all tasks here, and what it means for attention."""
+"""How precise matrix products are while training: an option of all tasks here."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-
-SHORT = 256  # positions: from about here on fused attention is the faster one in bfloat16, too
-
-
-def short_attention(states: Tensor) -> AbstractContextManager:
-    """For attention over (B, T, ...): in bfloat16 on CPU, over few positions, not as one fused operation.
-
-    That one is chosen wherever attention has no dropout, as in validation, and takes 5 to 10 times as long as its parts
-    over 25 positions, twice as long over 128 (32 texts, 12 heads of 32 or 64; torch 2.13 on a processor with AMX).
-    """
-    lower = torch.get_float32_matmul_precision() == "medium"
-    if lower and states.device.type == "cpu" and states.shape[1] < SHORT:
-        return sdpa_kernel(SDPBackend.MATH)
-    return nullcontext()
 
 
 def autocast(device: str) -> torch.autocast:
@@ -34,22 +16,6 @@ def autocast(device: str) -> torch.autocast:
         can = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of PyTorch cannot tell
         needed = can.get("avx512_bf16", False) and not can.get("amx_bf16", False)
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=needed, cache_enabled=False)
-
-
-@contextmanager
-def autocast_forward(model: nn.Module, device: str) -> Iterator[None]:
-    """While this lasts, ``model(...)`` runs under :func:`autocast`; the backward pass does not."""
-    forward = model.forward
-
-    def lowered(*args, **kwargs):
-        with autocast(device):
-            return forward(*args, **kwargs)
-
-    model.forward = lowered
-    try:
-        yield
-    finally:
-        del model.forward
 
 
 class MatmulPrecision:

@@ -6,6 +6,7 @@ configuration rebuilds the model without the files it was first built from.
 """
 
 import argparse
+from typing import ClassVar
 
 import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes
@@ -15,7 +16,9 @@ from torch import nn
 
 from m4ser.models import build
 from m4ser.models.batches import Collate, SERPreprocessor
-from m4ser.models.model import SERModel
+from m4ser.models.model import SERModel, count_parameters
+from m4ser.models.systems import SER
+from m4ser.training.espnet import TrainedSERModel, class_choices
 from m4ser.training.precision import MatmulPrecision
 from m4ser.training.trainer import SERTrainer
 from m4ser.utils.errors import UserError
@@ -27,7 +30,7 @@ class SERTask(MatmulPrecision, AbsTask):
     """Train a :class:`~m4ser.models.model.SERModel` with ESPnet's options; select models by ``valid ua max``."""
 
     num_optimizers = 1
-    class_choices_list = build.CHOICES
+    class_choices_list: ClassVar = [class_choices(choices) for choices in build.CHOICES]
     trainer = SERTrainer
 
     @classmethod
@@ -35,7 +38,7 @@ class SERTask(MatmulPrecision, AbsTask):
         """Options beyond those of every ESPnet task."""
         super().add_task_arguments(parser)
         group = parser.add_argument_group("Speech emotion recognition")
-        group.add_argument("--task", default="ser", choices=["ser"], help="Which system a configuration is for")
+        group.add_argument("--task", default=SER, choices=[SER], help="Which system a configuration is for")
         group.add_argument("--labels", nargs="+", default=None, help="Emotion classes in index order")
         group.add_argument(
             "--objectives",
@@ -91,7 +94,7 @@ class SERTask(MatmulPrecision, AbsTask):
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> SERModel:
         """See :func:`m4ser.models.build.build_model`."""
-        return build.build_model(args)
+        return build.build_model(args, TrainedSERModel)
 
     @classmethod
     def build_optimizers(cls, args: argparse.Namespace, model: nn.Module) -> list[torch.optim.Optimizer]:
@@ -124,12 +127,3 @@ class SERTask(MatmulPrecision, AbsTask):
                 known = f"{args.optim} has {', '.join(sorted(optimizer.defaults))}"
                 raise UserError(f"param_groups: {prefix}: unknown option {unknown[0]!r}; {known}")
         return [optimizer]
-
-
-def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Parameters used at inference, and those that training changes (objectives included)."""
-    inference = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("objectives."))
-    return {
-        "parameters": inference,
-        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-    }

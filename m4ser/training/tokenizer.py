@@ -8,6 +8,7 @@ import sentencepiece
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from m4ser.models.text import PADDING_ID
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory
 
@@ -19,7 +20,6 @@ SPECIAL = {
     "mask_token": "[MASK]",
 }
 MODEL = "sentencepiece.model"
-PADDING_ID = 0
 
 
 def train_tokenizer(lines: Iterable[str], size: int, folder: str | Path) -> int:

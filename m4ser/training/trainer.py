@@ -14,8 +14,9 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter
 from espnet2.train.trainer import Trainer, TrainerOptions, autocast_args
 
+from m4ser.training.espnet import autocast_forward
 from m4ser.training.metrics import scores
-from m4ser.training.precision import autocast, autocast_forward
+from m4ser.training.precision import autocast
 from m4ser.utils.progress import MARK
 
 CHECKPOINT, PREVIOUS = "checkpoint.pth", "checkpoint.previous.pth"

@@ -14,9 +14,8 @@ from m4ser.bin import infer, train, train_tokenizer
 from m4ser.data.audio import load_16k
 from m4ser.data.features import FeatureWriter
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.inference.frontend import frozen_features
 from m4ser.models.checkpoint import load_run
-from m4ser.models.encoders.frozen import load_frozen
+from m4ser.models.encoders.frozen import frozen_features, load_frozen
 from m4ser.training.predictions import read_predictions
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json

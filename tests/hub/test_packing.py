@@ -18,8 +18,9 @@ from m4ser import EmotionRecognizer
 from m4ser.bin import info
 from m4ser.bin import pack as pack_command
 from m4ser.bin import unpack as unpack_command
-from m4ser.hub.packing import _check_labels, _sha256, pack, unpack
-from m4ser.hub.stored import find_model, open_model
+from m4ser.hub.archive import _check_labels, sha256_of, unpack
+from m4ser.hub.opening import find_model, open_model
+from m4ser.hub.pack import pack
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
 
@@ -141,7 +142,7 @@ class Change:
         change(description)
         for name, listed in description["files"].items():
             if (self.folder / name).is_file():
-                listed |= {"size": (self.folder / name).stat().st_size, "sha256": _sha256(self.folder / name)}
+                listed |= {"size": (self.folder / name).stat().st_size, "sha256": sha256_of(self.folder / name)}
         (self.folder / "m4ser.json").write_text(json.dumps(description))
 
     def replace(self, name: str, content: bytes) -> None:

@@ -8,8 +8,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m4ser.data.audio import load_16k, write_flac
-from m4ser.inference.frontend import Frontend, as_stage_1, average, describe, frozen_features
+from m4ser.data.audio import as_stage_1, load_16k, write_flac
+from m4ser.inference.frontend import Frontend
+from m4ser.models.encoders.frozen import average, frozen_features
+from m4ser.training.pipeline import describe
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
 

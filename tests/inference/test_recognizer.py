@@ -14,10 +14,10 @@ from m4ser import EmotionRecognizer
 from m4ser.bin import extract_feats, format_audio, predict
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.scp import write_scp
-from m4ser.hub.stored import find_model
+from m4ser.hub.opening import find_model
 from m4ser.inference.recognizer import Failure, speech_spans
 from m4ser.models.checkpoint import load_run
-from m4ser.models.checkpoint import predict as stage_5
+from m4ser.training.evaluation import predict as stage_5
 from m4ser.utils.errors import UserError
 
 TEXT = "I am SO happy, today!"

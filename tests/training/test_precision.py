@@ -5,9 +5,11 @@ import argparse
 import pytest
 import torch
 
+from m4ser.models.attention import short_attention
 from m4ser.training.baselines.espnet_asr import FirstTokenBaseline
 from m4ser.training.baselines.espnet_cls import ClassificationBaseline
-from m4ser.training.precision import MatmulPrecision, autocast, autocast_forward, short_attention
+from m4ser.training.espnet import autocast_forward
+from m4ser.training.precision import MatmulPrecision, autocast
 from m4ser.training.task import SERTask
 
 

@@ -20,8 +20,9 @@ import torch
 from espnet2.train.dataset import ESPnetDataset
 
 from m4ser.data.scp import read_scp
+from m4ser.models.batches import logits
 from m4ser.models.build import build_collate, build_preprocessor
-from m4ser.models.checkpoint import load_run, logits
+from m4ser.models.checkpoint import load_run
 from m4ser.models.onnx_graph import OnnxModel, export
 from m4ser.training.lists import data_options
 from m4ser.training.metrics import scores

@@ -26,7 +26,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 
 from m4ser import EmotionRecognizer
-from m4ser.inference.frontend import as_stage_1
+from m4ser.data.audio import as_stage_1
 from m4ser.inference.inputs import items
 
 TEXT = "this is said in every recording"

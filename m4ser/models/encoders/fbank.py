@@ -10,9 +10,9 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
 
+from m4ser.models.encoders.base import Encoder
 from m4ser.models.representations import length_mask, masked_mean, masked_std
 
 RATE = 16000
@@ -71,7 +71,7 @@ def halved(size: Any) -> Any:
     return (size + 1) // 2
 
 
-class FbankEncoder(AbsEncoder):
+class FbankEncoder(Encoder):
     """Log mel features, normalisation, subsampling, then one of ESPnet's encoders.
 
     Args:
@@ -156,7 +156,7 @@ class FbankEncoder(AbsEncoder):
         """D."""
         return self.encoder.output_size()
 
-    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None):
+    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
         """16 kHz samples (B, S), (B,) -> (B, M, D), frames (B,), None; padded frames come out as zeros."""
         samples = xs_pad.masked_fill(~length_mask(ilens, xs_pad.shape[1]), 0.0)
         ilens = ilens.clamp(min=FFT)

@@ -4,6 +4,7 @@ One recording at a time, so that its features do not depend on what it is batche
 computation is that of the trainable encoder (:mod:`m4ser.models.encoders.backbones`).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from m4ser.models.encoders.backbones import Backbone, load_backbone
 from m4ser.models.encoders.opensmile import PREFIX, OpenSmileFunctionals
+from m4ser.models.representations import average_frames
 
 
 class FrozenEncoder:
@@ -50,3 +52,22 @@ def load_frozen(name: str, pretrained_dir: str | Path | None = None) -> FrozenEn
     if name.startswith(PREFIX):
         return OpenSmileFunctionals(name.removeprefix(PREFIX))
     return FrozenEncoder(load_backbone(name, pretrained_dir))
+
+
+def average(frames: np.ndarray, size: int) -> np.ndarray:
+    """:func:`~m4ser.models.representations.average_frames` of one recording.
+
+    Shape: (frames, features) -> (ceil(frames / size), features)
+    """
+    return average_frames(torch.from_numpy(frames)[None], torch.tensor([len(frames)]), size)[0].numpy()
+
+
+def frozen_features(
+    encoder: FrozenEncoder | OpenSmileFunctionals, samples: np.ndarray, layers: Sequence[int], pool: int
+) -> np.ndarray:
+    """Chosen hidden layers of a frozen encoder side by side, averaged in time.
+
+    Shape: (samples,) -> (ceil(frames / pool), layers * dim) float32
+    """
+    hidden = encoder.layers(samples)[list(layers)]
+    return average(hidden.transpose(1, 0, 2).reshape(hidden.shape[1], -1), pool)

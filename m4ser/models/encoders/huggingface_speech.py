@@ -3,16 +3,16 @@
 from typing import Any
 
 import torch
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
 
 from m4ser.models.encoders.backbones import backbone_from_architecture, load_backbone
+from m4ser.models.encoders.base import Encoder
 from m4ser.models.encoders.lora import add_lora
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
 from m4ser.models.representations import average_frames
 
 
-class HuggingFaceSpeechEncoder(AbsEncoder):
+class HuggingFaceSpeechEncoder(Encoder):
     """HuBERT, wav2vec 2.0, WavLM, data2vec-audio or Whisper's encoder, then what ``precomputed`` does with its layers.
 
     Frozen, it is :class:`PrecomputedEncoder` on the features of stage 1 (same numbers); it costs the pretrained model's
@@ -123,7 +123,7 @@ class HuggingFaceSpeechEncoder(AbsEncoder):
             self.backbone.eval()
         return self
 
-    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None):
+    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
         """16 kHz samples (B, S), (B,) -> (B, M, D), frames (B,), None; padded frames come out as zeros."""
         spans = None
         if self.training and self.time_mask > 0:

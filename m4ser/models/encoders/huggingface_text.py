@@ -1,21 +1,21 @@
-"""Hugging Face text encoders (BERT, MiniLM, RoBERTa, DeBERTa, ...) behind ESPnet's ``AbsEncoder``."""
+"""Hugging Face text encoders (BERT, MiniLM, RoBERTa, DeBERTa, ...) as text encoders."""
 
 from typing import Any
 
 import torch
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig
 
+from m4ser.models.attention import short_attention
 from m4ser.models.encoders.backbones import plain_config, rebuild_config
+from m4ser.models.encoders.base import Encoder
 from m4ser.models.encoders.lora import add_lora
 from m4ser.models.representations import length_mask
 from m4ser.pretrained import resolve
 from m4ser.pretrained.load import load_config, load_model
-from m4ser.training.precision import short_attention
 
 
-class HuggingFaceTextEncoder(AbsEncoder):
+class HuggingFaceTextEncoder(Encoder):
     """Contextual states of word pieces: H_T = BERT(TE(T) + PE(T)).
 
     Args:
@@ -90,7 +90,7 @@ class HuggingFaceTextEncoder(AbsEncoder):
         """D."""
         return self.model.config.hidden_size
 
-    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None):
+    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
         """Piece ids (B, N), lengths (B,) -> (B, N, D), (B,), None; padded positions come out as zeros."""
         if not (self.repeatable and self.training):  # how much an exported graph computes must not depend on its input
             return self._states(xs_pad, ilens), ilens, None

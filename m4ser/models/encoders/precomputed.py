@@ -1,13 +1,13 @@
 """Speech features of stage 1 (hidden layers of a frozen encoder) as the speech encoder of the model."""
 
 import torch
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
 
+from m4ser.models.encoders.base import Encoder
 from m4ser.models.representations import length_mask, masked_mean, masked_std
 
 
-class PrecomputedEncoder(AbsEncoder):
+class PrecomputedEncoder(Encoder):
     """Learned weighted sum of the dumped layers, standardised, then projected to the model size.
 
     The sum is SUPERB's (Yang et al. 2021): softmax weights over layers that were normalised one by one, so that a
@@ -54,7 +54,7 @@ class PrecomputedEncoder(AbsEncoder):
         """D."""
         return self._output_size
 
-    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None):
+    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
         """(B, M, L F), (B,) -> (B, M, D), (B,), None; padded frames come out as zeros."""
         mask = length_mask(ilens, xs_pad.shape[1])
         x = xs_pad.unflatten(-1, (self.num_layers, self.input_size))  # (B, M, L, F)

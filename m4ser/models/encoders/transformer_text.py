@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor
 
+from m4ser.models.encoders.base import Encoder
 from m4ser.models.representations import length_mask
-from m4ser.training.tokenizer import PADDING_ID
+from m4ser.models.text import PADDING_ID
 
 
-class TransformerTextEncoder(AbsEncoder):
+class TransformerTextEncoder(Encoder):
     """Token embeddings with positions, then ESPnet's Transformer encoder.
 
     Args:
@@ -54,7 +54,7 @@ class TransformerTextEncoder(AbsEncoder):
         """D."""
         return self.encoder.output_size()
 
-    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None):
+    def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
         """Token ids (B, N), lengths (B,) -> (B, N, D), (B,), None; padded positions come out as zeros."""
         mask = length_mask(ilens, xs_pad.shape[1])
         states, _, _ = self.encoder(xs_pad, ilens, masks=~mask)

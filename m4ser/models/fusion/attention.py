@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from m4ser.models.attention import short_attention
 from m4ser.models.fusion.base import Fusion
 from m4ser.models.pooling import build_pooling
 from m4ser.models.representations import Representations
-from m4ser.training.precision import short_attention
 
 
 class Attention(nn.MultiheadAttention):

@@ -1,11 +1,6 @@
 """What the tasks of other systems have in common."""
 
 import argparse
-import contextlib
-import importlib.machinery
-import sys
-import types
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,35 +11,14 @@ from torch import Tensor, nn
 
 from m4ser.models.build import construct
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
-from m4ser.training.experiment import TASKS
-
-
-@contextlib.contextmanager
-def without_phonemizer() -> Iterator[None]:
-    """Import ESPnet's own tasks in here: they import g2p_en, which at once downloads what no task of ours needs.
-
-    The import then takes four seconds instead of ten, and nothing is printed or fetched. Whoever imports g2p_en
-    afterwards gets the real one.
-    """
-    name = "g2p_en"
-    if name in sys.modules:
-        yield
-        return
-    import transformers  # noqa: F401  (it asks whether there is a g2p_en, and must not find ours)
-
-    stand_in = types.ModuleType(name)
-    stand_in.__spec__ = importlib.machinery.ModuleSpec(name, None)
-    sys.modules[name] = stand_in
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+from m4ser.models.model import count_parameters
+from m4ser.models.systems import SER, SYSTEMS
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """Options by which the recipe tells a task about its data; the same as those of SERTask."""
     group = parser.add_argument_group("Speech emotion recognition")
-    group.add_argument("--task", default="ser", choices=list(TASKS), help="Which system a configuration is for")
+    group.add_argument("--task", default=SER, choices=list(SYSTEMS), help="Which system a configuration is for")
     group.add_argument("--labels", nargs="+", default=None, help="Emotion classes in index order")
     group.add_argument("--features", type=str_or_none, default=None, help="Speech encoder that stage 1 dumps for it")
     group.add_argument(
@@ -66,8 +40,7 @@ class WeightedLayers(AbsFrontend):
 
     def __init__(self, speech_encoder_conf: dict[str, Any]):
         super().__init__()
-        given = {"output_size": 0, "dropout": 0.0}
-        self.sum = construct(PrecomputedEncoder, speech_encoder_conf, "speech_encoder_conf", **given)
+        self.sum = construct(PrecomputedEncoder, speech_encoder_conf, "speech_encoder_conf", output_size=0, dropout=0.0)
 
     def output_size(self) -> int:
         """F."""
@@ -90,6 +63,4 @@ def result(loss: Tensor, stats: dict[str, Tensor], size: int) -> dict[str, Any]:
 
 def note_parameters(args: argparse.Namespace, model: nn.Module) -> None:
     """Put the number of parameters where the recipe looks for it."""
-    from m4ser.training.task import count_parameters
-
     args.parameters = count_parameters(model)

@@ -3,8 +3,8 @@
 The approach of ESPnet's IEMOCAP recipe: an encoder-decoder is trained on ``<emotion> word word ...`` with CTC and
 attention. Model, options and losses are ESPnet's. Replaced are the data path and the front end (as in
 :mod:`m4ser.training.baselines.espnet_cls`), the selection of the model (unweighted average recall on dev), and
-decoding: the emotion is the most probable of the emotion tokens in the decoder's first step, for which no beam search is needed.
-Words are those of the training part's reference transcripts; testing reads speech alone.
+decoding: the emotion is the most probable of the emotion tokens in the decoder's first step, for which no beam search
+is needed. Words are those of the training part's reference transcripts; testing reads speech alone.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from m4ser.training.baselines.common import (
     add_recipe_arguments,
     note_parameters,
     result,
-    without_phonemizer,
 )
+from m4ser.training.espnet import without_phonemizer
 from m4ser.training.precision import MatmulPrecision
 from m4ser.training.trainer import SERTrainer
 from m4ser.utils.errors import UserError

@@ -19,8 +19,8 @@ from m4ser.training.baselines.common import (
     add_recipe_arguments,
     note_parameters,
     result,
-    without_phonemizer,
 )
+from m4ser.training.espnet import without_phonemizer
 from m4ser.training.precision import MatmulPrecision
 from m4ser.training.trainer import SERTrainer
 

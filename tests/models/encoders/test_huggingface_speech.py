@@ -6,8 +6,7 @@ import torch
 import yaml
 from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
-from m4ser.inference.frontend import frozen_features
-from m4ser.models.encoders.frozen import load_frozen
+from m4ser.models.encoders.frozen import frozen_features, load_frozen
 from m4ser.models.encoders.huggingface_speech import HuggingFaceSpeechEncoder
 from m4ser.models.encoders.lora import merge_lora
 from m4ser.models.encoders.precomputed import PrecomputedEncoder

@@ -12,7 +12,7 @@ import yaml
 
 from m4ser.bin import infer, train
 from m4ser.models.checkpoint import load_run
-from m4ser.training.experiment import TASKS, task_class
+from m4ser.models.systems import SYSTEMS, system_class
 from m4ser.training.predictions import read_predictions
 from m4ser.utils.errors import UserError
 
@@ -92,7 +92,7 @@ def test_trains_selects_and_predicts(recipe, name):
 
 def test_espnet_models_are_those_of_its_recipes():
     """MELD cls1: weighted layers, Transformer 4 x 128, mean pooling and one linear layer; counted by hand."""
-    parser = task_class("espnet_cls").get_parser()
+    parser = system_class("espnet_cls").get_parser()
     args = parser.parse_args(["--labels", *"abcdefg"])
     args.encoder_conf = {
         "output_size": 128,
@@ -102,7 +102,7 @@ def test_espnet_models_are_those_of_its_recipes():
         "input_layer": "linear",
     }
     args.speech_encoder_conf = {"num_layers": 13, "input_size": 768, "frame_rate": 50.0}
-    model = task_class("espnet_cls").build_model(args)
+    model = system_class("espnet_cls").build_model(args)
     layer = 4 * (128 * 128 + 128) + 128 * 512 + 512 + 512 * 128 + 128 + 4 * 128
     encoder = 768 * 128 + 128 + 2 * 128 + 4 * layer + 2 * 128
     assert sum(p.numel() for p in model.parameters()) == 13 + encoder + 128 * 7 + 7
@@ -116,7 +116,7 @@ def test_first_token_is_the_emotion(recipe):
     tokens = config["token_list"]
     assert tokens[:4] == ["<blank>", "<unk>", "<happy>", "<sad>"] and tokens[-1] == "<sos/eos>"
     assert tokens[4:-1] == ["am", "happy", "i", "sad", "so", "today"]  # of the references, not of what was recognised
-    task, args = task_class("espnet_asr"), argparse.Namespace(**config)
+    task, args = system_class("espnet_asr"), argparse.Namespace(**config)
     arrays = task.build_preprocess_fn(args, True)(
         "u", {"emotion": "sad", "text": '{"words": ["i", "was"], "tags": "DKDDC", "changes": [[4, "am xyz"]]}'}
     )
@@ -136,7 +136,7 @@ def test_linear_model_is_scikit_learns(recipe):
     train.main([*options, "--job", "1"])
     model, args = load_run(recipe.run)
     files = [(str(recipe.run / "data/train" / f), n, "") for f, n in (("feats.scp", "speech"), ("utt2emo", "emotion"))]
-    x, y = task_class("linear").read(files, model)
+    x, y = system_class("linear").read(files, model)
     scaler = StandardScaler().fit(x)
     expected = LogisticRegression(C=0.5, class_weight="balanced", max_iter=2000).fit(scaler.transform(x), y)
     mine = torch.softmax(model.output((torch.from_numpy(x) - model.mean) / model.deviation), -1).detach().numpy()
@@ -183,11 +183,11 @@ def test_importing_espnets_tasks_fetches_nothing():
     """NLTK's downloads and ESPnet's phonemizers are not imported, and g2p_en is itself again afterwards."""
     code = (
         "import sys\n"
-        "from m4ser.training.experiment import TASKS, task_class\n"
-        "[task_class(name) for name in TASKS]\n"
+        "from m4ser.models.systems import SYSTEMS, system_class\n"
+        "[system_class(name) for name in SYSTEMS]\n"
         "assert 'nltk' not in sys.modules and 'g2p_en' not in sys.modules\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "nltk" not in result.stdout + result.stderr
-    assert set(TASKS) == {"ser", "espnet_cls", "espnet_asr", "linear"}
+    assert set(SYSTEMS) == {"ser", "espnet_cls", "espnet_asr", "linear"}

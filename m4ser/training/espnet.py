@@ -1,0 +1,103 @@
+"""What has to be known of ESPnet2 beyond its interface, in one place.
+
+- Its own tasks import a phonemiser that downloads word lists: :func:`without_phonemizer`.
+- Its dataset reads the types of files that it knows: importing this module adds ours.
+- It calls ``model(...)`` itself, so what is to hold there only is put around ``forward``: :func:`autocast_forward`.
+- It wants its own abstract classes: importing this module makes :class:`~m4ser.models.encoders.base.Encoder` a virtual
+  subclass of ESPnet's; :class:`TrainedSERModel` is the model as its trainer takes it.
+"""
+
+import contextlib
+import importlib.machinery
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.class_choices import ClassChoices
+from espnet2.train.dataset import DATA_TYPES
+from torch import Tensor, nn
+
+from m4ser.data.features import load_features, read_feats_scp
+from m4ser.models.build import Choices
+from m4ser.models.encoders.base import Encoder
+from m4ser.models.model import SERModel
+from m4ser.training.precision import autocast
+
+
+class FeatureList(dict[str, str]):
+    """A features scp as ESPnet's dataset wants it: utterance -> (frames, features) float32, read when asked for."""
+
+    def __getitem__(self, utterance: str) -> np.ndarray:
+        """Read one matrix."""
+        return load_features(super().__getitem__(utterance))
+
+
+# The name must not start with that of another type: ESPnet looks types up by prefix.
+FEATURES = "m4ser_feats"
+DATA_TYPES[FEATURES] = {
+    "func": lambda path: FeatureList(read_feats_scp(path)),
+    "kwargs": [],
+    "help": "feats.scp of stage 1, read through m4ser.data.features",
+}
+AbsEncoder.register(Encoder)
+
+
+class TrainedSERModel(SERModel, AbsESPnetModel):
+    """A model whose losses and statistics can be gathered from several processes."""
+
+    def outcome(self, *words: Any) -> dict[str, Any]:
+        """As :meth:`SERModel.outcome`; every number is a tensor (1,)."""
+        output = super().outcome(*words)
+        return force_gatherable(output, output["loss"].device)
+
+    def collect_feats(self, **batch: Any) -> dict[str, Tensor]:
+        """Nothing to collect: lengths are known from stage 1, features are normalised in the encoder."""
+        return {}
+
+
+def class_choices(choices: Choices) -> ClassChoices:
+    """Our table of classes as ESPnet's task takes it: it makes ``--<name>`` and ``--<name>_conf`` of it."""
+    return ClassChoices(choices.name, choices.classes, default=choices.default)
+
+
+@contextlib.contextmanager
+def autocast_forward(model: nn.Module, device: str) -> Iterator[None]:
+    """While this lasts, ``model(...)`` runs under :func:`autocast`; the backward pass does not."""
+    forward: Callable[..., Any] = model.forward
+
+    def lowered(*args: Any, **kwargs: Any) -> Any:
+        with autocast(device):
+            return forward(*args, **kwargs)
+
+    model.forward = lowered
+    try:
+        yield
+    finally:
+        del model.forward
+
+
+@contextlib.contextmanager
+def without_phonemizer() -> Iterator[None]:
+    """Import ESPnet's own tasks in here: they import g2p_en, which at once downloads what no task of ours needs.
+
+    The import then takes four seconds instead of ten, and nothing is printed or fetched. Whoever imports g2p_en
+    afterwards gets the real one.
+    """
+    name = "g2p_en"
+    if name in sys.modules:
+        yield
+        return
+    import transformers  # noqa: F401  (it asks whether there is a g2p_en, and must not find ours)
+
+    stand_in = types.ModuleType(name)
+    stand_in.__spec__ = importlib.machinery.ModuleSpec(name, None)
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[name]
