@@ -5,7 +5,7 @@ reference words, summed over utterances, a fraction of one; None where there are
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from rapidfuzz.distance import Levenshtein
 
@@ -15,8 +15,49 @@ from m4ser.asr.normalise import normaliser
 LENGTHS = {"0": 0, "1-3": 3, "4-6": 6, "7-10": 10, "11-20": 20, "21-40": 40}
 LONGER = "41+"
 
+Counts = tuple[int, int, int, int]  # substitutions, deletions, insertions, reference words
+WordErrors = TypedDict("WordErrors", {"sub": int, "del": int, "ins": int, "words": int, "wer": "float | None"})
 
-def word_errors(refs: Iterable[str], hyps: Iterable[str]) -> dict[str, Any]:
+
+class Group(TypedDict):
+    """Errors of some utterances: the words as they are written (`raw`), and `normalised`."""
+
+    utterances: int
+    normalised: WordErrors
+    raw: WordErrors
+
+
+class _Result(TypedDict):
+    normaliser: str
+    normalised: WordErrors | None
+
+
+class Report(_Result, total=False):
+    """Content of `wer.json`: a :class:`Group` of all utterances, further counts and groups, and how they were decoded.
+
+    Without reference transcripts there is only the normaliser, and `normalised` is None. `wrong_utterances` counts
+    those with any error after normalisation. From `asr` on, what `decode.json` says of the recogniser.
+    """
+
+    utterances: int
+    raw: WordErrors
+    wrong_utterances: int
+    empty_hypotheses: int
+    by_length: dict[str, Group]
+    by_emotion: dict[str, Group]
+    by_speaker: dict[str, Group]
+    without_reference: int
+    asr: str
+    model: str
+    settings: dict[str, bool | int | float | str]
+    audio_seconds: float
+    real_time_factor: float | None
+    cpu_real_time_factor: float | None
+    looping_hypotheses: int
+    loop_rule: str
+
+
+def word_errors(refs: Iterable[str], hyps: Iterable[str]) -> WordErrors:
     """Count errors of pairs of texts: ``{"sub", "del", "ins", "words", "wer"}``.
 
     >>> word_errors(["a b c", "d"], ["a x c d", "d"])
@@ -31,11 +72,8 @@ def report(
     normalise: str = "english",
     emotion: Mapping[str, str] | None = None,
     speaker: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """All of `wer.json` for the utterances of `refs`.
-
-    Every group has its number of `utterances` and :func:`word_errors` twice: `raw`, the words as they are written, and
-    `normalised` by the normaliser of that name. `wrong_utterances` counts those with any error after normalisation.
+) -> Report:
+    """All of `wer.json` for the utterances of `refs`, but for how they were decoded.
 
     Args:
         refs: reference of each utterance.
@@ -49,23 +87,17 @@ def report(
         utt: {"raw": _errors(ref, hyps[utt]), "normalised": _errors(change(ref), change(hyps[utt]))}
         for utt, ref in refs.items()
     }
-    groups: dict[str, Callable[[str], str]] = {"by_length": lambda utt: length_bin(counts[utt]["normalised"][3])}
-    for name, of in (("by_emotion", emotion), ("by_speaker", speaker)):
-        if of is not None:
-            groups[name] = of.__getitem__
-    order = [*LENGTHS, LONGER]
-    result = {
+    result: Report = {
         "normaliser": normalise,
         **_group(list(counts.values())),
         "wrong_utterances": sum(any(count["normalised"][:3]) for count in counts.values()),
         "empty_hypotheses": sum(not hyps[utt].split() for utt in refs),
     }
-    for name, of in groups.items():
-        members: dict[str, list] = {}
-        for utt, count in counts.items():
-            members.setdefault(of(utt), []).append(count)
-        keys = sorted(members, key=order.index if name == "by_length" else None)
-        result[name] = {key: _group(members[key]) for key in keys}
+    result["by_length"] = _groups(counts, lambda utt: length_bin(counts[utt]["normalised"][3]), [*LENGTHS, LONGER])
+    if emotion is not None:
+        result["by_emotion"] = _groups(counts, emotion.__getitem__)
+    if speaker is not None:
+        result["by_speaker"] = _groups(counts, speaker.__getitem__)
     return result
 
 
@@ -74,28 +106,31 @@ def length_bin(words: int) -> str:
     return next((name for name, last in LENGTHS.items() if words <= last), LONGER)
 
 
-def table(result: Mapping[str, Any], title: str) -> str:
-    """A report as text for a terminal, without the speakers."""
+def table(result: Report, title: str) -> str:
+    """A report with a word error rate as text for a terminal, without the speakers."""
     normalised, raw = result["normalised"], result["raw"]
-    parts = ", ".join(f"{name} {_percent(normalised[name], normalised['words'])}" for name in ("sub", "del", "ins"))
+    assert normalised is not None
+    counts = {"sub": normalised["sub"], "del": normalised["del"], "ins": normalised["ins"]}
+    parts = ", ".join(f"{name} {_percent(count, normalised['words'])}" for name, count in counts.items())
+    missing = result.get("without_reference", 0)
     lines = [
-        f"{title}: WER {_percent_of(normalised)} % ({parts}) with the {result['normaliser']} normaliser, "
-        f"{_percent_of(raw)} % raw; {result['utterances']} utterances, {result['wrong_utterances']} with errors, "
+        f"{title}: WER {_wer(normalised)} % ({parts}) with the {result['normaliser']} normaliser, "
+        f"{_wer(raw)} % raw; {result['utterances']} utterances, {result['wrong_utterances']} with errors, "
         f"{result['empty_hypotheses']} empty hypotheses, {result.get('looping_hypotheses', 0)} looping"
-        + (f"; {missing} without reference do not count" if (missing := result.get("without_reference")) else ""),
+        + (f"; {missing} without reference do not count" if missing else ""),
         f"  {'':<14}{'utterances':>10}{'words':>8}{'WER %':>8}{'raw %':>8}",
     ]
-    for name in ("by_emotion", "by_length"):
-        for key, group in result.get(name, {}).items():
-            label = f"{key} words" if name == "by_length" else key
-            lines.append(
-                f"  {label:<14}{group['utterances']:>10}{group['normalised']['words']:>8}"
-                f"{_percent_of(group['normalised']):>8}{_percent_of(group['raw']):>8}"
-            )
+    rows = [*result.get("by_emotion", {}).items()]
+    rows += [(f"{words} words", group) for words, group in result.get("by_length", {}).items()]
+    for label, group in rows:
+        lines.append(
+            f"  {label:<14}{group['utterances']:>10}{group['normalised']['words']:>8}"
+            f"{_wer(group['normalised']):>8}{_wer(group['raw']):>8}"
+        )
     return "\n".join(lines)
 
 
-def _errors(ref: str, hyp: str) -> tuple[int, int, int, int]:
+def _errors(ref: str, hyp: str) -> Counts:
     """Substitutions, deletions, insertions, reference words."""
     ref_words, hyp_words = ref.split(), hyp.split()
     if ref_words == hyp_words:
@@ -104,7 +139,7 @@ def _errors(ref: str, hyp: str) -> tuple[int, int, int, int]:
     return tags.count("replace"), tags.count("delete"), tags.count("insert"), len(ref_words)
 
 
-def _sum(counts: Iterable[Sequence[int]]) -> dict[str, Any]:
+def _sum(counts: Iterable[Counts]) -> WordErrors:
     total = [0, 0, 0, 0]
     for count in counts:
         total = [a + b for a, b in zip(total, count, strict=True)]
@@ -113,13 +148,24 @@ def _sum(counts: Iterable[Sequence[int]]) -> dict[str, Any]:
     return {"sub": substitutions, "del": deletions, "ins": insertions, "words": words, "wer": wer}
 
 
-def _group(counts: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Any]:
-    return {"utterances": len(counts)} | {name: _sum(c[name] for c in counts) for name in ("normalised", "raw")}
+def _group(counts: Sequence[Mapping[str, Counts]]) -> Group:
+    normalised, raw = (_sum(count[kind] for count in counts) for kind in ("normalised", "raw"))
+    return {"utterances": len(counts), "normalised": normalised, "raw": raw}
+
+
+def _groups(
+    counts: Mapping[str, Mapping[str, Counts]], of: Callable[[str], str], order: Sequence[str] | None = None
+) -> dict[str, Group]:
+    """Errors by what `of` says of an utterance, in the given order, else sorted."""
+    members: dict[str, list[Mapping[str, Counts]]] = {}
+    for utt, count in counts.items():
+        members.setdefault(of(utt), []).append(count)
+    return {key: _group(members[key]) for key in (order or sorted(members)) if key in members}
 
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}" if whole else "-"
 
 
-def _percent_of(group: Mapping[str, Any]) -> str:
-    return _percent(group["sub"] + group["del"] + group["ins"], group["words"])
+def _wer(errors: WordErrors) -> str:
+    return _percent(errors["sub"] + errors["del"] + errors["ins"], errors["words"])

@@ -303,5 +303,22 @@ def find_sets(folder: str | Path) -> list[str]:
     raise UserError(f"{folder}: no data directories in it; run the stage that writes them first, or correct the path")
 
 
+def read_sets(
+    folder: str | Path, names: Collection[str] = (), need: Collection[str] = NEEDED, check_audio: bool = True
+) -> dict[str, DataDir]:
+    """Read and :meth:`~DataDir.validate` the data directories in a folder (all, or `names`), with its `labels.txt`.
+
+    Raises:
+        UserError: one is missing or does not pass validation.
+    """
+    folder = Path(folder)
+    sets = {name: DataDir.read(folder / name) for name in names or find_sets(folder)}
+    labels = folder / "labels.txt"
+    known = labels.read_text(encoding="utf-8").split() if labels.is_file() else None
+    for data in sets.values():
+        data.validate(known, need, check_audio)
+    return sets
+
+
 def _is_list(name: str) -> bool:
     return name in BY_UTTERANCE or name.startswith(("utt2", "spk2"))

@@ -1,7 +1,10 @@
-"""Split jobs: every job writes its part to a folder of its own, one last call joins the parts.
+"""Work that is split into jobs: every job writes its part to a folder of its own, one last call joins the parts.
 
 A part is complete or absent, and remembers the settings and inputs it was made from: a job that is run again leaves
 a finished part alone, and parts left by a run with other options are made again.
+
+A command that can be split has the options of :func:`add_arguments`, describes its work as a :class:`SplitWork`, and
+passes both to :func:`run`.
 """
 
 import argparse
@@ -9,16 +12,54 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from m4ser.data.datadir import DataDir
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory
 
 Item = TypeVar("Item")
+Share = Sequence[tuple[str, str]]  # set and utterance of everything that one job works on
+Settings = dict[str, object]  # what a part was made from, as JSON has it
 FOLDER = ".parts"
 SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What one call does: the jobs to run now, of how many, and whether to join all parts afterwards."""
+
+    count: int
+    now: Sequence[int]
+    merge: bool
+
+
+class SplitWork(ABC):
+    """Something to be made of every utterance of some data directories.
+
+    Attributes:
+        sets: the data directories by name.
+        out: folder of the results; until they are joined, parts lie in its folder `.parts`.
+    """
+
+    sets: Mapping[str, DataDir]
+    out: Path
+
+    @abstractmethod
+    def settings(self, share: Share) -> Settings:
+        """Everything that the results of a share depend on; must survive JSON."""
+
+    @abstractmethod
+    def make(self, share: Share, folder: Path, part: str) -> None:
+        """Write the results of a share to `folder`, a temporary one; `part` is its name, such as `2of3`."""
+
+    @abstractmethod
+    def join(self, folders: Sequence[Path]) -> None:
+        """Make the results in `out` of the folders of all parts, in the order of the jobs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--merge", action="store_true", help="join the finished parts of all jobs")
 
 
-def steps(args: argparse.Namespace) -> tuple[list[int], bool]:
-    """Jobs to run now and whether to join the parts afterwards.
+def chosen_jobs(args: argparse.Namespace) -> Jobs:
+    """What the options of :func:`add_arguments` ask for.
 
     Raises:
         UserError: a job number beyond NJ.
@@ -38,8 +79,28 @@ def steps(args: argparse.Namespace) -> tuple[list[int], bool]:
     if not 0 <= args.job <= args.nj or args.nj < 1:
         raise UserError(f"--job {args.job} --nj {args.nj}: the job must be between 1 and NJ")
     if args.job:
-        return [args.job], args.merge
-    return ([] if args.merge else list(range(1, args.nj + 1))), True
+        return Jobs(args.nj, [args.job], args.merge)
+    return Jobs(args.nj, [] if args.merge else range(1, args.nj + 1), True)
+
+
+def run(work: SplitWork, jobs: Jobs) -> None:
+    """Make the parts of the jobs whose turn it is, leaving finished ones alone, and join all of them if asked to.
+
+    Raises:
+        UserError: parts are to be joined and one is missing or was made with other settings.
+    """
+    items = [(name, utt) for name, data in work.sets.items() for utt in data.utts]
+    shares = [share(items, job, jobs.count) for job in range(1, jobs.count + 1)]
+    for job in jobs.now:
+        folder, settings = part(work.out, job, jobs.count), work.settings(shares[job - 1])
+        if is_finished(folder, settings):
+            print(f"{folder}: already there")
+            continue
+        with writing(folder, settings) as temporary:
+            work.make(shares[job - 1], temporary, folder.name)
+    if jobs.merge:
+        work.join(finished(work.out, [work.settings(some) for some in shares]))
+        remove(work.out)
 
 
 def share(items: Sequence[Item], job: int, nj: int) -> Sequence[Item]:
@@ -47,7 +108,7 @@ def share(items: Sequence[Item], job: int, nj: int) -> Sequence[Item]:
     return items[job - 1 :: nj]
 
 
-def digest(values: Iterable[Any]) -> str:
+def digest(values: Iterable[object]) -> str:
     """Short hash of the inputs of a part."""
     result = hashlib.sha256()
     for value in values:
@@ -60,7 +121,7 @@ def part(out: str | Path, job: int, nj: int) -> Path:
     return Path(out) / FOLDER / f"{job}of{nj}"
 
 
-def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
+def is_finished(folder: Path, settings: Settings) -> bool:
     """Whether this part exists and was made with the same settings."""
     try:
         return json.loads((folder / SETTINGS).read_text(encoding="utf-8")) == settings
@@ -69,14 +130,14 @@ def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def writing(folder: Path, settings: dict[str, Any]) -> Iterator[Path]:
+def writing(folder: Path, settings: Settings) -> Iterator[Path]:
     """Fill a part; it appears under its name when the block succeeds."""
     with atomic_directory(folder) as temporary:
         yield temporary
         (temporary / SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
 
 
-def finished(out: str | Path, all_settings: Sequence[dict[str, Any]]) -> list[Path]:
+def finished(out: str | Path, all_settings: Sequence[Settings]) -> list[Path]:
     """Folders of all parts, given the settings of each job in turn.
 
     Raises:

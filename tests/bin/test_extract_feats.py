@@ -115,11 +115,6 @@ def test_chosen_layers_and_pooled_frames(here, counter):
     assert (info["layers"], info["frame_rate"], info["pool"]) == ([0, 2], 32.0, 5)
 
 
-@pytest.mark.parametrize(("text", "layers"), [("all", [0, 1, 2]), ("0", [0]), ("2,0", [0, 2]), ("1 -1", [1, 2])])
-def test_choose_layers(text, layers):
-    assert extract_feats.choose_layers(text, 3) == layers
-
-
 def test_wrong_options(here, counter):
     for text in ("3", "x", "0,-4"):
         assert f"--layers {text}: must be all or numbers from 0 to 2" in fails("--layers", text)

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from m4ser.bin import format_audio
-from m4ser.data import parts
+from m4ser.data import formatting, parts
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.scp import read_scp
 
@@ -197,8 +197,8 @@ def test_join_without_a_part_names_the_job(here):
 
 def test_finished_part_is_not_made_again_unless_something_changed(here, capsys, monkeypatch):
     calls = []
-    load = format_audio.load_16k
-    monkeypatch.setattr(format_audio, "load_16k", lambda *source: calls.append(source) or load(*source))
+    load = formatting.load_16k
+    monkeypatch.setattr(formatting, "load_16k", lambda *source: calls.append(source) or load(*source))
     for _ in range(2):
         run("--nj", "2", "--job", "1")
         assert len(calls) == 3
@@ -211,7 +211,7 @@ def test_finished_part_is_not_made_again_unless_something_changed(here, capsys, 
 def test_stopped_in_the_middle_and_run_again(here, monkeypatch):
     run()
     whole = files()
-    write = format_audio.write_flac
+    write = formatting.write_flac
     written = []
 
     def stop(path, *rest, **more):
@@ -221,7 +221,7 @@ def test_stopped_in_the_middle_and_run_again(here, monkeypatch):
         write(path, *rest, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(format_audio, "write_flac", stop)
+        patch.setattr(formatting, "write_flac", stop)
         with pytest.raises(SystemExit, match="interrupted"):
             run("--out", "dump/again")
     assert not Path("dump/again/all/wav.scp").exists()

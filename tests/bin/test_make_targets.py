@@ -5,6 +5,7 @@ import pytest
 
 from m4ser.bin import make_targets
 from m4ser.data.scp import read_scp, write_scp
+from m4ser.training import targets
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_without_any_reference_there_is_text_but_no_targets(corpus, capsys):
 
 
 def test_nothing_is_written_that_does_not_give_back_the_reference(corpus, monkeypatch):
-    monkeypatch.setattr(make_targets, "apply_edits", lambda words, edits: list(words))
+    monkeypatch.setattr(targets, "apply_edits", lambda words, edits: list(words))
     with pytest.raises(RuntimeError, match="does not give back 'i am so happy'"):
         run(corpus, "--asr-dir", corpus / "asr")
     assert not (corpus / "text").exists()

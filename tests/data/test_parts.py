@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m4ser.data import parts
+from m4ser.data.datadir import DataDir
 from m4ser.utils.errors import UserError
 
 
@@ -14,13 +15,65 @@ def options(*words):
     return parser.parse_args(words)
 
 
-def test_steps():
-    assert parts.steps(options("--nj", "3", "--job", "2")) == ([2], False)
-    assert parts.steps(options("--nj", "3", "--merge")) == ([], True)
-    assert parts.steps(options("--nj", "3")) == ([1, 2, 3], True)
-    assert parts.steps(options()) == ([1], True)
-    with pytest.raises(UserError, match=r"--job 4 --nj 3"):
-        parts.steps(options("--nj", "3", "--job", "4"))
+@pytest.mark.parametrize(
+    ("words", "count", "now", "merge"),
+    [
+        (["--nj", "3", "--job", "2"], 3, [2], False),
+        (["--nj", "3", "--job", "2", "--merge"], 3, [2], True),
+        (["--nj", "3", "--merge"], 3, [], True),
+        (["--nj", "3"], 3, [1, 2, 3], True),
+        ([], 1, [1], True),
+    ],
+)
+def test_chosen_jobs(words, count, now, merge):
+    jobs = parts.chosen_jobs(options(*words))
+    assert (jobs.count, list(jobs.now), jobs.merge) == (count, now, merge)
+
+
+@pytest.mark.parametrize("words", [["--nj", "3", "--job", "4"], ["--nj", "0"], ["--job", "-1"]])
+def test_job_that_is_none(words):
+    with pytest.raises(UserError, match="the job must be between 1 and NJ"):
+        parts.chosen_jobs(options(*words))
+
+
+class Shouting(parts.SplitWork):
+    """Writes every id in capitals to the file `shouted`."""
+
+    def __init__(self, out, mark="!"):
+        self.out, self.mark, self.made = out, mark, []
+        self.sets = {
+            name: DataDir(name, {"utt2spk": {f"{name}{number}": "s" for number in range(count)}})
+            for name, count in (("a", 3), ("b", 2))
+        }
+
+    def settings(self, share):
+        return {"mark": self.mark, "inputs": parts.digest(share)}
+
+    def make(self, share, folder, part):
+        self.made.append(part)
+        (folder / "lines").write_text("".join(f"{utt.upper()}{self.mark}\n" for _, utt in share))
+
+    def join(self, folders):
+        (self.out / "shouted").write_text("".join((folder / "lines").read_text() for folder in folders))
+
+
+def test_every_job_makes_its_part_and_the_last_call_joins_them(tmp_path, capsys):
+    work = Shouting(tmp_path)
+    for job in (2, 1, 1):
+        parts.run(work, parts.Jobs(2, [job], merge=False))
+    assert work.made == ["2of2", "1of2"]
+    assert capsys.readouterr().out == f"{tmp_path / '.parts/1of2'}: already there\n"
+    assert not (tmp_path / "shouted").exists()
+    parts.run(work, parts.Jobs(2, [], merge=True))
+    assert (tmp_path / "shouted").read_text() == "A0!\nA2!\nB1!\nA1!\nB0!\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["shouted"]
+
+
+def test_parts_of_other_settings_are_not_joined(tmp_path):
+    parts.run(Shouting(tmp_path), parts.Jobs(1, [1], merge=False))
+    with pytest.raises(UserError, match="1of1: the part of job 1 was made with other options or inputs"):
+        parts.run(Shouting(tmp_path, mark="?"), parts.Jobs(1, [], merge=True))
+    assert not (tmp_path / "shouted").exists()
 
 
 @given(st.lists(st.integers()), st.integers(1, 8))

@@ -5,33 +5,12 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from m4ser.data.audio import as_stage_1, load_16k, write_flac
 from m4ser.inference.frontend import Frontend
-from m4ser.models.encoders.frozen import average, frozen_features
 from m4ser.training.pipeline import describe
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
-
-
-@given(st.integers(1, 40), st.integers(1, 12))
-def test_pooling_averages_what_each_group_has(frames, size):
-    values = np.random.default_rng(frames).standard_normal((frames, 3)).astype(np.float32)
-    pooled = average(values, size)
-    expected = [values[start : start + size].mean(axis=0) for start in range(0, frames, size)]
-    assert pooled.dtype == np.float32
-    np.testing.assert_allclose(pooled, expected, atol=1e-5)
-
-
-def test_chosen_layers_lie_side_by_side_and_are_averaged():
-    class Encoder:
-        def layers(self, samples):
-            return np.arange(3 * 4 * 2, dtype=np.float32).reshape(3, 4, 2)  # layers, frames, size
-
-    found = frozen_features(Encoder(), np.zeros(4), [0, 2], 3)
-    np.testing.assert_array_equal(found, [[2, 3, 18, 19], [6, 7, 22, 23]])
 
 
 def test_audio_is_what_stage_1_writes(tmp_path):

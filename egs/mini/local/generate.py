@@ -20,13 +20,13 @@ import numpy as np
 import soundfile
 import soxr
 
+from m4ser.data.audio import RATE
 from m4ser.utils import cli
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory, atomic_write, write_json
 from m4ser.utils.progress import track
 
 SEED = 2509
-RATE = 16000
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 OPUS_LEVEL = 0.983  # libsndfile's compression level, 1 being the smallest file
 PAD = 0.125  # seconds of room before and after the voice

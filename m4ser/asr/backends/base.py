@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from m4ser.asr.hallucination import cut_excess, cut_loops
-
-RATE = 16000
+from m4ser.data.audio import RATE
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 import yaml
 
-from m4ser.asr.backends.base import RATE, Backend, Hypothesis
-from m4ser.data.audio import resample
+from m4ser.asr.backends.base import Backend, Hypothesis
+from m4ser.data.audio import RATE, resample
 from m4ser.pretrained import resolve
 from m4ser.utils.errors import UserError
 

@@ -21,7 +21,6 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC, Auto
 from transformers import WhisperForConditionalGeneration as WhisperModel
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-from m4ser.asr.backends.base import RATE
 from m4ser.asr.backends.windows import (
     LONGEST,
     WindowedBackend,
@@ -29,6 +28,7 @@ from m4ser.asr.backends.windows import (
     is_silent,
     whisper_windows,
 )
+from m4ser.data.audio import RATE
 from m4ser.pretrained import resolve
 from m4ser.utils.errors import UserError
 

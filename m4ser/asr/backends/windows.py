@@ -20,7 +20,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from m4ser.asr.backends.base import RATE, Backend, Hypothesis
+from m4ser.asr.backends.base import Backend, Hypothesis
+from m4ser.data.audio import RATE
 from m4ser.utils.errors import UserError
 
 LONGEST = 30  # seconds, length of Whisper's window

@@ -29,12 +29,12 @@ from transformers import (
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from m4ser.data.audio import RATE
 from m4ser.models.representations import length_mask
 from m4ser.pretrained import resolve
 from m4ser.pretrained.load import load_config, load_model, unusable
 from m4ser.utils.errors import UserError
 
-RATE = 16000
 WAVEFORM_TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
 
 

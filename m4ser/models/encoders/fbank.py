@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from m4ser.data.audio import RATE
 from m4ser.models.encoders.base import Encoder
 from m4ser.models.representations import length_mask, masked_mean, masked_std
 
-RATE = 16000
 HOP = 160
 WINDOW = 400
 FFT = 512

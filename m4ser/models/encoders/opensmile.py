@@ -6,11 +6,11 @@ only; its licence is not ours (see the README), which is why it is not installed
 
 import numpy as np
 
+from m4ser.data.audio import RATE
 from m4ser.utils.errors import UserError
 
 PREFIX = "opensmile:"
 SETS = ("eGeMAPSv02", "GeMAPSv01b", "ComParE_2016")
-RATE = 16000
 
 
 class OpenSmileFunctionals:

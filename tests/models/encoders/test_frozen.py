@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import (
     BertConfig,
     HubertConfig,
@@ -11,7 +13,7 @@ from transformers import (
     WhisperModel,
 )
 
-from m4ser.models.encoders.frozen import load_frozen
+from m4ser.models.encoders.frozen import average, frozen_features, load_frozen
 from m4ser.utils.errors import UserError
 
 
@@ -126,3 +128,21 @@ def test_wrong_models(tmp_path):
     HubertConfig().save_pretrained(tmp_path / "no weights")
     with pytest.raises(UserError, match=r"no weights: cannot be loaded"):
         load_frozen(str(tmp_path / "no weights"))
+
+
+@given(st.integers(1, 40), st.integers(1, 12))
+def test_pooling_averages_what_each_group_has(frames, size):
+    values = np.random.default_rng(frames).standard_normal((frames, 3)).astype(np.float32)
+    pooled = average(values, size)
+    expected = [values[start : start + size].mean(axis=0) for start in range(0, frames, size)]
+    assert pooled.dtype == np.float32
+    np.testing.assert_allclose(pooled, expected, atol=1e-5)
+
+
+def test_chosen_layers_lie_side_by_side_and_are_averaged():
+    class Encoder:
+        def layers(self, samples):
+            return np.arange(3 * 4 * 2, dtype=np.float32).reshape(3, 4, 2)  # layers, frames, size
+
+    found = frozen_features(Encoder(), np.zeros(4), [0, 2], 3)
+    np.testing.assert_array_equal(found, [[2, 3, 18, 19], [6, 7, 22, 23]])
