@@ -171,7 +171,7 @@ class Decoding(parts.SplitWork):
             "untreated": untreated,
         }
         (out / "text").unlink(missing_ok=True)
-        write_json(out / "decode.json", {**info})
+        write_json(out / "decode.json", info)
         write_scp(out / "confidence", {utt: f"{confidence:.4f}" for utt, (_, confidence, _) in hypotheses.items()})
         write_scp(out / "text", {utt: text for utt, (text, _, _) in hypotheses.items()})
         speed = (

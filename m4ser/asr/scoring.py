@@ -31,7 +31,7 @@ def score_sets(data_dir: Path, asr_dir: Path, sets: Sequence[str], normaliser: s
     references = read_references(data_dir, sets)
     reports = {name: score(data, asr_dir / name, normaliser) for name, data in references.items()}
     for name, report in reports.items():
-        write_json(asr_dir / name / "wer.json", {**report})
+        write_json(asr_dir / name / "wer.json", report)
     return reports
 
 

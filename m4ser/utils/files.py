@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,7 +68,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def write_json(path: str | Path, value: dict[str, Any]) -> None:
+def write_json(path: str | Path, value: Mapping[str, object]) -> None:
     """Write ``value`` as indented JSON, headed by ``made_by``: the command, version and date that made the file."""
     with atomic_write(path) as file:
         json.dump({"made_by": made_by(), **value}, file, indent=1, ensure_ascii=False)

@@ -102,7 +102,7 @@ class FeatureExtraction(parts.SplitWork):
             writer.close()
             if writer.num_frames:
                 write_scp(folder / name / "utt2num_frames", writer.num_frames)
-            write_json(folder / name / "info.json", {**info})
+            write_json(folder / name / "info.json", info)
 
     def join(self, folders: Sequence[Path]) -> None:
         """Move the archives of all parts to `out` and list them; `feats.scp` comes last."""
