@@ -423,7 +423,6 @@ stage_4() {
         depends+=(--after "$init_exp:train=4")
         options+=(--init-exp "$init_exp")
     fi
-    [ -f "$train_config" ] || option_fail "--train-config $train_config: no such file"
     begin 4 "training $exp_dir" "$exp_dir" train --need "$data/folds.json=0" --keep-previous true "${depends[@]}" \
         --option "train-args=$train_args" --option "text-source=$text_source" --option "text-encoder=$text_encoder" \
         --option "speech-encoder=$speech_encoder" "${pretrained_option[@]}" \

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from m4ser.training.experiment import read_config
+from m4ser.training.configuration import read_config
 from m4ser.utils.cli import command, shell_words
 from m4ser.utils.errors import UserError
 
@@ -28,9 +28,9 @@ def get_parser() -> argparse.ArgumentParser:
 
 @command
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Print the words; a configuration that is not there yet asks for the defaults."""
+    """Print the words."""
     args = get_parser().parse_args(cmd)
-    config = read_config(args.config) if args.config.exists() else {}
+    config = read_config(args.config)
     typed = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     for option in ("--speech_encoder", "--text_encoder"):
         typed.add_argument(option)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from m4ser.models.systems import system_class
-from m4ser.training.experiment import read_config
+from m4ser.training.configuration import read_config
 from m4ser.utils.cli import command
 
 

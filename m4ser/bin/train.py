@@ -16,7 +16,8 @@ import yaml
 
 from m4ser.data.folds import Folds
 from m4ser.models.systems import system_class
-from m4ser.training.experiment import NO_TEXT, Run, choose_folds, parse_task, runs
+from m4ser.training.configuration import parse_task
+from m4ser.training.experiment import NO_TEXT, Run, choose_folds, runs
 from m4ser.training.history import HISTORY, read_history
 from m4ser.training.lists import check_inputs, read_folds, write_data
 from m4ser.training.options import task_command

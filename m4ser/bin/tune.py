@@ -18,7 +18,8 @@ import yaml
 from m4ser.data.folds import Folds
 from m4ser.models.description import PLAN
 from m4ser.scoring import report, tables
-from m4ser.training.experiment import choose_folds, read_config, read_maps, runs
+from m4ser.training.configuration import read_config
+from m4ser.training.experiment import choose_folds, read_maps, runs
 from m4ser.utils.cli import command, words
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json

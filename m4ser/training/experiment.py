@@ -1,17 +1,12 @@
 """The folder of one experiment: ``exp/<tag>/run.json`` and one run per fold and seed."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
 from m4ser.models.description import PLAN
-from m4ser.models.systems import SER, system_class
-from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
 
@@ -25,51 +20,6 @@ class Run:
     fold: str
     seed: int
     folder: Path
-
-
-def read_config(path: str | Path) -> dict[str, Any]:
-    """Read a training configuration, checking what ESPnet would only trip over later.
-
-    Raises:
-        UserError: the file is missing, is not a YAML mapping, or has a number that YAML reads as text (``1e-3``).
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such training configuration; see --train-config")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{path}: must be a mapping of option: value")
-    _refuse_numbers_as_text(config, str(path))
-    return config
-
-
-def _refuse_numbers_as_text(value: Any, where: str) -> None:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _refuse_numbers_as_text(inner, f"{where}: {key}")
-    elif isinstance(value, str) and value[:1].isdigit() and "e" in value.lower():
-        try:
-            number = float(value)
-        except ValueError:
-            return
-        raise UserError(f"{where}: {value!r} is text in YAML; write {number:.1e}")
-
-
-def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
-    """ESPnet's arguments of a configuration file and extra options (one shell-quoted string).
-
-    Raises:
-        UserError: there is no such configuration or task, or YAML reads a number in it or in the options as text.
-    """
-    task = system_class(read_config(config).get("task", SER), str(config))
-    args = task.get_parser().parse_args(["--config", str(config), *shell_words(extra, "--train-args")])
-    for option, value in vars(args).items():
-        if isinstance(value, dict):
-            _refuse_numbers_as_text(value, f"--train-args: --{option}")
-    return args
 
 
 def choose_folds(folds: Folds, asked: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ import yaml
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
+from m4ser.training.configuration import write_merged
 from m4ser.training.experiment import Run
 from m4ser.training.lists import data_options, needs
 from m4ser.utils.cli import shell_words
@@ -18,9 +19,13 @@ PARTS = {"train": "train", "dev": "valid"}  # ours and ESPnet's names
 
 
 def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, run: Run) -> list[str]:
-    """Options of :class:`.SERTask` for one run: the configuration and what follows from the data."""
+    """Options of :class:`.SERTask` for one run: the configuration and what follows from the data.
+
+    The configuration is merged and written beside the experiment's ``run.json`` first.
+    """
     data = run.folder / "data"
-    options = ["--config", args.config, "--output_dir", str(run.folder), "--seed", str(run.seed)]
+    config = write_merged(args.config, args.exp)
+    options = ["--config", str(config), "--output_dir", str(run.folder), "--seed", str(run.seed)]
     options += ["--ngpu", str(args.ngpu), "--resume", "true", "--labels", *folds.labels]
     for part, espnet in PARTS.items():
         for triple in data_options(data, part, task):

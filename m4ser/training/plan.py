@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from m4ser.data.folds import Folds
-from m4ser.training.experiment import NO_TEXT, choose_folds, parse_task, write_plan
+from m4ser.training.configuration import parse_task
+from m4ser.training.experiment import NO_TEXT, choose_folds, write_plan
 from m4ser.training.lists import check_inputs, needs, speed_of
 from m4ser.training.pipeline import describe
 from m4ser.utils.errors import UserError

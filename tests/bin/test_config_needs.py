@@ -9,7 +9,7 @@ from m4ser.bin import config_needs
     ("config", "typed", "expected"),
     [
         ("fusion: concat\n", "", "features=true tokens=0"),
-        (None, "", "features=true tokens=0"),
+        ("", "", "features=true tokens=0"),
         ("speech_encoder: huggingface\n", "", "features=false tokens=0"),
         ("speech_encoder: huggingface\n", "--speech_encoder precomputed --lr 1", "features=true tokens=0"),
         ("speech_encoder: conformer\ntext_encoder: transformer\n", "", "features=false tokens=500"),
@@ -21,8 +21,7 @@ from m4ser.bin import config_needs
 )
 def test_needs(tmp_path, capsys, config, typed, expected):
     path = tmp_path / "train.yaml"
-    if config:
-        path.write_text(config)
+    path.write_text(config)
     config_needs.main(["--config", str(path), "--train-args", typed])
     assert capsys.readouterr().out.strip() == expected
 

@@ -15,7 +15,8 @@ import yaml
 from m4ser.bin import infer, train
 from m4ser.data.scp import read_scp
 from m4ser.models.model import SERModel
-from m4ser.training.experiment import parse_task, read_config, runs
+from m4ser.training.configuration import parse_task, read_config
+from m4ser.training.experiment import runs
 from m4ser.training.lists import read_folds, write_data
 from m4ser.training.options import task_command
 from m4ser.training.predictions import read_predictions

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from m4ser.bin import infer, results_block, train, tune
-from m4ser.training.experiment import parse_task
+from m4ser.training.configuration import parse_task
 from m4ser.utils.errors import UserError
 
 GRID = {"default": {"c_grid": [0.001, 1.0, 10.0], "class_weight": ["balanced", "none"]}, "other": {"a.b.c": [1, 2]}}

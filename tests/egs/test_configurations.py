@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from m4ser.training.experiment import parse_task
+from m4ser.training.configuration import parse_task
 
 EGS = Path(__file__).resolve().parents[2] / "egs"
 RECIPES = sorted(path.parent for path in EGS.glob("*/conf/train_m4ser.yaml"))

@@ -17,7 +17,8 @@ from espnet2.train.dataset import ESPnetDataset
 
 from m4ser.bin.train import get_parser
 from m4ser.scoring import tables
-from m4ser.training.experiment import parse_task, runs
+from m4ser.training.configuration import parse_task
+from m4ser.training.experiment import runs
 from m4ser.training.lists import data_options, read_folds, write_data
 from m4ser.training.options import task_command
 from m4ser.training.precision import autocast
