@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 from m4ser.utils.progress import track
 
 CHUNK = 1 << 20
@@ -156,7 +156,7 @@ def extract(archive: Path, folder: Path, only: str = "") -> None:
                 shutil.rmtree(target)
             entry.replace(target)
     except (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())
+        reason = first_line(error)
         raise UserError(
             f"{archive}: cannot be extracted ({reason}); delete it and run the same command again"
         ) from None

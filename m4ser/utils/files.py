@@ -12,37 +12,16 @@ from m4ser.utils.errors import DamagedFileError
 from m4ser.utils.provenance import made_by
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp{os.getpid()}")
-
-
 @contextlib.contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
-    """Open a temporary neighbour of ``path`` and rename it to ``path`` when the block ends without an exception.
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary neighbour of ``path``, renamed to ``path`` when the block ends without an exception.
 
-    Text is written as UTF-8 with Unix line ends. On an exception the temporary file is removed and ``path`` is
-    untouched. Parent folders are made.
+    It has the suffix of ``path``, by which some libraries choose a format. On an exception it is removed and ``path``
+    is untouched. Parent folders are made.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    try:
-        with open(temporary, mode, **text) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Like :func:`atomic_write` for libraries that want a file name; the suffix of ``path`` is kept."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -51,11 +30,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
+    """Open the temporary file of :func:`atomic_path`; text is written as UTF-8 with Unix line ends."""
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    with atomic_path(path) as temporary, open(temporary, mode, **text) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Fill a temporary folder and swap it in for ``path`` (an existing one is replaced) when the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, old = _temporary(path), path.with_name(f".{path.name}.old{os.getpid()}")
+    temporary, old = _temporary(path), _temporary(path, "old")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -66,6 +55,10 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _temporary(path: Path, what: str = "tmp") -> Path:
+    return path.with_name(f".{what}{os.getpid()}.{path.name}")
 
 
 def write_json(path: str | Path, value: Mapping[str, object]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from m4ser.utils.errors import DamagedFileError
-from m4ser.utils.files import read_json, write_json
+from m4ser.utils.files import atomic_directory, atomic_path, atomic_write, read_json, write_json
 
 
 def test_json_round_trip_says_what_made_it(tmp_path):
@@ -27,3 +27,39 @@ def test_value_that_is_no_json_leaves_the_old_file(tmp_path):
         write_json(tmp_path / "a.json", {"n": object()})
     assert read_json(tmp_path / "a.json")["n"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "new folder" / "a.txt"
+    with atomic_write(path) as file:
+        file.write("é\n")
+        assert not path.exists()
+    assert path.read_bytes() == b"\xc3\xa9\n"
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as file:
+        file.write("half")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"\xc3\xa9\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_temporary_path_keeps_the_suffix(tmp_path):
+    with atomic_path(tmp_path / "a.flac") as temporary:
+        assert temporary.suffix == ".flac" and temporary.parent == tmp_path and temporary.name.startswith(".")
+        temporary.write_bytes(b"new")
+        assert not (tmp_path / "a.flac").exists()
+    assert (tmp_path / "a.flac").read_bytes() == b"new"
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "b.flac"):
+        pass  # nobody has written it
+    assert [path.name for path in tmp_path.iterdir()] == ["a.flac"]
+
+
+def test_folder_is_replaced_as_a_whole(tmp_path):
+    for names in (["a", "b"], ["c"]):
+        with atomic_directory(tmp_path / "folder") as temporary:
+            for name in names:
+                (temporary / name).touch()
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["c"]
+    with pytest.raises(ZeroDivisionError), atomic_directory(tmp_path / "folder") as temporary:
+        (temporary / "d").touch()
+        raise ZeroDivisionError
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "c"]

@@ -19,7 +19,7 @@ import soundfile
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 
 OBTAIN = "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK (labels, folds, Raw/ in one folder; see README.md)"
 FOLDS = {"standard_train_fold": "train", "standard_valid_fold": "dev", "standard_test_fold": "test"}
@@ -41,7 +41,7 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
     try:
         opened = h5py.File(labels)
     except OSError as error:
-        raise UserError(f"{labels}: cannot be read ({' '.join(str(error).split())}); get it again") from None
+        raise UserError(f"{labels}: cannot be read ({first_line(error)}); get it again") from None
     with opened as file:
         data = file["All Labels/data"]
         part_of = {video: part for name, part in FOLDS.items() for video in lists[name]}

@@ -25,7 +25,7 @@ import yaml
 from m4ser.asr.backends.base import Backend, Hypothesis
 from m4ser.data.audio import RATE, resample
 from m4ser.pretrained import resolve
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 
 SHORTEST = 0.1  # seconds; what is shorter is padded, the Fourier transform fails on less than one window
 META = "meta.yaml"
@@ -85,7 +85,7 @@ class EspnetAsr(Backend):
             if self.decoder.tokenizer is not None:
                 self.decoder.tokenizer.tokens2text([])  # reads its file now, not at the first utterance
         except Exception as error:  # whatever the model's classes, its pickle or its tokenizer raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise UserError(f"{model}: ESPnet cannot build this model ({reason}); pack it again") from error
         asr = self.decoder.asr_model
         self.ends = {asr.token_list[asr.sos], asr.token_list[asr.eos]}
@@ -148,7 +148,7 @@ def _unpack(path: Path, folder: Path) -> dict[str, str]:
     try:
         return unpack(path, folder)
     except Exception as error:  # of zipfile, tarfile, YAML, and those of ESPnet itself
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path}: cannot be unpacked ({reason}); pack or download it again") from error
 
 
@@ -188,7 +188,7 @@ def _from_zoo(name: str, not_found: UserError) -> dict[str, str]:
     try:
         return ModelDownloader().download_and_unpack(name)
     except Exception as error:  # of requests, pandas, the hub
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{not_found}; ESPnet's model zoo does not have it either ({reason})") from error
 
 

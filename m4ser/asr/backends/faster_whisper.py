@@ -15,7 +15,7 @@ from faster_whisper.vad import get_speech_timestamps
 
 from m4ser.asr.backends.windows import WindowedBackend, check_whisper_settings, is_silent, whisper_windows
 from m4ser.pretrained import resolve
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 
 MAX_TOKENS = 448  # length of Whisper's text context
 
@@ -68,7 +68,7 @@ class FasterWhisper(WindowedBackend):
             )
             self.prompts = {language: self._prompt(language)} if language != "auto" else {}
         except (RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise UserError(
                 f"{folder}: the model cannot be used ({reason}); choose another one or change it"
             ) from error

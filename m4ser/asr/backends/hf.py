@@ -30,7 +30,7 @@ from m4ser.asr.backends.windows import (
 )
 from m4ser.data.audio import RATE
 from m4ser.pretrained import resolve
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 
 DTYPES = ("float32", "float16", "bfloat16")
 MULTILINGUAL_VOCABULARY = 51865  # tokens of the smallest multilingual Whisper; English-only ones have one less
@@ -77,7 +77,7 @@ class HuggingFace(WindowedBackend):
                     raise UserError(f"{folder}: is a CTC model; beam_size, language and window are for Whisper")
                 self.model = Ctc(folder, device, dtype)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise UserError(
                 f"{folder}: cannot be used as a recogniser ({reason}); it needs config, weights, tokenizer and "
                 "preprocessor_config.json of a Whisper or CTC model"
