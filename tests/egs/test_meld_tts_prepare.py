@@ -223,10 +223,10 @@ def test_study(official, checkout, tiny_bert):
 
 
 @pytest.mark.parametrize("kept", ["main", "ablations"])
-def test_page_tells_what_is_kept(kept):
+def test_page_shows_what_is_kept(kept):
     """The tables of a study are those of the comparisons in results/KEPT, to the last digit."""
     folders = sorted((ROOT / "egs/meld_tts/results" / kept).iterdir())
-    page = (ROOT / "egs/meld_tts/README.md").read_text()
+    page = (ROOT / "egs/meld_tts/RESULTS.md").read_text()
     tables = robustness.markdown(robustness.collect(folders))
     rows = [line.split(" | ", 1)[1] for line in tables.splitlines() if line.startswith("| ")]
     assert len(rows) == 4 * (2 + len(folders)) + 4  # header, rule; mean and slope of the differences
