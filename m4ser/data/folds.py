@@ -11,6 +11,7 @@ from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import read_json, write_json
 
 PARTS = ("train", "dev", "test")
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 @dataclass
@@ -84,19 +85,42 @@ class Folds:
             raise UserError(f"{path}: has no folds; run stage 0 again")
         for name, fold in self.folds.items():
             where = f"{path}: fold {name}"
-            seen: dict[str, str] = {}
-            for part in PARTS:
-                ids = getattr(fold, part)
-                if not ids:
-                    raise UserError(f"{where}: {part} is empty; check the protocol in local/prepare.py")
-                for utt in ids:
-                    if utt not in utt2spk:
-                        raise UserError(f"{where}: {part} has {utt!r}, which is not in utt2spk; run stage 0 again")
-                    if utt in seen:
-                        raise UserError(f"{where}: {utt!r} is in {seen[utt]} and in {part}; keep it in one of them")
-                    seen[utt] = part
+            parts = [getattr(fold, part) for part in PARTS]
+            ids = set().union(*parts)
+            # Sets first: going through the ids one by one takes long, and is needed only to name the fault.
+            if not all(parts) or len(ids) < sum(map(len, parts)) or not ids <= utt2spk.keys():
+                _report_ids(fold, utt2spk, where)
             if self.speaker_disjoint:
                 check_speaker_disjoint(fold, utt2spk, where, self.dev_speaker_disjoint)
+
+    def text_overlap(self, text: Mapping[str, str]) -> dict[str, float]:
+        """Share (0..1) of each fold's test utterances with a transcript whose words are a training transcript, too.
+
+        Case, punctuation and white space do not count. `text` has the transcripts by utterance, "" where there is none.
+        """
+        numbers = {"": 0}  # of transcripts that differ in their words
+        number_of = {words: numbers.setdefault(_bare_words(words), len(numbers)) for words in set(text.values())}
+        by_utt = {utt: number_of[words] for utt, words in text.items()}
+        overlap = {}
+        for name, fold in self.folds.items():
+            train = set(map(by_utt.get, fold.train))
+            test = [number for number in map(by_utt.get, fold.test) if number]
+            overlap[name] = sum(number in train for number in test) / len(test) if test else 0.0
+        return overlap
+
+
+def _report_ids(fold: Fold, utt2spk: Mapping[str, str], where: str) -> None:
+    seen: dict[str, str] = {}
+    for part in PARTS:
+        ids = getattr(fold, part)
+        if not ids:
+            raise UserError(f"{where}: {part} is empty; check the protocol in local/prepare.py")
+        for utt in ids:
+            if utt not in utt2spk:
+                raise UserError(f"{where}: {part} has {utt!r}, which is not in utt2spk; run stage 0 again")
+            if utt in seen:
+                raise UserError(f"{where}: {utt!r} is in {seen[utt]} and in {part}; keep it in one of them")
+            seen[utt] = part
 
 
 def check_speaker_disjoint(fold: Fold, utt2spk: Mapping[str, str], name: str = "fold", dev: bool = True) -> None:
@@ -105,7 +129,7 @@ def check_speaker_disjoint(fold: Fold, utt2spk: Mapping[str, str], name: str = "
     Raises:
         UserError: naming the shared speakers.
     """
-    speakers = {part: {utt2spk[utt] for utt in getattr(fold, part)} for part in PARTS}
+    speakers = {part: set(map(utt2spk.__getitem__, getattr(fold, part))) for part in PARTS}
     for one, other in (("train", "test"), ("dev", "test"), ("train", "dev"))[: 3 if dev else 2]:
         if shared := sorted(speakers[one] & speakers[other]):
             shown = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
@@ -113,13 +137,6 @@ def check_speaker_disjoint(fold: Fold, utt2spk: Mapping[str, str], name: str = "
                 f"{name}: {one} and {other} share {len(shared)} speaker(s): {shown}; "
                 "use a speaker-disjoint protocol (results would be too good)"
             )
-
-
-def text_overlap(fold: Fold, text: Mapping[str, str]) -> float:
-    """Share (0..1) of the test utterances with a transcript whose words also occur as a training transcript."""
-    train = {_bare_words(text.get(utt, "")) for utt in fold.train}
-    test = [words for utt in fold.test if (words := _bare_words(text.get(utt, "")))]
-    return sum(words in train for words in test) / len(test) if test else 0.0
 
 
 def speaker_folds(
@@ -134,12 +151,12 @@ def speaker_folds(
         groups: test speakers of each fold, `{fold: speakers}` or a list (folds `"1"`, `"2"`, ...).
         dev_groups: dev speakers of each fold, e.g. from :func:`choose_dev_speakers`.
     """
-    groups = _named(groups)
+    groups, utts = _named(groups), sorted(utt2spk)
     folds = {}
     for name, test in groups.items():
         part_of = dict.fromkeys(dev_groups[name], "dev") | dict.fromkeys(test, "test")
         parts: dict[str, list[str]] = {part: [] for part in PARTS}
-        for utt in sorted(utt2spk):
+        for utt in utts:
             parts[part_of.get(utt2spk[utt], "train")].append(utt)
         folds[name] = Fold(**parts)
     return folds
@@ -171,7 +188,8 @@ def choose_dev_speakers(
 
 def split_dev(utts: Iterable[str], utt2emo: Mapping[str, str], every: int = 10) -> tuple[list[str], list[str]]:
     """Train and dev where speakers cannot be spared for dev: each tenth utterance (`every`) of each class is dev."""
-    train, dev = [], []
+    train: list[str] = []
+    dev: list[str] = []
     seen: Counter[str] = Counter()
     for utt in sorted(utts):
         seen[utt2emo[utt]] += 1
@@ -198,4 +216,4 @@ def _named(groups: Mapping[str, Collection[str]] | Sequence[Collection[str]]) ->
 
 
 def _bare_words(text: str) -> str:
-    return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.casefold()))
+    return " ".join(_WORD.findall(text.casefold()))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from m4ser.data.datadir import DataDir, Utterance, class_counts
-from m4ser.data.folds import PARTS, Folds, text_overlap
+from m4ser.data.folds import PARTS, Folds
 from m4ser.recipes.download import Archive, fetch_archives
 from m4ser.recipes.emobox import emobox_folds, file_stem
 from m4ser.utils import cli
@@ -207,12 +207,11 @@ def _table(sets: Mapping[str, DataDir], folds: Folds, text: Mapping[str, str], u
     rows.append(["utterances", *(str(len(data.utts)) for data in sets.values())])
     rows.append(["speakers", *(str(len(data.maps["spk2utt"])) for data in sets.values())])
     fold_rows = [["fold", *PARTS, "speakers", "text overlap train/test"]]
+    overlap = folds.text_overlap(text)
     for name, fold in folds.folds.items():
         parts = [getattr(fold, part) for part in PARTS]
         speakers = "/".join(str(len({utt2spk[utt] for utt in part})) for part in parts)
-        fold_rows.append(
-            [name, *(str(len(part)) for part in parts), speakers, f"{100 * text_overlap(fold, text):.1f} %"]
-        )
+        fold_rows.append([name, *(str(len(part)) for part in parts), speakers, f"{100 * overlap[name]:.1f} %"])
     return f"{_columns(rows)}\n\nprotocol {folds.protocol}: {folds.description}\n{_columns(fold_rows)}"
 
 

@@ -64,7 +64,8 @@ def _temporary(path: Path, what: str = "tmp") -> Path:
 def write_json(path: str | Path, value: Mapping[str, object]) -> None:
     """Write ``value`` as indented JSON, headed by ``made_by``: the command, version and date that made the file."""
     with atomic_write(path) as file:
-        json.dump({"made_by": made_by(), **value}, file, indent=1, ensure_ascii=False)
+        encoder = json.JSONEncoder(indent=1, ensure_ascii=False)
+        file.writelines(encoder.iterencode({"made_by": made_by(), **value}))
         file.write("\n")
 
 

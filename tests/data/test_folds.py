@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m4ser.data import folds as module
 from m4ser.data.folds import (
     Fold,
     Folds,
@@ -9,7 +10,6 @@ from m4ser.data.folds import (
     choose_dev_speakers,
     speaker_folds,
     split_dev,
-    text_overlap,
 )
 from m4ser.utils.errors import UserError
 
@@ -108,9 +108,24 @@ def test_damaged_file(tmp_path, content):
 
 
 def test_text_overlap():
-    text = {"a": "Dogs sit.", "b": "I'm   fine", "c": "dogs sit", "d": "I am fine", "e": ""}
-    assert text_overlap(Fold(["a", "b"], [], ["c", "d", "e"]), text) == 0.5
-    assert text_overlap(Fold(["a"], [], ["e"]), text) == 0.0
+    text = {"a": "Dogs sit.", "b": "I'm   fine", "c": "dogs sit", "d": "I am fine", "e": "", "f": "..."}
+    folds = {
+        "half": Fold(["a", "b"], ["d"], ["c", "d", "e"]),  # d is in dev only; e has no transcript
+        "nothing said": Fold(["a", "e"], [], ["e", "f"]),
+        "unknown": Fold(["a", "x"], [], ["x"]),
+        "all": Fold(["c"], [], ["a"]),
+    }
+    overlap = Folds("p", "", folds=folds).text_overlap(text)
+    assert overlap == {"half": 0.5, "nothing said": 0.0, "unknown": 0.0, "all": 1.0}
+
+
+def test_text_overlap_normalises_each_text_once(monkeypatch):
+    normalised = []
+    bare_words = module._bare_words
+    monkeypatch.setattr(module, "_bare_words", lambda text: normalised.append(text) or bare_words(text))
+    text = {utt: f"Words of speaker {speaker}." for utt, speaker in UTT2SPK.items()}
+    assert set(make().text_overlap(text).values()) == {0.0}
+    assert sorted(normalised) == sorted(set(text.values()))
 
 
 def test_dev_of_the_training_speakers():

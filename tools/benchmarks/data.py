@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from m4ser.data.datadir import DataDir, class_counts
-from m4ser.data.folds import Folds, text_overlap
+from m4ser.data.folds import Folds
 from m4ser.data.scp import write_scp
 from m4ser.recipes.splits import automatic_folds
 from m4ser.utils.cli import command
@@ -64,8 +64,7 @@ def measure(folder: Path) -> None:
     done("five folds by speaker")
     folds.check(data.maps["utt2spk"])
     done("folds checked")
-    for fold in folds.folds.values():
-        text_overlap(fold, data.maps["text"])
+    folds.text_overlap(data.maps["text"])
     done("text overlap of five folds")
     folds.write(folder / "data/folds.json")
     Folds.read(folder / "data/folds.json", data.maps["utt2spk"])
