@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint and test everything: ruff, shellcheck, pytest. Arguments go to pytest.
+# Lint and test everything: ruff, import-linter, shellcheck, pytest. Arguments go to pytest.
 set -euo pipefail
 
 root=$(CDPATH='' cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -21,6 +21,7 @@ scripts() {
 status=0
 ruff check . || status=1
 ruff format --check . || status=1
+lint-imports || status=1
 scripts | xargs -0 shellcheck || status=1
 [ "$status" -eq 0 ] || echo "error: the linters found something, see above" >&2
 # In the order of the tree: the slowest file, whole recipes, must not be left to one process at the end.
