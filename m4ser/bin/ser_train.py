@@ -7,22 +7,20 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from m4ser.models.systems import system_class
-from m4ser.training.configuration import read_config
+from m4ser.models.systems import SER, system_class
+from m4ser.training.run import run_task
 from m4ser.utils.cli import command
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Options of ESPnet's trainer and of SERTask; other tasks have their own."""
-    return system_class("ser").get_parser()
+    return system_class(SER).get_parser()
 
 
 @command
 def main(cmd: Sequence[str] | None = None) -> None:
     """Command line entry."""
-    words = sys.argv[1:] if cmd is None else list(cmd)
-    config = words[words.index("--config") + 1] if "--config" in words[:-1] else None
-    system_class(read_config(config).get("task", "ser") if config else "ser").main(cmd=words)
+    run_task(sys.argv[1:] if cmd is None else list(cmd))
 
 
 if __name__ == "__main__":

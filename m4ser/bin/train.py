@@ -6,27 +6,10 @@ its last complete epoch.
 """
 
 import argparse
-import os
-import shutil
-import sys
-import time
-from pathlib import Path
 
-import yaml
-
-from m4ser.data.folds import Folds
-from m4ser.models.systems import system_class
-from m4ser.training.configuration import parse_task
-from m4ser.training.experiment import NO_TEXT, Run, choose_folds, runs
-from m4ser.training.history import HISTORY, read_history
-from m4ser.training.lists import check_inputs, read_folds, write_data
-from m4ser.training.options import task_command
-from m4ser.training.plan import plan, seeds_of
+from m4ser.training.run import run_stage
+from m4ser.training.settings import NO_TEXT, Settings
 from m4ser.utils.cli import boolean, command, words
-from m4ser.utils.errors import UserError
-from m4ser.utils.files import atomic_path, write_json
-
-DONE = "train_info.json"
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -70,108 +53,12 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _trained(run: Run) -> bool:
-    return (run.folder / DONE).exists()
-
-
-def train(args: argparse.Namespace, folds: Folds, run: Run) -> None:
-    """Train one run to its end and keep the selected model as ``model.pth``.
-
-    On several machines each runs this; the first of them writes the lists and, when all have trained, the results.
-    """
-    if _trained(run):
-        print(f"{run.folder}: trained already")
-        return
-    started = time.monotonic()
-    task = parse_task(args.config, args.train_args)
-    check_inputs(args, task)
-    first, listed = is_first(task), run.folder / f".listed.{os.environ.get('SLURM_JOB_ID', '')}"
-    if first:
-        write_data(args, task, folds, folds.folds[run.fold], run.folder / "data")
-        listed.touch()
-    else:
-        wait_for(listed)
-    options = task_command(args, task, folds, run)
-    if args.ngpu > 1:
-        _launch(options, args.ngpu, run)
-    else:
-        system_class(task.task).main(cmd=options)
-    if first:
-        listed.unlink(missing_ok=True)
-        finish(run.folder, task, time.monotonic() - started, args.keep_snapshots)
-
-
-def is_first(task: argparse.Namespace) -> bool:
-    """Whether this is the first machine of those that train one model together, as Slurm counts them, or the only."""
-    several = getattr(task, "dist_launcher", None) == "slurm"
-    return not several or os.environ.get("SLURM_PROCID", "0") == "0"
-
-
-def wait_for(path: Path, seconds: float = 600.0) -> None:
-    """Wait until the first machine has made a file.
-
-    Raises:
-        UserError: it does not come.
-    """
-    end = time.monotonic() + seconds
-    while not path.exists():
-        if time.monotonic() > end:
-            raise UserError(f"{path}: has not come in {seconds:.0f} s; see what the first machine says in its log")
-        time.sleep(min(1.0, seconds / 10))
-
-
-def _launch(options: list[str], ngpu: int, run: Run) -> None:
-    """Several processes through ESPnet's launcher."""
-    from espnet2.bin.launch import main as launch
-
-    trainer = [sys.executable, "-m", "m4ser.bin.ser_train", "--multiprocessing_distributed", "true", *options]
-    log = str(run.folder / "train.log")
-    launch(["--cmd", "m4ser-local", "--log", log, "--ngpu", str(ngpu), "--", *trainer])
-
-
-def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshots: bool) -> None:
-    """Copy the selected (averaged) model and the history, drop the snapshots, leave the done-marker with the costs."""
-    criterion = task.best_model_criterion[0]
-    phase, key, _ = criterion
-    chosen = next(
-        (p for p in (folder / f"{phase}.{key}.ave.pth", folder / f"{phase}.{key}.best.pth") if p.exists()), None
-    )
-    if chosen is None:
-        raise UserError(f"{folder}: training left no model chosen by {phase} {key}; see its log")
-    with atomic_path(folder / "model.pth") as temporary:
-        shutil.copyfile(chosen, temporary)
-    if (folder / "checkpoint.pth").exists():
-        history = read_history(folder / "checkpoint.pth", criterion)
-        write_json(folder / HISTORY, history)
-        epochs_took = sum(phase.get("time", 0.0) for phases in history["epochs"].values() for phase in phases.values())
-        seconds = max(seconds, epochs_took)  # of a training that went on, only the last start was timed
-    stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    epochs = sorted(int(p.name.removesuffix("epoch.pth")) for p in folder.glob("[0-9]*epoch.pth"))
-    info = {"seconds": round(seconds, 3), "last_epoch": epochs[-1] if epochs else 0, **stored.get("parameters", {})}
-    write_json(folder / DONE, info)
-    if not keep_snapshots:
-        for path in folder.glob("*.pth"):
-            if path.name != "model.pth":
-                path.unlink()
-
-
 @command
 def main(cmd: list[str] | None = None) -> None:
     """Command line entry."""
-    args = get_parser().parse_args(cmd)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    folds = read_folds(args.data)
-    if not args.plan and args.job is None:
-        raise UserError("give --plan, --job, or both")
-    todo = runs(args.exp, choose_folds(folds, args.folds), seeds_of(args))
-    if args.job is not None and not 1 <= args.job <= len(todo):
-        raise UserError(f"--job {args.job}: there are {len(todo)} runs (folds x seeds)")
-    run = todo[args.job - 1] if args.job else None
-    # Of many jobs, those that have nothing to train leave the plan to the first.
-    if args.plan and (args.job in (None, 1) or not _trained(run)):
-        plan(args, folds)
-    if run:
-        train(args, folds, run)
+    options = vars(get_parser().parse_args(cmd))
+    write_plan, job = options.pop("plan"), options.pop("job")
+    run_stage(Settings(**options), write_plan, job)
 
 
 if __name__ == "__main__":

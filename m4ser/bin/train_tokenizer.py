@@ -5,15 +5,10 @@ speaker's text is in its vocabulary.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from m4ser.asr.alignment import apply_edits, from_line
-from m4ser.training.experiment import read_maps
-from m4ser.training.lists import read_folds
-from m4ser.training.tokenizer import train_tokenizer
-from m4ser.utils import cli
+from m4ser.utils.cli import command
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -26,25 +21,13 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-@cli.command
+@command
 def main(cmd: Sequence[str] | None = None) -> None:
     """Train one model per fold."""
     args = get_parser().parse_args(cmd)
-    folds = read_folds(args.data)
-    edits = read_maps(args.text, folds.sets, "edits", stage=3)
-    for name, fold in folds.folds.items():
-        lines = [words for utt in fold.train if utt in edits for words in texts(edits[utt])]
-        size = train_tokenizer(lines, args.tokens, args.out / f"fold{name}")
-        print(f"{args.out / f'fold{name}'}: {size} tokens from {len(fold.train)} utterances")
+    from m4ser.training.tokenizer import train_tokenizers
 
-
-def texts(line: str) -> list[str]:
-    """What was recognised and, where it is known, what was said."""
-    edits = json.loads(line)
-    heard = " ".join(edits["words"])
-    if "tags" not in edits:
-        return [heard]
-    return [heard, " ".join(apply_edits(*from_line(line)))]
+    train_tokenizers(args.data, args.text, args.tokens, args.out)
 
 
 if __name__ == "__main__":

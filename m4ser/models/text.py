@@ -22,7 +22,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from m4ser.asr.alignment import CHANGE, DELETE, KEEP, apply_edits, from_line
 from m4ser.pretrained import resolve
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 
 TAGS = (DELETE, KEEP, CHANGE)  # order of the classes of error detection
 IGNORE = -1  # label of positions that have none: [CLS], padding
@@ -59,8 +59,7 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder))
     except (OSError, ValueError, KeyError, ImportError) as error:
-        first_line = (str(error).strip() or type(error).__name__).split("\n")[0]
-        raise UserError(f"{folder}: has no usable tokenizer ({first_line}); put its files there") from None
+        raise UserError(f"{folder}: has no usable tokenizer ({first_line(error)}); put its files there") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # made of config.json alone, without a word
         raise UserError(f"{folder}: has no tokenizer files; put them there (tokenizer.json, vocab.txt or the like)")
     if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):

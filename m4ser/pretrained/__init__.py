@@ -22,7 +22,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 
 OFFLINE = "offline:"
 # Models that an installed Python package carries: name -> (package, folder in it).
@@ -120,10 +120,9 @@ def _resolve_hub(name: str, pretrained_dir: str | Path | None, files: list[str],
             if not files and not _has(folder, WEIGHTS):
                 snapshot_download(name, allow_patterns=PICKLED)
     except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{name}: neither a folder nor to be had from the hub ({reason}); download its files (config, tokenizer, "
-            f"weights) elsewhere and put them into {search_dirs(pretrained_dir)[0] / name}"
+            f"{name}: neither a folder nor to be had from the hub ({first_line(error)}); download its files "
+            f"(config, tokenizer, weights) elsewhere and put them into {search_dirs(pretrained_dir)[0] / name}"
         ) from error
     return str(folder)
 

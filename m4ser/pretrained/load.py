@@ -6,7 +6,7 @@ import torch
 import transformers
 from safetensors import SafetensorError
 
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 
 # Parts that checkpoints may lack: they are not used, or only by an option that trains them.
 OPTIONAL = ("pooler.", "masked_spec_embed", "position_ids")
@@ -53,5 +53,4 @@ def load_model(kind: type, folder: str, **change: Any) -> transformers.PreTraine
 
 def unusable(folder: str, error: Exception) -> UserError:
     """The error for a model folder that transformers cannot read."""
-    first_line = (str(error).strip() or type(error).__name__).split("\n")[0]
-    return UserError(f"{folder}: cannot be loaded as a Hugging Face model ({first_line}); put it there again")
+    return UserError(f"{folder}: cannot be loaded as a Hugging Face model ({first_line(error)}); put it there again")

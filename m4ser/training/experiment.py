@@ -1,16 +1,18 @@
 """The folder of one experiment: ``exp/<tag>/run.json`` and one run per fold and seed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
 from m4ser.models.description import PLAN
+from m4ser.training.settings import NO_TEXT as NO_TEXT
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
 
-NO_TEXT = "none"
+TRAIN_INFO, INFER_INFO = "train_info.json", "infer_info.json"
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,32 @@ class Run:
     fold: str
     seed: int
     folder: Path
+
+    def is_trained(self) -> bool:
+        """Whether its training has come to its end."""
+        return (self.folder / TRAIN_INFO).exists()
+
+
+class TrainInfo(TypedDict, total=False):
+    """``train_info.json`` of a run: what its training took."""
+
+    seconds: float
+    last_epoch: int
+    parameters: int  # used at inference
+    trained_parameters: int
+
+
+class InferInfo(TypedDict, total=False):
+    """``infer_info.json`` of a run: what its predictions took. Factors are seconds per second of audio."""
+
+    parts: list[str]
+    batch_size: int
+    device: str
+    infer_seconds: float
+    infer_cpu_seconds: float
+    audio_seconds: float
+    real_time_factor: float
+    cpu_real_time_factor: float
 
 
 def choose_folds(folds: Folds, asked: list[str]) -> list[str]:
@@ -31,9 +59,31 @@ def choose_folds(folds: Folds, asked: list[str]) -> list[str]:
     return asked
 
 
+def parse_seeds(seeds: Sequence[str]) -> list[int]:
+    """Seeds as numbers.
+
+    Raises:
+        UserError: one is not a whole number.
+    """
+    if bad := [seed for seed in seeds if not seed.isdigit()]:
+        raise UserError(f"--seeds: {bad[0]!r} is not a whole number of 0 or more")
+    return [int(seed) for seed in seeds]
+
+
 def runs(exp: str | Path, folds: list[str], seeds: list[int]) -> list[Run]:
     """All runs of an experiment, seeds outermost, in the order in which jobs are numbered from 1."""
     return [Run(fold, seed, Path(exp) / f"fold{fold}" / f"seed{seed}") for seed in seeds for fold in folds]
+
+
+def job_of(every_run: list[Run], job: int) -> Run:
+    """The run with a number, from 1.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not 1 <= job <= len(every_run):
+        raise UserError(f"--job {job}: there are {len(every_run)} runs (folds x seeds)")
+    return every_run[job - 1]
 
 
 def read_maps(data: str | Path, sets: list[str], name: str, allow_empty: bool = False, stage: int = 0) -> dict:

@@ -7,7 +7,8 @@ from pathlib import Path
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
 from m4ser.models.systems import system_class
-from m4ser.training.experiment import NO_TEXT, read_maps
+from m4ser.training.experiment import read_maps
+from m4ser.training.settings import NO_TEXT, Settings
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory, read_json
 
@@ -37,46 +38,46 @@ def needs_reference(task: argparse.Namespace) -> bool:
     )
 
 
-def check_inputs(args: argparse.Namespace, task: argparse.Namespace) -> None:
+def check_inputs(settings: Settings, task: argparse.Namespace) -> None:
     """Say which stage makes what is missing.
 
     Raises:
         UserError: the configuration needs speech features or text that are not there.
     """
-    if needs(task, "text") and args.text_source == NO_TEXT:
+    if needs(task, "text") and settings.text_source == NO_TEXT:
         raise UserError(
-            f"{args.config}: fusion {task.fusion} needs text, but --text-source is none; "
+            f"{settings.config}: fusion {task.fusion} needs text, but --text-source is none; "
             "choose a configuration with fusion: speech"
         )
-    if needs_reference(task) and args.text_source == NO_TEXT:
-        raise UserError(f"{args.config}: is trained with reference transcripts; use --text-source asr or ref")
-    if needs(task, "text") and task.text_encoder == "transformer" and not (args.tokenizers or task.tokenizer):
-        raise UserError(f"{args.config}: text_encoder transformer needs --tokenizers, the models of stage 3")
-    if needs(task, "speech") and task.speech_encoder == "precomputed" and not args.feats:
-        raise UserError(f"{args.config}: speech_encoder precomputed needs --feats, the features of stage 1")
-    if args.perturbed and needs(task, "speech") and task.speech_encoder != "precomputed":
+    if needs_reference(task) and settings.text_source == NO_TEXT:
+        raise UserError(f"{settings.config}: is trained with reference transcripts; use --text-source asr or ref")
+    if needs(task, "text") and task.text_encoder == "transformer" and not (settings.tokenizers or task.tokenizer):
+        raise UserError(f"{settings.config}: text_encoder transformer needs --tokenizers, the models of stage 3")
+    if needs(task, "speech") and task.speech_encoder == "precomputed" and not settings.feats:
+        raise UserError(f"{settings.config}: speech_encoder precomputed needs --feats, the features of stage 1")
+    if settings.perturbed and needs(task, "speech") and task.speech_encoder != "precomputed":
         raise UserError(
-            f"{args.config}: reads no features of stage 1, so leave --perturbed away; see model_conf: augment"
+            f"{settings.config}: reads no features of stage 1, so leave --perturbed away; see model_conf: augment"
         )
 
 
-def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, fold: Fold, folder: Path) -> None:
+def write_data(settings: Settings, task: argparse.Namespace, folds: Folds, fold: Fold, folder: Path) -> None:
     """Write the lists of train and dev: what ESPnet reads, cut from the dumps of all sets."""
     sets = folds.sets
-    maps = {"utt2emo": read_maps(args.data, sets, "utt2emo")}
+    maps = {"utt2emo": read_maps(settings.data, sets, "utt2emo")}
     if needs(task, "speech"):
         if task.speech_encoder == "precomputed":
-            maps["feats.scp"] = read_maps(args.feats, sets, "feats.scp", stage=1)
-            lengths = read_maps(args.feats, sets, "utt2num_frames", stage=1)
+            maps["feats.scp"] = read_maps(settings.feats, sets, "feats.scp", stage=1)
+            lengths = read_maps(settings.feats, sets, "utt2num_frames", stage=1)
         else:
-            maps["wav.scp"] = read_maps(args.audio, sets, "wav.scp", stage=1)
-            lengths = read_maps(args.audio, sets, "utt2num_samples", stage=1)
+            maps["wav.scp"] = read_maps(settings.audio, sets, "wav.scp", stage=1)
+            lengths = read_maps(settings.audio, sets, "utt2num_samples", stage=1)
     if needs(task, "text") or needs_reference(task):
-        maps["edits"] = read_maps(args.text, sets, "edits", stage=3)
+        maps["edits"] = read_maps(settings.text, sets, "edits", stage=3)
         if needs_reference(task) and (lacking := _without_reference(maps["edits"])):
             raise UserError(
-                f"{args.config}: is trained with reference transcripts, but {lacking} has none; complete the text "
-                f"files of {args.data} (stage 0), or choose another configuration"
+                f"{settings.config}: is trained with reference transcripts, but {lacking} has none; complete the text "
+                f"files of {settings.data} (stage 0), or choose another configuration"
             )
         if not needs(task, "speech"):
             lengths = {utt: str(len(json.loads(line)["words"]) + 1) for utt, line in maps["edits"].items()}
@@ -86,13 +87,13 @@ def write_data(args: argparse.Namespace, task: argparse.Namespace, folds: Folds,
             ids = [utt for utt in getattr(fold, part) if utt in usable]
             if not ids:
                 raise UserError(
-                    f"{args.data}/folds.json: no usable utterance is left in {part}; run stages 1 to 3 again"
+                    f"{settings.data}/folds.json: no usable utterance is left in {part}; run stages 1 to 3 again"
                 )
             listed = {
                 name: {utt: entries[utt] for utt in ids} for name, entries in {**maps, "lengths": lengths}.items()
             }
             if part == "train":
-                for copy in args.perturbed:
+                for copy in settings.perturbed:
                     _add_copies(listed, copy, ids, sets)
                 members: dict[str, list[str]] = {}
                 for utt, emotion in listed["utt2emo"].items():

@@ -11,6 +11,7 @@ from m4ser.data.scp import read_scp
 from m4ser.training.configuration import write_merged
 from m4ser.training.experiment import Run
 from m4ser.training.lists import data_options, needs
+from m4ser.training.settings import Settings
 from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json
@@ -18,15 +19,15 @@ from m4ser.utils.files import read_json
 PARTS = {"train": "train", "dev": "valid"}  # ours and ESPnet's names
 
 
-def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Folds, run: Run) -> list[str]:
+def task_command(settings: Settings, task: argparse.Namespace, folds: Folds, run: Run) -> list[str]:
     """Options of :class:`.SERTask` for one run: the configuration and what follows from the data.
 
     The configuration is merged and written beside the experiment's ``run.json`` first.
     """
     data = run.folder / "data"
-    config = write_merged(args.config, args.exp)
+    config = write_merged(settings.config, settings.exp)
     options = ["--config", str(config), "--output_dir", str(run.folder), "--seed", str(run.seed)]
-    options += ["--ngpu", str(args.ngpu), "--resume", "true", "--labels", *folds.labels]
+    options += ["--ngpu", str(settings.ngpu), "--resume", "true", "--labels", *folds.labels]
     for part, espnet in PARTS.items():
         for triple in data_options(data, part, task):
             if any("," in field for field in triple):
@@ -34,20 +35,20 @@ def task_command(args: argparse.Namespace, task: argparse.Namespace, folds: Fold
             options += [f"--{espnet}_data_path_and_name_and_type", ",".join(triple)]
         options += [f"--{espnet}_shape_file", str(data / part / "lengths")]
     if (data / "train" / "feats.scp").exists():
-        info = read_json(Path(args.feats) / folds.sets[0] / "info.json")
+        info = read_json(Path(settings.feats) / folds.sets[0] / "info.json")
         for option, key in (("input_size", "dim"), ("frame_rate", "frame_rate")):
             options += ["--speech_encoder_conf", f"{option}={info[key]}"]
         options += ["--speech_encoder_conf", f"num_layers={len(info['layers'])}"]
-    for modality, given in (("speech", args.speech_encoder), ("text", args.text_encoder)):
+    for modality, given in (("speech", settings.speech_encoder), ("text", settings.text_encoder)):
         if given and needs(task, modality) and getattr(task, f"{modality}_encoder") != "precomputed":
             options += [f"--{modality}_encoder_conf", f"model={given}"]
-    if args.tokenizers and needs(task, "text"):
-        options += ["--tokenizer", str(Path(args.tokenizers) / f"fold{run.fold}")]
-    if args.pretrained_dir:
-        options += ["--pretrained_dir", args.pretrained_dir]
-    if args.init_exp:
-        options += ["--init_param", *initial_weights(Path(args.init_exp), task, run)]
-    options += shell_words(args.train_args, "--train-args")
+    if settings.tokenizers and needs(task, "text"):
+        options += ["--tokenizer", str(Path(settings.tokenizers) / f"fold{run.fold}")]
+    if settings.pretrained_dir:
+        options += ["--pretrained_dir", settings.pretrained_dir]
+    if settings.init_exp:
+        options += ["--init_param", *initial_weights(Path(settings.init_exp), task, run)]
+    options += shell_words(settings.train_args, "--train-args")
     if task.model_conf.get("class_weights") == "balanced":  # the last word, wherever it was asked for
         options += ["--model_conf", f"class_weights={_balanced(data, folds.labels)}"]
     return options

@@ -7,56 +7,50 @@ from typing import Any
 
 from m4ser.data.folds import Folds
 from m4ser.training.configuration import parse_task
-from m4ser.training.experiment import NO_TEXT, choose_folds, write_plan
+from m4ser.training.experiment import choose_folds, parse_seeds, write_plan
 from m4ser.training.lists import check_inputs, needs, speed_of
 from m4ser.training.pipeline import describe
+from m4ser.training.settings import NO_TEXT, Settings
 from m4ser.utils.errors import UserError
 
 
-def plan(args: argparse.Namespace, folds: Folds) -> None:
+def plan(settings: Settings, folds: Folds) -> None:
     """Write ``run.json``.
 
     Raises:
         UserError: the configuration cannot be trained, or is another one than that of this experiment's other runs.
     """
-    task = parse_task(args.config, args.train_args)
-    check_inputs(args, task)
-    names = choose_folds(folds, args.folds)
-    seeds = seeds_of(args)
+    task = parse_task(settings.config, settings.train_args)
+    check_inputs(settings, task)
+    names = choose_folds(folds, settings.folds)
+    seeds = parse_seeds(settings.seeds)
     fields: dict[str, Any] = {
-        "tag": Path(args.exp).name,
+        "tag": Path(settings.exp).name,
         "protocol": folds.protocol,
         "labels": folds.labels,
         "fusion": task.fusion if task.task == "ser" else task.task,
         "objectives": {name: conf or {} for name, conf in task.objectives.items()},
-        "speech_encoder": _encoder(args, task, "speech"),
-        "text_encoder": _encoder(args, task, "text"),
-        "text_source": args.text_source if needs(task, "text") else NO_TEXT,
-        "asr": args.asr_tag if needs(task, "text") and args.text_source == "asr" else NO_TEXT,
-        "pipeline": pipeline(args, task, folds),
-        "config": Path(args.config).name,
-        "train_args": args.train_args,
-        "init_exp": args.init_exp or None,
-        "speeds": [speed_of(folder, folds.sets) for folder in args.perturbed] or None,
+        "speech_encoder": _encoder(settings, task, "speech"),
+        "text_encoder": _encoder(settings, task, "text"),
+        "text_source": settings.text_source if needs(task, "text") else NO_TEXT,
+        "asr": settings.asr_tag if needs(task, "text") and settings.text_source == "asr" else NO_TEXT,
+        "pipeline": pipeline(settings, task, folds),
+        "config": Path(settings.config).name,
+        "train_args": settings.train_args,
+        "init_exp": settings.init_exp or None,
+        "speeds": [speed_of(folder, folds.sets) for folder in settings.perturbed] or None,
         "settings": _settings(task),
         "folds": names,
         "seeds": seeds,
     }
-    write_plan(args.exp, fields)
+    write_plan(settings.exp, fields)
 
 
-def pipeline(args: argparse.Namespace, task: argparse.Namespace, folds: Folds) -> dict[str, Any]:
+def pipeline(settings: Settings, task: argparse.Namespace, folds: Folds) -> dict[str, Any]:
     """What was done to the recordings before training: :mod:`m4ser.inference.frontend` does the same to others."""
-    source = args.text_source if needs(task, "text") else NO_TEXT
-    feats = args.feats if task.speech_encoder == "precomputed" else ""
-    return describe(needs(task, "speech"), source, feats, args.text, args.asr_dir, folds.sets)
-
-
-def seeds_of(args: argparse.Namespace) -> list[int]:
-    """Seeds as numbers."""
-    if bad := [seed for seed in args.seeds if not seed.isdigit()]:
-        raise UserError(f"--seeds: {bad[0]!r} is not a whole number of 0 or more")
-    return [int(seed) for seed in args.seeds]
+    source = settings.text_source if needs(task, "text") else NO_TEXT
+    feats = settings.feats if task.speech_encoder == "precomputed" else ""
+    return describe(needs(task, "speech"), source, feats, settings.text, settings.asr_dir, folds.sets)
 
 
 def _settings(task: argparse.Namespace) -> dict[str, Any]:
@@ -65,17 +59,19 @@ def _settings(task: argparse.Namespace) -> dict[str, Any]:
     return json.loads(json.dumps({k: v for k, v in vars(task).items() if k not in left_out}, default=str))
 
 
-def _encoder(args: argparse.Namespace, task: argparse.Namespace, modality: str) -> str:
+def _encoder(settings: Settings, task: argparse.Namespace, modality: str) -> str:
     """What the results call the encoder: its pretrained model, or its kind where it is trained from scratch."""
     from m4ser.models.build import encoder_model, speech_encoder_choices, text_encoder_choices
 
     if not needs(task, modality):
         return NO_TEXT
     choices = speech_encoder_choices if modality == "speech" else text_encoder_choices
-    given, kind = getattr(args, choices.name), getattr(task, choices.name)
+    given, kind = getattr(settings, choices.name), getattr(task, choices.name)
     if kind == "precomputed":
         return given
     pretrained = encoder_model(task, choices)
     if given and not pretrained:
-        raise UserError(f"--{modality}-encoder {given}: {kind} in {args.config} is trained from scratch; leave it out")
+        raise UserError(
+            f"--{modality}-encoder {given}: {kind} in {settings.config} is trained from scratch; leave it out"
+        )
     return given or pretrained or kind

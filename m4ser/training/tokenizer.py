@@ -1,6 +1,7 @@
 """Sentencepiece models of the training words, as tokenizer folders that :class:`.TextProcessor` reads."""
 
 import io
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import sentencepiece
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from m4ser.models.text import PADDING_ID
+from m4ser.models.text import PADDING_ID, reference_words
+from m4ser.training.experiment import read_maps
+from m4ser.training.lists import read_folds
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory
 
@@ -77,3 +80,32 @@ def train_tokenizer(lines: Iterable[str], size: int, folder: str | Path) -> int:
         fast.save_pretrained(temporary)
         (temporary / MODEL).write_bytes(trained.getvalue())
     return len(pieces)
+
+
+def train_tokenizers(data: str, text: str, size: int, out: Path) -> None:
+    """Write ``out/fold<k>`` for each fold, of the words of its training part.
+
+    Nothing of a test speaker's text is in the vocabulary of its fold.
+
+    Args:
+        data: folder with ``folds.json``.
+        text: stage 3 targets of one text source.
+        size: pieces, see :func:`train_tokenizer`.
+        out: where to write.
+
+    Raises:
+        UserError: stage 3 has not written its targets, or a part has no words.
+    """
+    folds = read_folds(data)
+    edits = read_maps(text, folds.sets, "edits", stage=3)
+    for name, fold in folds.folds.items():
+        lines = [words for utt in fold.train if utt in edits for words in texts_of(edits[utt])]
+        pieces = train_tokenizer(lines, size, out / f"fold{name}")
+        print(f"{out / f'fold{name}'}: {pieces} tokens from {len(fold.train)} utterances")
+
+
+def texts_of(line: str) -> list[str]:
+    """What was recognised and, where it is known, what was said: of one line of stage 3's ``edits``."""
+    edits = json.loads(line)
+    heard = " ".join(edits["words"])
+    return [heard, " ".join(reference_words(line))] if "tags" in edits else [heard]

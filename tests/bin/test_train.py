@@ -15,6 +15,7 @@ import yaml
 from m4ser.bin import infer, train
 from m4ser.data.scp import read_scp
 from m4ser.models.model import SERModel
+from m4ser.training import run as stage_4
 from m4ser.training.configuration import parse_task, read_config
 from m4ser.training.experiment import runs
 from m4ser.training.lists import read_folds, write_data
@@ -254,7 +255,7 @@ def test_two_processes_train_together(recipe):
     errors = [process.communicate(timeout=240)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     assert "wer_aec" in errors[0]  # the epoch metrics of what both ranks predicted
-    train.finish(one.folder, task, 0.0, keep_snapshots=False)
+    stage_4.finish(one.folder, task, 0.0, keep_snapshots=False)
     assert (one.folder / "model.pth").exists()
     assert json.loads((one.folder / "train_info.json").read_text())["seconds"] > 0.0  # that of the epochs, at least
 
@@ -304,10 +305,10 @@ def test_the_first_machine_lists_and_finishes(recipe, monkeypatch):
         trained.append(cmd)
 
     monkeypatch.setattr("m4ser.training.task.SERTask.main", fake)
-    monkeypatch.setattr(train, "finish", lambda folder, *rest: (folder / "train_info.json").write_text("{}"))
+    monkeypatch.setattr(stage_4, "finish", lambda folder, *rest: (folder / "train_info.json").write_text("{}"))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_PROCID", "1")
-    monkeypatch.setattr(train, "wait_for", functools.partial(train.wait_for, seconds=0.1))
+    monkeypatch.setattr(stage_4, "wait_for", functools.partial(stage_4.wait_for, seconds=0.1))
     with pytest.raises(UserError, match=r"listed\.7: has not come in 0 s; see what the first machine says"):
         train.main(options)
     assert not trained and not (folder / "data").exists()

@@ -303,7 +303,7 @@ def hidden_frames(time_mask: Tensor, frames: Tensor, size: int) -> Tensor:
 
 
 def plain_config(config: PretrainedConfig) -> dict[str, Any]:
-    """What of a configuration differs from its type's defaults, with the type: :func:`from_architecture` reads it."""
+    """What of a configuration differs from its type's defaults, with the type; :func:`rebuild_config` reads it."""
     return {**config.to_diff_dict(), "model_type": config.model_type}
 
 
