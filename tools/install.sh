@@ -36,7 +36,7 @@ choose_python() {
     fail "no Python 3.10 to 3.13 found; install one, or name it: make -C tools PYTHON=/path/to/python3"
 }
 
-# Sets $python, the interpreter of the environment; makes the environment unless told "keep".
+# Sets $python, the interpreter of the environment; makes the environment unless the argument is "keep".
 open_environment() {
     local venv=${VENV:-$tools/venv} have want
     if [ "$venv" = current ]; then

@@ -47,7 +47,7 @@ def main(cmd: list[str] | None = None) -> None:
     from m4ser.hub.opening import default_model
 
     model = args.model or default_model()
-    # The port first: that it is taken should not be told after the model was loaded.
+    # The port first: whether it is free should be known before the model is loaded.
     with DemoServer(None, args.host, args.port, int(args.max_mb * 1e6)) as server:
         server.recognizer = _load(model, args)
         if not is_loopback(args.host):

@@ -60,7 +60,7 @@ def read_grid(path: Path, system: str) -> dict[str, list[Any]]:
 def points(
     grid: dict[str, list[Any]], own: dict[str, Any], budget: int, system: str, where: str = "grid"
 ) -> list[dict[str, Any]]:
-    """Settings of each point: first the configuration's ``own``, as {}, then ``budget`` - 1 others drawn by lot.
+    """Settings of each point: first the configuration's ``own``, as {}, then ``budget`` - 1 others chosen at random.
 
     Raises:
         UserError: the grid has not that many, which would be a smaller budget than other systems have.

@@ -220,7 +220,7 @@ class Progress:
 
 # ---------------------------------------------------------------------------------------------- being stopped
 class StoppedError(Exception):
-    """The launcher was told to stop: by a signal, or because the script it works for is gone."""
+    """The launcher has to stop: by a signal, or because the script it works for is gone."""
 
     def __init__(self, code: int):
         super().__init__(code)

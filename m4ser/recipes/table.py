@@ -1,4 +1,4 @@
-"""Reading tables that people make: CSV with any usual delimiter, from spreadsheets too, with faults told by line."""
+"""Reading tables that people make: CSV with any usual delimiter, from spreadsheets too, with faults named by line."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The recipe for tables: the same data as a recipe written for the corpus; faults are told by line."""
+"""The recipe for tables: the same data as a recipe written for the corpus; faults are named by line."""
 
 import csv
 import os

@@ -1,6 +1,6 @@
 """Whisper by faster-whisper and CTranslate2: any size, on CPU (int8) or GPU (float16), without PyTorch.
 
-Each utterance is decoded alone and without chance: beam search at temperature 0 (no sampling when the result looks
+Each utterance is decoded alone and deterministically: beam search at temperature 0 (no sampling when the result looks
 bad), no time stamps, no text carried over, and no voice activity detection unless it is asked for. Audio beyond 30 s is
 cut into windows of 30 s. Windows are shorter than 30 s where the audio is: see m4ser.asr.backends.windows.
 """
