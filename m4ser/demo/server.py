@@ -19,16 +19,22 @@ import tempfile
 import threading
 import time
 import traceback
+import webbrowser
+from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from m4ser.inference.inputs import Item
+from m4ser.inference.results import Failure
 from m4ser.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from m4ser.inference.recognizer import EmotionRecognizer
 
 PAGES = {
     "/": ("page.html", "text/html; charset=utf-8"),
@@ -71,7 +77,13 @@ class DemoServer(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, recognizer: Any, host: str = "127.0.0.1", port: int = 0, max_bytes: int = 50_000_000):
+    def __init__(
+        self,
+        recognizer: "EmotionRecognizer | None",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        max_bytes: int = 50_000_000,
+    ):
         self.recognizer, self.max_bytes, self.bound = recognizer, max_bytes, host
         self.places, self.model = threading.Semaphore(WAITING), threading.Lock()
         if ":" in host:
@@ -93,8 +105,6 @@ class DemoServer(ThreadingHTTPServer):
         Raises:
             RefusedError: the file cannot be used.
         """
-        from m4ser.inference.recognizer import Failure
-
         with self.model:
             (result,) = self.recognizer.stream([Item(name, path)])
         if isinstance(result, Failure):
@@ -111,6 +121,45 @@ class DemoServer(ThreadingHTTPServer):
         """A browser that went away is no error."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
+
+
+def serve(
+    model: str,
+    load: "Callable[[], EmotionRecognizer]",
+    host: str,
+    port: int,
+    max_bytes: int,
+    open_page: bool = False,
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        model: its name, for the message.
+        load: loads the recogniser, once it is known that one can listen at the address.
+        host: where to listen.
+        port: likewise; 0 takes a free one.
+        max_bytes: of an upload.
+        open_page: open the page in a browser.
+
+    Raises:
+        UserError: one cannot listen there, or the model cannot be loaded.
+    """
+    # The port first: whether it is free should be known before the model is loaded.
+    with DemoServer(None, host, port, max_bytes) as server:
+        server.recognizer = load()
+        if not is_loopback(host):
+            print(
+                "note: everyone who can reach this machine can use the page; browsers do not record there, because "
+                "it is not encrypted, but files can be chosen",
+                file=sys.stderr,
+            )
+        print(f"Model {model}; open {server.address} in a browser; Ctrl-C ends it", flush=True)
+        if open_page:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("ended", file=sys.stderr)
 
 
 def is_loopback(host: str) -> bool:

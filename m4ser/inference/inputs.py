@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from m4ser.data.audio import FASTEST, RATE, SLOWEST, AudioError, as_samples, load_16k, resample
+from m4ser.data.audio import FASTEST, RATE, SLOWEST, AudioError, as_samples, error_text, load_16k, resample
 from m4ser.data.scp import read_scp
 from m4ser.utils.errors import UserError
 
@@ -71,10 +71,9 @@ def items(source: Any, sampling_rate: int | None = None, text: str | Mapping[str
     Raises:
         UserError: a folder without recordings, a list that cannot be read, an array without sampling rate.
     """
-    single = isinstance(text, str)
     for item in _expand(source, sampling_rate):
-        found = text if single else _text_of(item, text) if text is not None else None
-        yield item if found is None else Item(item.name, item.audio, item.rate, item.start, item.end, found)
+        said = text if isinstance(text, str) else _text_of(item, text) if text is not None else None
+        yield item if said is None else replace(item, text=said)
 
 
 def _text_of(item: Item, texts: Mapping[str, str]) -> str | None:
@@ -134,3 +133,23 @@ def _data_directory(folder: Path, scp: Path | None = None) -> Iterator[Item]:
             raise UserError(
                 f"{folder / 'segments'}: {utt} {line}: must be utterance, recording of {folder / 'wav.scp'}, start, end"
             ) from None
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Lines of `name words...`, in any order; the words may be missing. A tab ends a name that has blanks.
+
+    Raises:
+        UserError: the file cannot be read, or a name is there twice.
+    """
+    texts: dict[str, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text ({error_text(error)})") from None
+    for number, line in enumerate(lines, 1):
+        name, _, text = line.strip().partition("\t" if "\t" in line.strip() else " ")
+        if name in texts:
+            raise UserError(f"{path}: line {number}: {name} is there twice; keep one of its lines")
+        if name:
+            texts[name] = text
+    return texts

@@ -22,6 +22,8 @@ from m4ser.hub.opening import open_model
 from m4ser.hub.stored import StoredModel
 from m4ser.inference.frontend import Frontend
 from m4ser.inference.inputs import Item, items
+from m4ser.inference.results import Failure, Prediction, Segment
+from m4ser.inference.timeline import speech_spans
 from m4ser.models.batches import logits
 from m4ser.models.build import build_collate, build_preprocessor
 from m4ser.models.checkpoint import load_run
@@ -29,53 +31,6 @@ from m4ser.utils.errors import UserError
 
 LONGEST = 2 * 3600.0  # seconds; a longer recording is refused rather than filling the memory
 SPLIT = 30.0  # seconds; longer recordings become a timeline
-# Parts of a timeline: about the length of the utterances that corpora of emotional speech have.
-PART, PAUSE, SHORTEST = 12.0, 0.5, 0.3  # longest part, silence that ends one, shortest speech that is one; seconds
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One part of a recording, from `start` to `end` in seconds."""
-
-    start: float
-    end: float
-    label: str
-    probabilities: dict[str, float]
-    text: str | None = None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says about one recording.
-
-    Attributes:
-        name: as given, see :mod:`m4ser.inference.inputs`.
-        label: the most probable emotion.
-        probabilities: of every emotion, in the order of the model's labels. Of a recording that was split they are the
-            mean over its segments, weighted by duration.
-        text: what the model read: recognised, or as given; None for a model without text.
-        confidence: the recogniser's in its text, 0 to 1; None for given text and for a model without text.
-        duration: seconds of audio.
-        segments: one for each utterance; a single one unless the recording was split.
-        seconds: processing time: `read`, `features`, `recognition`, `model`.
-    """
-
-    name: str
-    label: str
-    probabilities: dict[str, float]
-    text: str | None
-    confidence: float | None
-    duration: float
-    segments: list[Segment]
-    seconds: dict[str, float] = field(compare=False)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A recording that could not be used, and why, on one line."""
-
-    name: str
-    reason: str
 
 
 @dataclass
@@ -202,15 +157,15 @@ class EmotionRecognizer:
         Raises:
             UserError: a recording cannot be used. :meth:`stream` goes on with the others instead.
         """
-        found = []
+        predictions = []
         for result in self.stream(source, sampling_rate, text):
             if isinstance(result, Failure):
                 raise UserError(f"{result.name}: {result.reason}")
-            found.append(result)
+            predictions.append(result)
         one = isinstance(source, Item | np.ndarray) or hasattr(source, "__array__")
         if isinstance(source, str | Path):
             one = not Path(source).is_dir() and Path(source).suffix != ".scp"
-        return found[0] if one else found
+        return predictions[0] if one else predictions
 
     def stream(
         self, source: Any, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None
@@ -309,9 +264,9 @@ class EmotionRecognizer:
     def _sum_up(self, work: _Work) -> Prediction:
         segments, weights = [], []
         for part in work.parts:
-            chances = dict(zip(self.labels, map(float, part.probabilities), strict=True))
+            probabilities = dict(zip(self.labels, map(float, part.probabilities), strict=True))
             label = self.labels[int(part.probabilities.argmax())]
-            segments.append(Segment(part.start, part.end, label, chances, part.text))
+            segments.append(Segment(part.start, part.end, label, probabilities, part.text))
             weights.append(part.end - part.start)
         mean = np.average([part.probabilities for part in work.parts], axis=0, weights=weights)
         known = [part.confidence for part in work.parts]
@@ -325,23 +280,6 @@ class EmotionRecognizer:
             segments=segments,
             seconds={name: round(value, 6) for name, value in work.seconds.items()},
         )
-
-
-def speech_spans(samples: np.ndarray, longest: float = PART) -> list[tuple[int, int]]:
-    """First sample and end of each stretch of speech in a 16 kHz recording, of at most about `longest` seconds.
-
-    Silero VAD as faster-whisper carries it: a network of 1.3 MB, run by onnxruntime.
-    """
-    from faster_whisper.vad import VadOptions, get_speech_timestamps
-
-    options = VadOptions(
-        max_speech_duration_s=longest,
-        min_silence_duration_ms=int(1000 * PAUSE),
-        min_speech_duration_ms=int(1000 * SHORTEST),
-        speech_pad_ms=100,
-    )
-    found = get_speech_timestamps(samples, options, sampling_rate=RATE)
-    return [(span["start"], span["end"]) for span in found if span["end"] > span["start"]]
 
 
 def build_recogniser(

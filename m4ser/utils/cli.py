@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import contextlib
 import errno
 import functools
 import gc
@@ -10,7 +11,7 @@ import select
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from m4ser.utils.errors import UserError
@@ -70,6 +71,31 @@ def _unread() -> bool:
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
     return True
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Hide what C libraries write to the standard error: decoders tell a story about every damaged file.
+
+    Python's own messages go where they went before.
+    """
+    try:
+        own = sys.stderr.fileno() == 2
+    except (OSError, ValueError):  # not a file, as in tests
+        own = False
+    kept, before = os.dup(2), sys.stderr
+    if own:
+        sys.stderr = open(kept, "w", encoding=before.encoding, errors=before.errors, closefd=False, buffering=1)  # noqa: SIM115
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = before
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def boolean(text: str) -> bool:

@@ -219,7 +219,7 @@ def test_where_it_listens(serve):
 
 
 def test_command_tells_of_a_taken_port_before_it_loads_a_model(monkeypatch):
-    monkeypatch.setattr(demo, "_load", lambda model, args: pytest.fail("loaded"))
+    monkeypatch.setattr(demo, "load_recognizer", lambda model, args: pytest.fail("loaded"))
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -232,7 +232,7 @@ def test_command_serves_and_ends(monkeypatch, loudness_recognizer, capsys):
         assert server.recognizer is loudness_recognizer
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "_load", lambda model, args: loudness_recognizer)
+    monkeypatch.setattr(demo, "load_recognizer", lambda model, args: loudness_recognizer)
     monkeypatch.setattr(DemoServer, "serve_forever", interrupted)
     demo.main(["exp/m4ser", "--port", "0"])
     assert capsys.readouterr().out.startswith("Model exp/m4ser; open http://127.0.0.1:")

@@ -15,7 +15,9 @@ from m4ser.bin import extract_feats, format_audio, predict
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.scp import write_scp
 from m4ser.hub.opening import find_model
-from m4ser.inference.recognizer import Failure, speech_spans
+from m4ser.inference.inputs import read_texts
+from m4ser.inference.results import Failure
+from m4ser.inference.timeline import speech_spans
 from m4ser.models.checkpoint import load_run
 from m4ser.training.evaluation import predict as stage_5
 from m4ser.utils.errors import UserError
@@ -123,9 +125,9 @@ def test_a_recording_without_its_text_costs_itself_only(recognizer, wavs):
 
 def test_texts_of_names_with_blanks(tmp_path):
     (tmp_path / "texts").write_text("my call.wav\thello there\na.wav good bye\nb.wav\n")
-    expected = predict.read_texts(tmp_path / "texts")
+    expected = read_texts(tmp_path / "texts")
     (tmp_path / "marked").write_text("\ufeff" + (tmp_path / "texts").read_text(), encoding="utf-8")
-    assert predict.read_texts(tmp_path / "marked") == expected
+    assert read_texts(tmp_path / "marked") == expected
     assert expected == {"my call.wav": "hello there", "a.wav": "good bye", "b.wav": ""}
 
 

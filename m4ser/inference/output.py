@@ -1,0 +1,127 @@
+"""Results as lines: for people, as JSON, CSV or RTTM; and how far one is."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from m4ser.inference.inputs import Item, items
+from m4ser.inference.recognizer import EmotionRecognizer
+from m4ser.inference.results import Failure, Prediction
+from m4ser.utils.errors import UserError
+from m4ser.utils.progress import track
+
+Show = Callable[[Prediction | Failure], None]  # writes one result to the standard output
+
+
+def _table(labels: Sequence[str]) -> Show:
+    """For people: label, its probability, name, text; a line more for each segment of a timeline."""
+    width = max(map(len, labels))
+
+    def show(result: Prediction | Failure) -> None:
+        if isinstance(result, Failure):
+            return
+        text = "" if result.text is None else f"  {result.text}"
+        print(f"{result.label:{width}}  {result.probabilities[result.label]:.3f}  {result.name}{text}", flush=True)
+        if len(result.segments) > 1:
+            for part in result.segments:
+                said = "" if part.text is None else f"  {part.text}"
+                probability = part.probabilities[part.label]
+                print(
+                    f"  {part.start:8.2f} - {part.end:8.2f} s  {part.label:{width}}  {probability:.3f}{said}",
+                    flush=True,
+                )
+
+    return show
+
+
+def _json(labels: Sequence[str]) -> Show:
+    """One JSON object a line: a prediction, or name and error."""
+
+    def show(result: Prediction | Failure) -> None:
+        value = {"name": result.name, "error": result.reason} if isinstance(result, Failure) else asdict(result)
+        print(json.dumps(value, ensure_ascii=False), flush=True)
+
+    return show
+
+
+def _csv(labels: Sequence[str]) -> Show:
+    """One line for each segment, with a header."""
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(["name", "start", "end", "label", *(f"p_{label}" for label in labels), "text"])
+
+    def show(result: Prediction | Failure) -> None:
+        for part in () if isinstance(result, Failure) else result.segments:
+            numbers = [f"{part.probabilities[label]:.6f}" for label in labels]
+            rows.writerow([result.name, f"{part.start:.3f}", f"{part.end:.3f}", part.label, *numbers, part.text or ""])
+        sys.stdout.flush()
+
+    return show
+
+
+def _rttm(labels: Sequence[str]) -> Show:
+    """NIST's Rich Transcription Time Marked; the emotion stands where the speaker's name does."""
+
+    def show(result: Prediction | Failure) -> None:
+        name = "_".join(Path(result.name).stem.split()) or "recording"
+        for part in () if isinstance(result, Failure) else result.segments:
+            label, probability = "_".join(part.label.split()), part.probabilities[part.label]
+            times = f"{part.start:.3f} {part.end - part.start:.3f}"
+            print(f"SPEAKER {name} 1 {times} <NA> <NA> {label} {probability:.4f} <NA>", flush=True)
+
+    return show
+
+
+FORMATS: dict[str, Callable[[Sequence[str]], Show]] = {"table": _table, "json": _json, "csv": _csv, "rttm": _rttm}
+
+
+def write_predictions(
+    recognizer: EmotionRecognizer, inputs: Sequence[str], texts: Mapping[str, str] | None, form: str
+) -> list[Failure]:
+    """Predict all recordings of ``inputs`` and write each result as it comes, in a form of :data:`FORMATS`.
+
+    Args:
+        recognizer: the model.
+        inputs: files, folders, ``wav.scp``.
+        texts: what is said, by name as for :func:`m4ser.inference.inputs.items`; None recognises it.
+        form: name of the format.
+
+    Returns:
+        Recordings, or whole inputs, that could not be used.
+    """
+    failures: list[Failure] = []
+    show = FORMATS[form](recognizer.labels)
+    try:
+        files = sum(1 for one in inputs if Path(one).is_file() and not one.endswith(".scp"))
+        results = _results(recognizer, inputs, texts)
+        if not sys.stdout.isatty() and (files != 1 or len(inputs) > 1):  # else results themselves are the progress
+            results = track(results, "predict", files if files == len(inputs) else None)
+        for result in results:
+            if isinstance(result, Failure):
+                failures.append(result)
+            show(result)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    return failures
+
+
+def _results(
+    recognizer: EmotionRecognizer, inputs: Sequence[str], texts: Mapping[str, str] | None
+) -> Iterator[Prediction | Failure]:
+    """Results of all inputs; one that names nothing at all, such as an empty folder, is a failure like any other."""
+    refused: list[Failure] = []
+
+    def recordings() -> Iterator[Item]:
+        for one in inputs:
+            try:
+                yield from items(one, text=texts)
+            except UserError as error:
+                refused.append(Failure(one, str(error).removeprefix(f"{one}: ")))
+
+    yield from recognizer.stream(recordings())
+    yield from refused
