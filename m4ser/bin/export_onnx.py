@@ -26,10 +26,10 @@ def main(cmd: list[str] | None = None) -> None:
     from m4ser.models.onnx_graph import export
 
     with open_model(args.model, args.fold, args.seed) as stored:
-        made = export(stored.folder, args.out, args.int8, args.head)
+        graph = export(stored.folder, args.out, args.int8, args.head)
     print(
-        f"{args.out}: {made['bytes'] / 1e6:.1f} MB, inputs {', '.join(made['inputs'])}; "
-        f"logits differ from PyTorch's by at most {made['difference']:.1e} on random input"
+        f"{args.out}: {graph['bytes'] / 1e6:.1f} MB, inputs {', '.join(graph['inputs'])}; "
+        f"logits differ from PyTorch's by at most {graph['difference']:.1e} on random input"
     )
 
 

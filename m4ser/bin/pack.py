@@ -29,16 +29,14 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
-    from m4ser.hub.archive import ENDING
     from m4ser.hub.opening import find_model
-    from m4ser.hub.pack import pack
+    from m4ser.hub.pack import default_archive, pack
 
     stored = find_model(args.model, args.fold, args.seed)
-    tag = stored.about.get("tag", stored.folder.name)
-    archive = args.out or stored.folder.parents[1] / f"{tag}{ENDING}"
-    made = pack(stored, archive, args.include, args.onnx, args.pretrained_dir)
+    archive = args.out or default_archive(stored)
+    description = pack(stored, archive, args.include, args.onnx, args.pretrained_dir)
     print(f"{archive}: fold {stored.fold}, seed {stored.seed}, {archive.stat().st_size / 1e6:.1f} MB")
-    for name, file in made["files"].items():
+    for name, file in description["files"].items():
         if file["size"] > 1e6:
             print(f"  {name}: {file['size'] / 1e6:.1f} MB")
 

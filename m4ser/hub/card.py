@@ -3,6 +3,7 @@
 from typing import Any
 
 from m4ser.hub.stored import StoredModel
+from m4ser.models.description import ArchiveDescription, Pipeline, Training
 from m4ser.training.metrics import NAMES, scores
 from m4ser.training.predictions import read_predictions
 from m4ser.utils.files import read_json
@@ -17,19 +18,18 @@ def scores_of(stored: StoredModel) -> dict[str, Any]:
         return {}
     metrics = read_json(path)
     kept = ("protocol", "protocol_description", "partition", "seeds", "folds", "partial", "definitions", "ci", "pooled")
-    found = {key: metrics[key] for key in (*kept, "per_class", "asr_word_errors", "majority") if metrics.get(key)}
+    scored = {key: metrics[key] for key in (*kept, "per_class", "asr_word_errors", "majority") if metrics.get(key)}
     tested = stored.folder / "predictions_test.tsv"
     if tested.is_file():
-        own = read_predictions(tested, stored.about["labels"])
+        own = read_predictions(tested, stored.labels)
         values = scores(own.ref, own.hyp)
-        found["this_model"] = {"utterances": len(own.utts), **{key: round(values[key], 6) for key in SHOWN}}
-    return found
+        scored["this_model"] = {"utterances": len(own.utts), **{key: round(values[key], 6) for key in SHOWN}}
+    return scored
 
 
-def model_card(about: dict[str, Any]) -> str:
+def model_card(about: ArchiveDescription) -> str:
     """Markdown with the header that model hubs read."""
-    labels, training, metrics, pipeline = (about[key] for key in ("labels", "training", "metrics", "pipeline"))
-    text = pipeline["text"]
+    labels, training, text = about["labels"], about["training"], about["pipeline"]["text"]
     lines = [
         "---",
         "library_name: m4ser",
@@ -54,7 +54,7 @@ def model_card(about: dict[str, Any]) -> str:
         "",
         "## Results",
         "",
-        *_results(metrics, training),
+        *_results(about["metrics"], training),
         "",
         "## Limits",
         "",
@@ -68,7 +68,7 @@ def model_card(about: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _making(about: dict[str, Any]) -> list[tuple[str, str]]:
+def _making(about: ArchiveDescription) -> list[tuple[str, str]]:
     training, pipeline = about["training"], about["pipeline"]
     speech, text = pipeline["speech"], pipeline["text"]
     rows = [
@@ -94,7 +94,7 @@ def _making(about: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _results(metrics: dict[str, Any], training: dict[str, Any]) -> list[str]:
+def _results(metrics: dict[str, Any], training: Training) -> list[str]:
     if "pooled" not in metrics:
         return ["The model was packed before it was tested (stage 5)."]
     pooled = metrics["pooled"]
@@ -123,3 +123,39 @@ def _score(value: dict[str, Any]) -> str:
     """`mean [low, high]` in per cent."""
     interval = "" if not value.get("ci") else " [{:.2f}, {:.2f}]".format(*(100 * x for x in value["ci"]))
     return f"{100 * value['mean']:.2f}{interval}"
+
+
+def described(stored: StoredModel) -> dict[str, Any]:
+    """Everything that is known of a model: its description, of a run also fold, seed and test scores."""
+    if stored.packed:
+        return dict(stored.about)
+    return {**stored.about, "fold": stored.fold, "seed": stored.seed, "metrics": scores_of(stored)}
+
+
+def summary(about: dict[str, Any], pipeline: Pipeline) -> list[tuple[str, str]]:
+    """Rows (name, value) of what is known of a model: ``about`` as :func:`described` gives it."""
+    training, metrics = about.get("training", about), about.get("metrics", {})
+    rows = [
+        ("labels", ", ".join(about["labels"])),
+        ("protocol", f"{training.get('protocol')}, fold {training.get('fold')}, seed {training.get('seed')}"),
+        ("fusion", str(training.get("fusion"))),
+        ("objectives", ", ".join(training.get("objectives") or {}) or "emotion only"),
+    ]
+    speech, text = pipeline["speech"], pipeline["text"]
+    if speech is not None:
+        how = f", layers {speech['layers']}, every {speech['pool']} frames averaged" if speech else ", in the model"
+        rows.append(("speech encoder", f"{speech.get('encoder') or training.get('speech_encoder')}{how}"))
+    if text is not None:
+        asr = text["asr"]
+        said = f"{asr.get('name')} {asr.get('model') or ''}".strip() if asr else "none: the text has to be given"
+        rows += [("text encoder", str(training.get("text_encoder"))), ("recogniser", said)]
+        rows.append(("text normaliser", text["normaliser"]))
+    if "pooled" in metrics:
+        pooled = metrics["pooled"]
+        shown = [f"{key.upper()} {100 * pooled[key]['mean']:.2f} %" for key in ("wa", "ua")]
+        rows.append(("test, all folds", ", ".join(shown) + f", {pooled['utterances']} utterances"))
+    if "this_model" in metrics:
+        own = metrics["this_model"]
+        shown = [f"{key.upper()} {100 * own[key]:.2f} %" for key in ("wa", "ua")]
+        rows.append(("test, this model", ", ".join(shown) + f", {own['utterances']} utterances"))
+    return rows

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import copy
 import json
 import shutil
 import sys
@@ -14,19 +15,23 @@ import torch
 import yaml
 
 import m4ser
-from m4ser.hub.archive import ALLOWED, CARD, FORMAT, sha256_of
+from m4ser.hub.archive import ALLOWED, CARD, ENDING, FORMAT, sha256_of
 from m4ser.hub.card import model_card, scores_of
 from m4ser.hub.stored import ASR, DESCRIPTION, SAFE_RECOGNISERS, SPEECH_ENCODER, StoredModel
 from m4ser.models.checkpoint import read_weights
+from m4ser.models.description import ArchiveDescription, SpeechPipeline, TextPipeline, Training
+from m4ser.models.encoders.frozen import FrozenEncoder
 from m4ser.models.encoders.opensmile import PREFIX
+from m4ser.models.systems import SER
 from m4ser.pretrained import resolve
+from m4ser.training.experiment import TRAIN_INFO
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_path, read_json, write_json
 
 
 def pack(
     stored: StoredModel, archive: Path, include: str = "auto", onnx: bool = False, pretrained_dir: str | None = None
-) -> dict[str, Any]:
+) -> ArchiveDescription:
     """Write `archive` of a run; returns its description (``m4ser.json``).
 
     ``include`` says which pretrained models go in beside the trained weights: ``all``; ``none``: they are named;
@@ -47,39 +52,41 @@ def pack(
     return description
 
 
+def default_archive(stored: StoredModel) -> Path:
+    """Where the archive of a run is put if nobody says: ``exp/<tag>/<tag>.m4ser.zip``."""
+    return stored.folder.parents[1] / f"{stored.about.get('tag', stored.folder.name)}{ENDING}"
+
+
 def write_folder(
     stored: StoredModel, folder: Path, include: str, onnx: bool, pretrained_dir: str | None
-) -> dict[str, Any]:
-    """Write the files of an archive to an empty folder."""
+) -> ArchiveDescription:
+    """Write the files of an archive to an empty folder; arguments as for :func:`pack`.
+
+    Raises:
+        UserError: see there.
+    """
     from safetensors.torch import save_file
 
-    plan = stored.about
     weights = {name: value.contiguous().clone() for name, value in read_weights(stored.folder).items()}
     save_file(weights, folder / "model.safetensors")
     config = inference_config(stored.folder)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
     if (stored.folder / "tokenizer").is_dir():
         shutil.copytree(stored.folder / "tokenizer", folder / "tokenizer", copy_function=shutil.copyfile)
-    pipeline = json.loads(json.dumps(stored.pipeline))
-    _add_speech_encoder(pipeline, stored, folder, include, pretrained_dir)
-    _add_recogniser(pipeline, folder, include, pretrained_dir)
-    keys = ("tag", "protocol", "fusion", "objectives", "speech_encoder", "text_encoder", "text_source", "asr")
-    training = {key: plan[key] for key in keys if key in plan}
-    for key in ("speech_encoder", "text_encoder"):  # not the folders of the machine it was trained on
-        training[key] = _public_name(training.get(key, ""))
-    scores = scores_of(stored)
-    if scores:
-        write_json(folder / "metrics.json", scores)
-    info = stored.folder / "train_info.json"  # of this run; the plan is of the last one that was added
-    made_by = (read_json(info) if info.exists() else plan).get("made_by", {})
-    description = {
+    pipeline = copy.deepcopy(stored.pipeline)
+    _add_speech_encoder(pipeline["speech"], stored, folder, include, pretrained_dir)
+    _add_recogniser(pipeline["text"], folder, include, pretrained_dir)
+    metrics = scores_of(stored)
+    if metrics:
+        write_json(folder / "metrics.json", metrics)
+    description: ArchiveDescription = {
         "format": FORMAT,
         "m4ser": m4ser.__version__,
-        "labels": plan["labels"],
+        "labels": stored.labels,
         "parameters": sum(value.numel() for value in weights.values()),
         "pipeline": pipeline,
-        "training": {**training, "fold": stored.fold, "seed": stored.seed, "made_by": made_by},
-        "metrics": {key: value for key, value in scores.items() if key != "made_by"},
+        "training": _training(stored),
+        "metrics": {key: value for key, value in metrics.items() if key != "made_by"},
     }
     if onnx:
         from m4ser.models.onnx_graph import export
@@ -99,13 +106,24 @@ def write_folder(
     return description
 
 
+def _training(stored: StoredModel) -> Training:
+    """What the plan of the experiment says of this run."""
+    keys = ("tag", "protocol", "fusion", "objectives", "speech_encoder", "text_encoder", "text_source", "asr")
+    told = {key: stored.about[key] for key in keys if key in stored.about}
+    for key in ("speech_encoder", "text_encoder"):  # not the folders of the machine it was trained on
+        told[key] = _public_name(told.get(key, ""))
+    info = stored.folder / TRAIN_INFO  # of this run; the plan is of the last one that was added
+    made_by = (read_json(info) if info.exists() else stored.about).get("made_by", {})
+    return Training(**told, fold=stored.fold, seed=stored.seed, made_by=made_by)
+
+
 def inference_config(run: Path) -> dict[str, Any]:
     """Of a run's ``config.yaml`` what rebuilds the model: not the trainer's options, data or folders."""
     with contextlib.redirect_stdout(sys.stderr):  # importing ESPnet prints
         from m4ser.training.task import SERTask
 
     stored = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    if (task := stored.get("task", "ser")) != "ser":
+    if (task := stored.get("task", SER)) != SER:
         raise UserError(f"{run}: archives hold models of this project only, not of the baseline {task}; use its folder")
     parser = argparse.ArgumentParser()
     SERTask.add_task_arguments(parser)
@@ -131,18 +149,20 @@ def _is_included(include: str, name: str) -> bool:
 
 
 def _add_speech_encoder(
-    pipeline: dict[str, Any], stored: StoredModel, folder: Path, include: str, pretrained_dir: str | None
+    features: SpeechPipeline | None, stored: StoredModel, folder: Path, include: str, pretrained_dir: str | None
 ) -> None:
-    described = pipeline["speech"]
-    if not described:
+    """Write the frozen encoder of the speech features if it goes into the archive; ``features`` then say so."""
+    if not features:
         return
-    if _is_included(include, described["encoder"]) and not described["encoder"].startswith(PREFIX):
+    if _is_included(include, features["encoder"]) and not features["encoder"].startswith(PREFIX):
         from safetensors.torch import save_file
 
-        backbone = stored.speech_encoder(pretrained_dir).backbone
-        described["architecture"] = json.loads(json.dumps(backbone.architecture(), default=str))
-        save_file({name: _smallest(value) for name, value in backbone.state_dict().items()}, folder / SPEECH_ENCODER)
-    described["encoder"] = _public_name(described["encoder"])
+        encoder = stored.speech_encoder(pretrained_dir)
+        assert isinstance(encoder, FrozenEncoder)  # all but openSMILE is
+        features["architecture"] = json.loads(json.dumps(encoder.backbone.architecture(), default=str))
+        weights = {name: _smallest(value) for name, value in encoder.backbone.state_dict().items()}
+        save_file(weights, folder / SPEECH_ENCODER)
+    features["encoder"] = _public_name(features["encoder"])
 
 
 def _smallest(value: torch.Tensor) -> torch.Tensor:
@@ -152,15 +172,16 @@ def _smallest(value: torch.Tensor) -> torch.Tensor:
     return value.contiguous().clone()
 
 
-def _add_recogniser(pipeline: dict[str, Any], folder: Path, include: str, pretrained_dir: str | None) -> None:
-    described = (pipeline["text"] or {}).get("asr")
-    if not described or not described["model"]:
+def _add_recogniser(text: TextPipeline | None, folder: Path, include: str, pretrained_dir: str | None) -> None:
+    """Copy the recogniser's model if it goes into the archive; ``text`` then says so."""
+    asr = text.get("asr") if text else None
+    if not asr or not asr["model"]:
         return
-    if described["name"] in SAFE_RECOGNISERS and _is_included(include, described["model"]):
-        source = Path(resolve(described["model"], pretrained_dir))
+    if asr["name"] in SAFE_RECOGNISERS and _is_included(include, asr["model"]):
+        source = Path(resolve(asr["model"], pretrained_dir))
         (folder / ASR).mkdir()
         for path in sorted(source.iterdir()):
             if path.is_file() and ALLOWED.fullmatch(f"{ASR}/{path.name}"):
                 shutil.copyfile(path, folder / ASR / path.name)
-        described["packed"] = True
-    described["model"] = _public_name(described["model"])
+        asr["packed"] = True
+    asr["model"] = _public_name(asr["model"])

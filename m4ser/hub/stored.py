@@ -6,11 +6,16 @@ had by name: ``speech_encoder.safetensors``, ``asr/``. See :mod:`m4ser.hub.pack`
 :mod:`m4ser.hub.archive` for how it is made and checked.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from m4ser.models.description import Pipeline, RecogniserDescription
 from m4ser.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from m4ser.models.encoders.frozen import SpeechFeatures
 
 DESCRIPTION = "m4ser.json"
 SPEECH_ENCODER = "speech_encoder.safetensors"
@@ -25,20 +30,25 @@ class StoredModel:
 
     Attributes:
         folder: has ``config.yaml`` and the weights.
-        about: ``run.json`` of the experiment, or ``m4ser.json``.
+        about: ``run.json`` of the experiment (:class:`.Plan`), or ``m4ser.json`` (:class:`.ArchiveDescription`).
         packed: whether the folder is an unpacked archive.
         fold, seed: of the run, empty and 0 where they are not known.
     """
 
     folder: Path
-    about: dict[str, Any]
+    about: Mapping[str, Any]
     packed: bool = False
     fold: str = ""
     seed: int = 0
 
     @property
-    def pipeline(self) -> dict[str, Any]:
-        """What is done to recordings first, see :mod:`m4ser.inference.frontend`.
+    def labels(self) -> list[str]:
+        """The emotions, in the order of the model's outputs."""
+        return self.about["labels"]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What is done to recordings first.
 
         Raises:
             UserError: the run does not say.
@@ -49,37 +59,41 @@ class StoredModel:
             )
         return self.about["pipeline"]
 
-    def speech_encoder(self, pretrained_dir: str | Path | None = None, device: str = "cpu") -> Any:
+    def speech_encoder(self, pretrained_dir: str | Path | None = None, device: str = "cpu") -> "SpeechFeatures | None":
         """The frozen encoder of the speech features, None where the model needs none."""
-        described = self.pipeline["speech"]
-        if not described:
+        features = self.pipeline["speech"]
+        if not features:
             return None
         from m4ser.models.encoders.backbones import backbone_from_architecture
         from m4ser.models.encoders.frozen import FrozenEncoder, load_frozen
 
-        if "architecture" not in described:
-            encoder = load_frozen(described["encoder"], pretrained_dir)
-        else:
-            from safetensors.torch import load_file
+        if "architecture" not in features:
+            return load_frozen(features["encoder"], pretrained_dir).to(device)
+        from safetensors.torch import load_file
 
-            encoder = FrozenEncoder(backbone_from_architecture(**described["architecture"]))
-            weights = {name: value.float() for name, value in load_file(self.folder / SPEECH_ENCODER).items()}
-            try:
-                encoder.backbone.load_state_dict(weights)
-            except RuntimeError as error:
-                reason = " ".join(str(error).split())
-                raise UserError(f"{self.folder / SPEECH_ENCODER}: does not fit {DESCRIPTION} ({reason})") from None
+        encoder = FrozenEncoder(backbone_from_architecture(**features["architecture"]))
+        weights = {name: value.float() for name, value in load_file(self.folder / SPEECH_ENCODER).items()}
+        try:
+            encoder.backbone.load_state_dict(weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{self.folder / SPEECH_ENCODER}: does not fit {DESCRIPTION} ({reason})") from None
         return encoder.to(device)
 
-    def recogniser(self) -> dict[str, Any] | None:
-        """`name`, `model` and `settings` of the recogniser the model was trained with."""
-        described = (self.pipeline["text"] or {}).get("asr")
-        if described and self.packed:
-            if described["name"] not in SAFE_RECOGNISERS:
+    def recogniser(self) -> RecogniserDescription | None:
+        """The recogniser the model was trained with.
+
+        Raises:
+            UserError: the model is packed, and the recogniser's files could run code.
+        """
+        text = self.pipeline["text"]
+        asr = text.get("asr") if text else None
+        if asr and self.packed:
+            if asr["name"] not in SAFE_RECOGNISERS:
                 raise UserError(
-                    f"{self.folder}: was trained with text of the recogniser {described['name']} {described['model']}, "
-                    f"whose files can run code; if you trust them: --asr {described['name']} --asr-model ..."
+                    f"{self.folder}: was trained with text of the recogniser {asr['name']} {asr['model']}, "
+                    f"whose files can run code; if you trust them: --asr {asr['name']} --asr-model ..."
                 )
-            if described.get("packed"):
-                return {**described, "model": str(self.folder / ASR)}
-        return described
+            if asr.get("packed"):
+                return {**asr, "model": str(self.folder / ASR)}
+        return asr

@@ -1,22 +1,19 @@
 """What stages 1 to 3 make of a recording, for one recording at a time: speech features and words.
 
-A trained run says in its ``run.json``, under ``pipeline``, what was done to the data it was trained with:
-
-- ``speech``: ``{"encoder", "layers", "pool"}`` of a frozen encoder; ``{}`` if the model reads the waveform; null if it
-  does not use speech.
-- ``text``: ``{"source": "asr" or "ref", "normaliser", "asr": {"name", "model", "settings"} or null}``; null if the
-  model does not use text.
+A trained run says in its ``run.json``, under ``pipeline``, what was done to the data it was trained with: see
+:class:`~m4ser.models.description.Pipeline`. An empty ``speech`` there means that the model reads the waveform.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from m4ser.asr.backends.base import Backend
 from m4ser.asr.normalise import normaliser
-from m4ser.models.encoders.frozen import frozen_features
+from m4ser.models.description import Pipeline
+from m4ser.models.encoders.frozen import SpeechFeatures, frozen_features
 from m4ser.utils.errors import UserError
 
 
@@ -30,10 +27,10 @@ class Frontend:
         recogniser: backend of :mod:`m4ser.asr.backends`, None where there is none.
     """
 
-    pipeline: dict[str, Any]
-    encoder: Any = None
-    recogniser: Any = None
-    _normalise: Any = field(init=False, default=None)
+    pipeline: Pipeline
+    encoder: SpeechFeatures | None = None
+    recogniser: Backend | None = None
+    _normalise: Callable[[str], str] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         if self.pipeline["text"]:
@@ -46,12 +43,14 @@ class Frontend:
 
     def speech(self, samples: np.ndarray) -> np.ndarray | None:
         """(samples,) -> features (frames, size), the samples themselves, or None without a speech branch."""
-        described = self.pipeline["speech"]
-        if described is None:
+        features = self.pipeline["speech"]
+        if features is None:
             return None
-        if not described:
+        if not features:
             return samples
-        return frozen_features(self.encoder, samples, described["layers"], described["pool"])
+        if self.encoder is None:
+            raise ValueError("the pipeline has features of a speech encoder, and there is none")
+        return frozen_features(self.encoder, samples, features["layers"], features["pool"])
 
     def transcribe(self, batch: Sequence[np.ndarray]) -> list[tuple[str, float]]:
         """Recognised text, as written by the recogniser, and its confidence.
@@ -60,15 +59,17 @@ class Frontend:
             UserError: there is no recogniser.
         """
         if self.recogniser is None:
-            described = self.pipeline["text"]
-            known = (described.get("asr") or {}).get("name") or "a recogniser that is not known"
-            trained = "reference transcripts" if described["source"] == "ref" else known
+            text = self.pipeline["text"]
+            trained = (text and text["asr"] and text["asr"]["name"]) or "a recogniser that is not known"
+            if text and text["source"] == "ref":
+                trained = "reference transcripts"
             raise UserError(
                 f"has no text, and no recogniser is chosen; the model was trained with text of {trained}: give the "
                 "text (--text, a line for each recording), or choose a recogniser (--asr)"
             )
-        return [(found.text, found.confidence) for found in self.recogniser.transcribe_batch(list(batch))]
+        return [(heard.text, heard.confidence) for heard in self.recogniser.transcribe_batch(list(batch))]
 
     def edits(self, text: str) -> str:
         """A line of stage 3's ``edits``, without targets, for a text."""
-        return json.dumps({"words": self._normalise(text).split()}, ensure_ascii=False)
+        normalised = self._normalise(text) if self._normalise else text
+        return json.dumps({"words": normalised.split()}, ensure_ascii=False)

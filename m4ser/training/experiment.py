@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
-from m4ser.models.description import PLAN
+from m4ser.models.description import PLAN, Plan
 from m4ser.training.settings import NO_TEXT as NO_TEXT
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
@@ -101,7 +101,7 @@ def read_maps(data: str | Path, sets: list[str], name: str, allow_empty: bool = 
     return joined
 
 
-def write_plan(exp: str | Path, plan: dict[str, Any]) -> None:
+def write_plan(exp: str | Path, plan: Plan) -> None:
     """Write ``run.json``; seeds and folds of earlier calls are kept.
 
     Raises:
@@ -115,8 +115,6 @@ def write_plan(exp: str | Path, plan: dict[str, Any]) -> None:
                 raise UserError(
                     f"{path}: was planned with another {key}; give this run a --tag of its own or delete {exp}"
                 )
-        plan = plan | {
-            "seeds": sorted({*old["seeds"], *plan["seeds"]}),
-            "folds": [*old["folds"], *(f for f in plan["folds"] if f not in old["folds"])],
-        }
+        plan["seeds"] = sorted({*old["seeds"], *plan["seeds"]})
+        plan["folds"] = [*old["folds"], *(fold for fold in plan["folds"] if fold not in old["folds"])]
     write_json(path, plan)

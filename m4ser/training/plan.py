@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from m4ser.data.folds import Folds
+from m4ser.models.description import Pipeline, Plan
+from m4ser.models.systems import SER
 from m4ser.training.configuration import parse_task
 from m4ser.training.experiment import choose_folds, parse_seeds, write_plan
 from m4ser.training.lists import check_inputs, needs, speed_of
@@ -24,11 +26,11 @@ def plan(settings: Settings, folds: Folds) -> None:
     check_inputs(settings, task)
     names = choose_folds(folds, settings.folds)
     seeds = parse_seeds(settings.seeds)
-    fields: dict[str, Any] = {
+    fields: Plan = {
         "tag": Path(settings.exp).name,
         "protocol": folds.protocol,
         "labels": folds.labels,
-        "fusion": task.fusion if task.task == "ser" else task.task,
+        "fusion": task.fusion if task.task == SER else task.task,
         "objectives": {name: conf or {} for name, conf in task.objectives.items()},
         "speech_encoder": _encoder(settings, task, "speech"),
         "text_encoder": _encoder(settings, task, "text"),
@@ -46,7 +48,7 @@ def plan(settings: Settings, folds: Folds) -> None:
     write_plan(settings.exp, fields)
 
 
-def pipeline(settings: Settings, task: argparse.Namespace, folds: Folds) -> dict[str, Any]:
+def pipeline(settings: Settings, task: argparse.Namespace, folds: Folds) -> Pipeline:
     """What was done to the recordings before training: :mod:`m4ser.inference.frontend` does the same to others."""
     source = settings.text_source if needs(task, "text") else NO_TEXT
     feats = settings.feats if task.speech_encoder == "precomputed" else ""
@@ -66,12 +68,12 @@ def _encoder(settings: Settings, task: argparse.Namespace, modality: str) -> str
     if not needs(task, modality):
         return NO_TEXT
     choices = speech_encoder_choices if modality == "speech" else text_encoder_choices
-    given, kind = getattr(settings, choices.name), getattr(task, choices.name)
-    if kind == "precomputed":
-        return given
+    asked, configured = getattr(settings, choices.name), getattr(task, choices.name)
+    if configured == "precomputed":
+        return asked
     pretrained = encoder_model(task, choices)
-    if given and not pretrained:
+    if asked and not pretrained:
         raise UserError(
-            f"--{modality}-encoder {given}: {kind} in {settings.config} is trained from scratch; leave it out"
+            f"--{modality}-encoder {asked}: {configured} in {settings.config} is trained from scratch; leave it out"
         )
-    return given or pretrained or kind
+    return asked or pretrained or configured

@@ -6,6 +6,7 @@ computation is that of the trainable encoder (:mod:`m4ser.models.encoders.backbo
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +14,28 @@ import torch
 from m4ser.models.encoders.backbones import Backbone, load_backbone
 from m4ser.models.encoders.opensmile import PREFIX, OpenSmileFunctionals
 from m4ser.models.representations import average_frames
+
+
+class SpeechFeatures(Protocol):
+    """What gives the features of stage 1: a frozen encoder, or openSMILE.
+
+    Attributes:
+        num_layers: L.
+        dim: D.
+        frame_rate: frames a second; 0 where there is one frame, however long the recording is.
+    """
+
+    num_layers: int
+    dim: int
+    frame_rate: float
+
+    def to(self, device: str) -> "SpeechFeatures":
+        """Compute on another device."""
+        ...
+
+    def layers(self, samples: np.ndarray) -> np.ndarray:
+        """(samples,) float32 at 16 kHz -> (L, frames, D) float32."""
+        ...
 
 
 class FrozenEncoder:
@@ -43,7 +66,7 @@ class FrozenEncoder:
         return torch.cat(states, dim=1).cpu().numpy()
 
 
-def load_frozen(name: str, pretrained_dir: str | Path | None = None) -> FrozenEncoder | OpenSmileFunctionals:
+def load_frozen(name: str, pretrained_dir: str | Path | None = None) -> SpeechFeatures:
     """Load an encoder by name, local folder or hub id (see :mod:`m4ser.pretrained`), or openSMILE's functionals.
 
     Raises:
@@ -62,9 +85,7 @@ def average(frames: np.ndarray, size: int) -> np.ndarray:
     return average_frames(torch.from_numpy(frames)[None], torch.tensor([len(frames)]), size)[0].numpy()
 
 
-def frozen_features(
-    encoder: FrozenEncoder | OpenSmileFunctionals, samples: np.ndarray, layers: Sequence[int], pool: int
-) -> np.ndarray:
+def frozen_features(encoder: SpeechFeatures, samples: np.ndarray, layers: Sequence[int], pool: int) -> np.ndarray:
     """Chosen hidden layers of a frozen encoder side by side, averaged in time.
 
     Shape: (samples,) -> (ceil(frames / pool), layers * dim) float32
