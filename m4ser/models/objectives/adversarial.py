@@ -54,7 +54,7 @@ class AdversarialObjective(Objective):
         nonlinear: LeakyReLU in the discriminator.
         invariant_weight: w, how much the discriminator is pushed to take sides on H_inv; 0 leaves that term out.
         clamp: upper bound of that term's U, which is unbounded for the discriminator otherwise.
-        gradient_to_specific: also train the specific states to be told apart (cooperative term).
+        gradient_to_specific: also train the specific states to differ (cooperative term).
     """
 
     def __init__(
