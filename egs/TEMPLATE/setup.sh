@@ -40,7 +40,7 @@ fi
 
 cat <<END
 $folder is made. Now
- 1. local/prepare.py: fill in what is marked TODO (about a hundred lines with the helpers of m4ser.data)
+ 1. local/prepare.py: fill in what is marked TODO (about a hundred lines with the helpers of m4ser.recipes)
  2. $template/db.sh: the folder of the corpus as $variable, or give --corpus-dir
  3. try it: cd $folder && ./run.sh --stop-stage 0, then ./run.sh
  4. README.md: licence, where to get the corpus, protocol, expected counts

@@ -1,16 +1,18 @@
 """Folds: which utterances train, select (dev) and test a model, stored as explicit ids in `folds.json`."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import read_json, write_json
 
 PARTS = ("train", "dev", "test")
+JOIN = "+"  # between the corpora that a model is trained on together, in Folds.trained_on
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -21,6 +23,26 @@ class Fold:
     train: list[str]
     dev: list[str]
     test: list[str]
+
+
+class CorpusInfo(TypedDict):
+    """What `folds.json` keeps of a corpus that is crossed with others.
+
+    `data` and `dump` are its folders, relative to the recipe's; `text` the folder of `dump/asr` that its text is from
+    (`ref`: the reference, "": as for the run); `protocol` and `speaker_disjoint` those of its own folds. `classes`
+    counts the utterances of each class, `left_out` those of labels without a class, `skipped_recordings` what its own
+    stage 1 left out.
+    """
+
+    data: str
+    dump: str
+    text: str
+    protocol: str
+    speaker_disjoint: bool
+    speakers: int
+    classes: dict[str, int]
+    left_out: dict[str, int]
+    skipped_recordings: int
 
 
 @dataclass
@@ -45,7 +67,7 @@ class Folds:
     speaker_disjoint: bool = True
     dev_speaker_disjoint: bool = True
     trained_on: dict[str, str] = field(default_factory=dict)
-    corpora: dict[str, dict[str, Any]] = field(default_factory=dict)
+    corpora: dict[str, CorpusInfo] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | Path, utt2spk: Mapping[str, str] | None = None) -> "Folds":
@@ -92,6 +114,19 @@ class Folds:
                 _report_ids(fold, utt2spk, where)
             if self.speaker_disjoint:
                 check_speaker_disjoint(fold, utt2spk, where, self.dev_speaker_disjoint)
+
+    def drop_incomplete(self) -> None:
+        """Leave out, with a warning, folds that have nobody to train, select or test on: of a part of a corpus.
+
+        Raises:
+            UserError: none is left.
+        """
+        for name, fold in list(self.folds.items()):
+            if not (fold.train and fold.dev and fold.test):
+                print(f"warning: fold {name} is left out: too few speakers are there", file=sys.stderr)
+                del self.folds[name]
+        if not self.folds:
+            raise UserError("folds.json: no fold has train, dev and test speakers; more of the corpus is needed")
 
     def text_overlap(self, text: Mapping[str, str]) -> dict[str, float]:
         """Share (0..1) of each fold's test utterances with a transcript whose words are a training transcript, too.

@@ -36,7 +36,7 @@ def decode(path: Path, longest: float = math.inf) -> tuple[np.ndarray, int]:
             if not container.streams.audio:
                 raise VideoError("has no audio track")
             stream = container.streams.audio[0]
-            promised = float(stream.duration * stream.time_base) if stream.duration else 0.0
+            promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
             if not promised and container.duration and not container.streams.video:  # Matroska, WebM: of the whole
                 promised = container.duration / av.time_base
             rate = stream.rate

@@ -11,17 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from m4ser.data.datadir import DataDir, Utterance
-from m4ser.data.folds import PARTS, Fold, Folds
+from m4ser.data.folds import JOIN, PARTS, CorpusInfo, Fold, Folds
 from m4ser.data.scp import read_scp
 from m4ser.recipes.labels import COMMON, to_common
 from m4ser.recipes.table import read_table
 from m4ser.utils.errors import UserError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-JOIN = "+"  # between the corpora that a model is trained on together
 LabelMap = Mapping[tuple[str, str], str]  # {(corpus, label): class}, "" for none
 
 
@@ -58,7 +56,7 @@ class Source:
             raise UserError(f"{self.data / 'folds.json'}: tests utterances in several folds, which cannot be pooled")
         return self.ids(tested)
 
-    def describe(self, classes: Sequence[str]) -> dict[str, Any]:
+    def describe(self, classes: Sequence[str]) -> CorpusInfo:
         """What `folds.json` keeps of it."""
         counts = Counter(utt.emotion for utt in self.utterances.values())
         return {

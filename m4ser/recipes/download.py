@@ -1,5 +1,6 @@
 """Fetching corpora whose licence allows it: continued after a cut, checked, and extracted nowhere but in its folder."""
 
+import functools
 import hashlib
 import http.client
 import re
@@ -12,11 +13,11 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, NamedTuple
 
 from m4ser.utils.errors import UserError, first_line
 from m4ser.utils.progress import track
@@ -139,14 +140,14 @@ def extract(archive: Path, folder: Path, only: str = "") -> None:
     try:
         members, close = _members(archive)
         with close:
-            chosen = [(_safe(archive, name), size, read) for name, size, read in members if re.match(only, name)]
-            need, free = sum(size for _, size, _ in chosen), shutil.disk_usage(folder).free
+            chosen = [(_safe(archive, member.name), member) for member in members if re.match(only, member.name)]
+            need, free = sum(member.size for _, member in chosen), shutil.disk_usage(folder).free
             if need > free:
                 raise UserError(f"{archive}: needs {need >> 20} MiB, the disk has {free >> 20}; free some space")
-            for name, _, read in track(chosen, f"extract {archive.name}"):
+            for name, member in track(chosen, f"extract {archive.name}"):
                 target = temporary / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with read() as source, target.open("wb") as file:
+                with member.open() as source, target.open("wb") as file:
                     shutil.copyfileobj(source, file)
         if not chosen:
             raise UserError(f"{archive}: has none of the expected files; {_BY_HAND}")
@@ -164,30 +165,44 @@ def extract(archive: Path, folder: Path, only: str = "") -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _members(archive: Path) -> tuple[list[tuple], zipfile.ZipFile | tarfile.TarFile]:
-    """(name, size, function that opens it) of the regular files, and what to close afterwards."""
+class Member(NamedTuple):
+    """A regular file in an archive: its name there, bytes, and a function that opens it."""
 
-    def refuse(name: str) -> None:
-        raise UserError(f"{archive}: {name!r} is a link or device; not extracted: {_BY_HAND}")
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
 
-    if zipfile.is_zipfile(archive):
-        file = zipfile.ZipFile(archive)
-        entries = []
-        for info in file.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-                refuse(info.filename)
-            if not info.is_dir():
-                entries.append((info.filename, info.file_size, lambda info=info: file.open(info)))
-        return entries, file
-    tar = tarfile.open(archive)  # noqa: SIM115  # the caller closes it
-    entries = []
-    for info in tar.getmembers():
+
+def _members(archive: Path) -> tuple[list[Member], zipfile.ZipFile | tarfile.TarFile]:
+    """The files of an archive, and what to close afterwards."""
+    return _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+
+
+def _zip_members(archive: Path) -> tuple[list[Member], zipfile.ZipFile]:
+    file = zipfile.ZipFile(archive)
+    members = []
+    for info in file.infolist():
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise _refused(archive, info.filename)
+        if not info.is_dir():
+            members.append(Member(info.filename, info.file_size, functools.partial(file.open, info)))
+    return members, file
+
+
+def _tar_members(archive: Path) -> tuple[list[Member], tarfile.TarFile]:
+    file = tarfile.open(archive)  # noqa: SIM115  # the caller closes it
+    members = []
+    for info in file.getmembers():
         if not info.isfile() and not info.isdir():
-            refuse(info.name)
+            raise _refused(archive, info.name)
         if info.isfile():
-            entries.append((info.name, info.size, lambda info=info: _opened(tar, info)))
-    return entries, tar
+            members.append(Member(info.name, info.size, functools.partial(_opened, file, info)))
+    return members, file
+
+
+def _refused(archive: Path, name: str) -> UserError:
+    return UserError(f"{archive}: {name!r} is a link or device; not extracted: {_BY_HAND}")
 
 
 def _opened(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

@@ -14,7 +14,7 @@ _NAMES = {
 _SAME = {name: common for common, names in _NAMES.items() for name in names}
 
 # Where a corpus differs, by the name of its recipe.
-_BY_CORPUS = {
+_BY_CORPUS: dict[str, dict[str, str | None]] = {
     "iemocap": {"excited": "happy", "exc": "happy"},  # as in the usual 4 classes
     "cmu_mosei": {"neutral": None},  # a sentiment of 0, not an emotion
 }

@@ -1,8 +1,9 @@
 """Reading corpora as they are delivered: finding their files, their odd text encodings, recordings that are missing."""
 
 import ast
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,34 @@ def recordings(corpus_dir: Path, *patterns: str, like: str, obtain: str = "") ->
     raise _not_found(corpus_dir, like, obtain)
 
 
+def read_name(path: Path, pattern: re.Pattern[str], corpus: str, like: str, **codes: Collection[str]) -> re.Match[str]:
+    """Match the name of a recording, without its suffix, that says what was recorded.
+
+    Args:
+        path: the recording.
+        pattern: of the whole name; the codes in it are named groups.
+        corpus: its name, for the message.
+        like: a name as it should be, for the message.
+        codes: the known values of each group that has to be one of them.
+
+    Raises:
+        UserError: another name, or an unknown code in it.
+    """
+    match = pattern.fullmatch(path.stem)
+    if match is None:
+        raise wrong_name(path, corpus, like)
+    for field, known in codes.items():
+        if match[field] not in known:
+            raise UserError(f"{path}: unknown {field} {match[field]} in the name; rename or remove the file")
+    return match
+
+
+def wrong_name(path: Path, corpus: str, like: str) -> UserError:
+    """The error for a recording that is not called as those of the corpus."""
+    article = "an" if corpus[0] in "AEIOU" else "a"
+    return UserError(f"{path}: not {article} {corpus} file name ({like}); rename or remove the file")
+
+
 def read_text(path: Path) -> str:
     """Content of a text file that is UTF-8, or Windows-1252, or a mixture of both; without a byte order mark.
 
@@ -66,9 +95,8 @@ def read_rows(path: Path, columns: Sequence[str], may_be_empty: Sequence[str] = 
         UserError: the file was cut, a column is missing, or a value.
     """
     names = [*columns, *may_be_empty]
-    rows, _ = read_table(
-        path, *([name.casefold() for name in each] for each in (columns, may_be_empty)), read_text(path)
-    )
+    needed, optional = ([name.casefold() for name in each] for each in (columns, may_be_empty))
+    rows, _ = read_table(path, needed, optional, read_text(path))
     return [{name: row.values.get(name.casefold(), "") for name in names} for row in rows]
 
 

@@ -1,10 +1,37 @@
-"""Folds for corpora that come without any, or with a split of their own."""
+"""Ways to divide a corpus into folds: groups that test in turn, automatic groups, a given split."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Fold, Folds, choose_dev_speakers, speaker_folds, split_dev
 from m4ser.utils.errors import UserError
+
+
+def leave_groups_out(
+    name: str,
+    description: str,
+    utterances: Iterable[Utterance],
+    groups: Mapping[str, Collection[str]] | Sequence[Collection[str]],
+    dev: int | Mapping[str, Collection[str]],
+    gender: Mapping[str, str] | None = None,
+) -> Folds:
+    """Folds in which each group of speakers tests in turn and all who neither test nor are dev train.
+
+    Args:
+        name: of the protocol: results are compared only within one.
+        description: of the protocol, in a few words.
+        utterances: of the corpus.
+        groups: test speakers of each fold, `{fold: speakers}` or a list (folds `"1"`, `"2"`, ...).
+        dev: how many speakers of the following groups select the model, or which ones in each fold.
+        gender: `{speaker: gender}`, for genders to take turns as dev speakers.
+
+    Raises:
+        UserError: there are too few speakers.
+    """
+    dev_speakers = choose_dev_speakers(groups, dev, gender) if isinstance(dev, int) else dev
+    folds = speaker_folds({utt.utt_id: utt.speaker for utt in utterances}, groups, dev_speakers)
+    return Folds(name, description, folds=folds)
 
 
 def group_speakers(utt2spk: Mapping[str, str], count: int, gender: Mapping[str, str] | None = None) -> list[list[str]]:
@@ -14,7 +41,8 @@ def group_speakers(utt2spk: Mapping[str, str], count: int, gender: Mapping[str, 
     """
     utts, gender = Counter(utt2spk.values()), gender or {}
     groups: list[list[str]] = [[] for _ in range(count)]
-    same, held = Counter(), Counter()  # speakers of a gender and utterances in each group
+    same: Counter[tuple[int, str]] = Counter()  # speakers of a gender in each group
+    held: Counter[int] = Counter()  # utterances in each group
     for speaker in sorted(utts, key=lambda speaker: (gender.get(speaker, ""), -utts[speaker], speaker)):
         own = gender.get(speaker, "")
         smallest = min(range(count), key=lambda i: (same[i, own], len(groups[i]), held[i]))
@@ -44,18 +72,18 @@ def automatic_folds(
         raise UserError(f"{name}: has one speaker only; a test needs speakers that were not trained, so add some")
     # Three speakers in two groups would leave a fold with one speaker for both train and dev.
     groups = group_speakers(utt2spk, speakers if speakers <= 3 else min(count, speakers), gender)
-    made = Folds(f"{name}-{len(groups)}fold", f"{name}, {len(groups)} groups of speakers test in turn")
+    folds = Folds(f"{name}-{len(groups)}fold", f"{name}, {len(groups)} groups of speakers test in turn")
     if speakers > 2:
-        dev = choose_dev_speakers(groups, max(1, min(speakers // 10, speakers // 2 - 1)), gender)
-        made.folds = speaker_folds(utt2spk, groups, dev)
-        made.description += f", {len(dev['1'])} of the other speakers dev"
-        return made
+        dev_speakers = choose_dev_speakers(groups, max(1, min(speakers // 10, speakers // 2 - 1)), gender)
+        folds.folds = speaker_folds(utt2spk, groups, dev_speakers)
+        folds.description += f", {len(dev_speakers['1'])} of the other speakers dev"
+        return folds
     for number, (tester,) in enumerate(groups, 1):
         train, dev = split_dev((utt for utt in utt2spk if utt2spk[utt] != tester), utt2emo)
-        made.folds[str(number)] = Fold(train, dev, sorted(utt for utt in utt2spk if utt2spk[utt] == tester))
-    made.description += ", dev is each tenth utterance of each class of the training speaker"
-    made.dev_speaker_disjoint = False
-    return made
+        folds.folds[str(number)] = Fold(train, dev, sorted(utt for utt in utt2spk if utt2spk[utt] == tester))
+    folds.description += ", dev is each tenth utterance of each class of the training speaker"
+    folds.dev_speaker_disjoint = False
+    return folds
 
 
 def folds_of_split(

@@ -17,7 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from m4ser.recipes.crossing import JOIN
+from m4ser.data.folds import JOIN
 from m4ser.scoring import tables
 from m4ser.scoring.bootstrap import RESAMPLES, cluster_confusions, clusters, intervals
 from m4ser.scoring.experiment import (

@@ -1,4 +1,6 @@
 import doctest
+import re
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +73,15 @@ def test_recordings_of_the_first_pattern_that_has_some(tmp_path):
     assert [path.name for path in found] == ["a.flac", "b.WAV"]
     with pytest.raises(UserError, match=r"expected Actor_1/a\.wav, found Actor_1, copy; .*\(to be had from there\)"):
         layout.recordings(tmp_path, "*", like="Actor_1/a.wav", obtain="there")
+
+
+NAME = re.compile(r"(?P<speaker>[a-z]+)_(?P<emotion>[A-Z])")
+
+
+def test_codes_of_a_file_name():
+    match = layout.read_name(Path("x/anna_H.wav"), NAME, "EmoToy", "anna_H.wav", emotion={"H": "happy"})
+    assert match.groupdict() == {"speaker": "anna", "emotion": "H"}
+    with pytest.raises(UserError, match=r"x/anna\.wav: not an EmoToy file name \(anna_H\.wav\); rename or remove"):
+        layout.read_name(Path("x/anna.wav"), NAME, "EmoToy", "anna_H.wav", emotion={"H": "happy"})
+    with pytest.raises(UserError, match=r"x/anna_S\.wav: unknown emotion S in the name; rename or remove the file"):
+        layout.read_name(Path("x/anna_S.wav"), NAME, "EmoToy", "anna_H.wav", emotion={"H": "happy"})

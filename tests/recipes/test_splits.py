@@ -1,10 +1,12 @@
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m4ser.recipes.splits import automatic_folds, folds_of_split, group_speakers
+from m4ser.data.datadir import Utterance
+from m4ser.recipes.splits import automatic_folds, folds_of_split, group_speakers, leave_groups_out
 from m4ser.utils.errors import UserError
 
 
@@ -78,3 +80,16 @@ def test_a_split_that_shares_speakers():
     folds = folds_of_split("my", parts, utt2spk, utt2emo)
     folds.check(utt2spk)
     assert folds.speaker_disjoint and not folds.dev_speaker_disjoint and "dev shares speakers" in folds.description
+
+
+def test_groups_test_in_turn():
+    utts = [Utterance(f"{s}-{n}", Path("x.wav"), s, "sad") for s in "abcd" for n in (2, 1)]
+    folds = leave_groups_out("my-2fold", "two pairs", utts, [["a", "b"], ["c", "d"]], dev=1)
+    assert (folds.protocol, folds.description, list(folds.folds)) == ("my-2fold", "two pairs", ["1", "2"])
+    first = folds.folds["1"]
+    assert (first.train, first.dev, first.test) == (["d-1", "d-2"], ["c-1", "c-2"], ["a-1", "a-2", "b-1", "b-2"])
+    chosen = leave_groups_out("p", "", utts, {"x": ["a"], "y": ["b"]}, dev={"x": ["d"], "y": ["c"]})
+    assert chosen.folds["x"].dev == ["d-1", "d-2"] and chosen.folds["y"].train == ["a-1", "a-2", "d-1", "d-2"]
+    gender = {"a": "f", "b": "f", "c": "f", "d": "m"}
+    mixed = leave_groups_out("p", "", utts, [["a"], ["b"], ["c"], ["d"]], dev=2, gender=gender)
+    assert mixed.folds["1"].dev == ["b-1", "b-2", "d-1", "d-2"]  # the first woman and the first man that follow

@@ -35,7 +35,8 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
     wavs = layout.find(corpus_dir, "Audio/Full/WAV_16000", obtain=OBTAIN).absolute()
     transcripts = layout.find(corpus_dir, "Transcript/Segmented/Combined", obtain=OBTAIN)
     lists = layout.read_constants(layout.find(corpus_dir, "cmu_mosei_std_folds.py", obtain=OBTAIN))
-    found, left_out = [], Counter()
+    utts: list[Utterance] = []
+    left_out: Counter[str] = Counter()
     if absent := [name for name in FOLDS if name not in lists]:
         raise UserError(f"{corpus_dir}: cmu_mosei_std_folds.py has no {absent[0]}; take the original file")
     try:
@@ -59,11 +60,11 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
                 else:
                     name, words = f"v{video}-{number:04d}", words_of(segments, start, end)
                     times = {"start": max(start, 0), "end": end}
-                    found.append(Utterance(name, wav, f"v{video}", label, words, **times, set=part_of[video]))
-    left_out["utterances have no transcript; they are kept"] = sum(not utt.text for utt in found)
+                    utts.append(Utterance(name, wav, f"v{video}", label, words, **times, set=part_of[video]))
+    left_out["utterances have no transcript; they are kept"] = sum(not utt.text for utt in utts)
     for reason, count in left_out.items():
         layout.note(count, reason)
-    return layout.keep_present(found, corpus_dir, args.allow_partial)
+    return layout.keep_present(utts, corpus_dir, args.allow_partial)
 
 
 def duration_of(wav: Path) -> float:
@@ -103,7 +104,7 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
     description = f"CMU-MOSEI, {args.task}, standard folds by video (whether videos share speakers is not known)"
     name = f"cmu-mosei-{args.task}-standard"
     split = layout.official_split
-    return recipe.Protocol(LABELS[args.task], lambda found: Folds(name, description, folds=split(found)))
+    return recipe.Protocol(LABELS[args.task], lambda utts: Folds(name, description, folds=split(utts)))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

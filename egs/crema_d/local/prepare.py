@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
-from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.download import Archive, fetch_archives, fill_lfs_pointers, is_lfs_pointer
+from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
 
 OBTAIN = "https://github.com/CheyneyComputerScience/CREMA-D with git lfs (only AudioWAV and VideoDemographics.csv)"
@@ -26,6 +27,7 @@ ARCHIVE = Archive(
     only=r"CREMA-D-master/(AudioWAV/|VideoDemographics\.csv|LICENSE)",
 )
 AUDIO_URL = f"https://media.githubusercontent.com/media/{REPOSITORY}/master/AudioWAV"
+LIKE = "1001_DFA_ANG_XX.wav"
 # 1001_DFA_ANG_XX: actor - sentence - emotion - level (low, medium, high, unspecified)
 NAME = re.compile(r"(?P<actor>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>[A-Z]{2})")
 EMOTIONS = {"ANG": "angry", "DIS": "disgust", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -53,13 +55,10 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
     """Yield the clips of AudioWAV."""
     folder = layout.find(corpus_dir, "AudioWAV", obtain=OBTAIN)
     gender = _genders(folder.with_name("VideoDemographics.csv"))
-    for path in layout.recordings(folder, "*", like="1001_DFA_ANG_XX.wav", obtain=OBTAIN):
-        match = NAME.fullmatch(path.stem)
-        if match is None or match["actor"] not in ACTORS:
-            raise UserError(f"{path}: not a CREMA-D file name (1001_DFA_ANG_XX.wav); rename or remove the file")
-        for field, known in (("sentence", SENTENCES), ("emotion", EMOTIONS), ("level", LEVELS)):
-            if match[field] not in known:
-                raise UserError(f"{path}: unknown {field} {match[field]} in the name; rename or remove the file")
+    for path in layout.recordings(folder, "*", like=LIKE, obtain=OBTAIN):
+        match = layout.read_name(
+            path, NAME, "CREMA-D", LIKE, actor=ACTORS, sentence=SENTENCES, emotion=EMOTIONS, level=LEVELS
+        )
         if is_lfs_pointer(path):
             raise UserError(f"{path}: only a Git LFS pointer, not audio; run `git lfs pull` in the clone of {OBTAIN}")
         actor = match["actor"]
@@ -79,12 +78,11 @@ def _genders(path: Path) -> dict[str, str]:
     return gender
 
 
-def folds(found: list[Utterance]) -> Folds:
+def folds(utts: list[Utterance]) -> Folds:
     """Five folds by actors; which actor is in which group does not depend on what was found."""
     groups = [ACTORS[first::5] for first in range(5)]
-    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, choose_dev_speakers(groups, 8))
     description = "CREMA-D, 6 classes, five groups of actors test in turn, eight of the next group are dev"
-    return Folds("crema_d-5fold", description, folds=made)
+    return leave_groups_out("crema_d-5fold", description, utts, groups, dev=8)
 
 
 def download(folder: Path) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A corpus of one's own: a folder of audio files and a table (CSV) that tells what is in them.
+"""A corpus of one's own: a folder of audio files and a table (CSV) that says what is in them.
 
 Columns of the table: file (relative to the audio folder), emotion, speaker; optionally text, gender, language,
 split (train, dev, test) and id. Without split, groups of speakers test in turn.
@@ -42,13 +42,13 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
         emotion = _word(row.values["emotion"])
         if (first := spelling.setdefault(emotion.casefold(), emotion)) != emotion:
             raise UserError(f"{row.where}: emotion {emotion} is written {first} above; use one spelling")
-    found = sorted(spelling.values())
-    if unknown := [label for label in args.labels or () if label not in found]:
-        raise UserError(f"{args.csv}: has no emotion {unknown[0]} (--labels); it has {', '.join(found)}")
-    args.split, labels = {}, args.labels or found
+    known = sorted(spelling.values())
+    if unknown := [label for label in args.labels or () if label not in known]:
+        raise UserError(f"{args.csv}: has no emotion {unknown[0]} (--labels); it has {', '.join(known)}")
+    args.split, labels = {}, args.labels or known
     if len(labels) < 2 or args.num_folds < 2:
         raise UserError(f"{args.csv}: {', '.join(labels)}, {args.num_folds} folds: at least two of both are needed")
-    return recipe.Protocol(labels, lambda found: folds(found, args))
+    return recipe.Protocol(labels, lambda utts: folds(utts, args))
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:
@@ -87,12 +87,12 @@ def _word(text: str) -> str:
     return "_".join(text.replace("/", " ").split())
 
 
-def folds(found: list[Utterance], args: argparse.Namespace) -> Folds:
+def folds(utts: list[Utterance], args: argparse.Namespace) -> Folds:
     """The split of the table, or groups of speakers."""
-    utt2spk, utt2emo = ({utt.utt_id: getattr(utt, what) for utt in found} for what in ("speaker", "emotion"))
+    utt2spk, utt2emo = ({utt.utt_id: getattr(utt, what) for utt in utts} for what in ("speaker", "emotion"))
     if args.split:
         return folds_of_split(f"{_word(args.csv.stem)}-split", args.split, utt2spk, utt2emo, args.shared_speakers)
-    gender = {utt.speaker: utt.extra.get("utt2gender", "") for utt in found}
+    gender = {utt.speaker: utt.extra.get("utt2gender", "") for utt in utts}
     return automatic_folds(_word(args.csv.stem), utt2spk, utt2emo, args.num_folds, gender)
 
 

@@ -13,15 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
-from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.download import Archive
-from m4ser.utils.errors import UserError
+from m4ser.recipes.splits import leave_groups_out
 
 OBTAIN = "https://zenodo.org/records/7447302 (emodb.zip) or http://emodb.bilderbar.info/download (folder wav)"
 ARCHIVE = Archive(
     "https://zenodo.org/records/7447302/files/emodb.zip?download=1", "md5:9d21362dbc5676ef3ab4745d83ced0db"
 )
+LIKE = "03a01Fa.wav"
 # 03a01Fa: speaker - sentence - emotion (initial of the German word) - version
 NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])(?P<version>[a-z]?)")
 EMOTIONS = {
@@ -54,15 +55,9 @@ EXPECTED = {"utterances": 535, "speakers": 10, "labels": dict(zip(LABELS, COUNTS
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:
     """Yield the recordings of the folder wav."""
-    for path in layout.recordings(
-        layout.find(corpus_dir, "wav", obtain=OBTAIN), "*", like="03a01Fa.wav", obtain=OBTAIN
-    ):
-        match = NAME.fullmatch(path.stem)
-        if match is None:
-            raise UserError(f"{path}: not an EmoDB file name (03a01Fa.wav); rename or remove the file")
-        for field, known in (("speaker", GENDER), ("sentence", SENTENCES), ("emotion", EMOTIONS)):
-            if match[field] not in known:
-                raise UserError(f"{path}: unknown {field} {match[field]} in the name; rename or remove the file")
+    folder = layout.find(corpus_dir, "wav", obtain=OBTAIN)
+    for path in layout.recordings(folder, "*", like=LIKE, obtain=OBTAIN):
+        match = layout.read_name(path, NAME, "EmoDB", LIKE, speaker=GENDER, sentence=SENTENCES, emotion=EMOTIONS)
         speaker = match["speaker"]
         yield Utterance(
             utt_id=f"{speaker}-{path.stem}",
@@ -74,12 +69,11 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
         )
 
 
-def folds(found: list[Utterance]) -> Folds:
+def folds(utts: list[Utterance]) -> Folds:
     """Ten folds, one for each speaker."""
     groups = {speaker: [speaker] for speaker in GENDER}
-    dev = choose_dev_speakers(groups, 2, GENDER)
-    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, dev)
-    return Folds("emodb-loso", "EmoDB, 7 classes, each speaker tests in turn, two others are dev", folds=made)
+    description = "EmoDB, 7 classes, each speaker tests in turn, two others are dev"
+    return leave_groups_out("emodb-loso", description, utts, groups, dev=2, gender=GENDER)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
-from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
-from m4ser.recipes.splits import folds_of_split
+from m4ser.recipes.splits import folds_of_split, leave_groups_out
 from m4ser.utils.errors import UserError
 
 OBTAIN = "https://github.com/HLTSingapore/Emotional-Speech-Data (sign the licence, unpack: folders 0001 to 0020)"
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:
     """Yield the recordings of one language or both."""
     root = layout.find(corpus_dir, "00[0-2][0-9]", obtain=OBTAIN).parent
-    untold = 0
+    without_text = 0
     for number in sorted(number for group in GROUPS[args.language] for number in group):
         speaker, folder = f"{number:04d}", root / f"{number:04d}"
         if not folder.is_dir():
@@ -54,11 +54,11 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
             match, emotion = NAME.fullmatch(path.stem), path.relative_to(folder).parts[0]
             if match is None or match["speaker"] != speaker or emotion not in EMOTIONS:
                 raise UserError(f"{path}: not like {speaker}/Angry/{speaker}_000351.wav; move or remove the file")
-            untold += path.stem not in text
+            without_text += path.stem not in text
             utt_id, words = f"{speaker}-{path.stem}", text.get(path.stem, "")
             extra = {"utt2gender": GENDER[speaker], "utt2lang": "zh" if number <= 10 else "en"}
             yield Utterance(utt_id, path.absolute(), speaker, EMOTIONS[emotion], words, extra=extra)
-    layout.note(untold, "recordings have no transcript")
+    layout.note(without_text, "recordings have no transcript")
 
 
 def _transcripts(path: Path) -> dict[str, str]:
@@ -77,18 +77,17 @@ def _transcripts(path: Path) -> dict[str, str]:
 def protocol(args: argparse.Namespace) -> recipe.Protocol:
     """Five folds by groups of speakers."""
 
-    def folds(found: list[Utterance]) -> Folds:
-        utt2spk = {utt.utt_id: utt.speaker for utt in found}
+    def folds(utts: list[Utterance]) -> Folds:
         if args.split == "official":  # of the 350 sentences, the same in each emotion
+            utt2spk, utt2emo = ({utt.utt_id: getattr(utt, what) for utt in utts} for what in ("speaker", "emotion"))
             place = {utt: (int(utt[-6:]) - 1) % 350 for utt in utt2spk}
             parts = {utt: "dev" if n < 20 else "test" if n < 50 else "train" for utt, n in place.items()}
-            utt2emo = {utt.utt_id: utt.emotion for utt in found}
             return folds_of_split(f"esd-{args.language}-official", parts, utt2spk, utt2emo, shared=True)
         groups = [[f"{number:04d}" for number in group] for group in GROUPS[args.language]]
         name = "emobox" if args.language == "all" else args.language
-        made = speaker_folds(utt2spk, groups, choose_dev_speakers(groups, 2, GENDER))
         what = "5 classes, five groups of speakers test in turn, a woman and a man of the next group are dev"
-        return Folds(f"esd-{name}-5fold", f"ESD, language {args.language}, {what}", folds=made)
+        description = f"ESD, language {args.language}, {what}"
+        return leave_groups_out(f"esd-{name}-5fold", description, utts, groups, dev=2, gender=GENDER)
 
     count = sum(len(group) for group in GROUPS[args.language])
     labels = dict.fromkeys(LABELS, 350 * count)

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
-from m4ser.data.folds import Folds, speaker_folds
+from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.splits import leave_groups_out
 
 OBTAIN = "https://sail.usc.edu/iemocap/ (licence form; unpack it: IEMOCAP_full_release/Session1 to Session5)"
 # [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
@@ -36,9 +37,9 @@ PER_SESSION = {"4": (1085, 1023, 1151, 1031, 1241), "4-no-exc": (942, 813, 1000,
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
     """All utterances with a label of the chosen classes."""
     root = layout.find(corpus_dir, "Session[1-5]", obtain=OBTAIN).parent
-    found = [utt for session in sorted(root.glob("Session[1-5]")) for utt in _session(session, CLASSES[args.classes])]
-    layout.note(sum(not utt.text for utt in found), "utterances have no word in their transcript; they are kept")
-    return layout.keep_present(found, corpus_dir, args.allow_partial)
+    utts = [utt for session in sorted(root.glob("Session[1-5]")) for utt in _session(session, CLASSES[args.classes])]
+    layout.note(sum(not utt.text for utt in utts), "utterances have no word in their transcript; they are kept")
+    return layout.keep_present(utts, corpus_dir, args.allow_partial)
 
 
 def _session(folder: Path, classes: dict[str, str]) -> Iterator[Utterance]:
@@ -63,18 +64,17 @@ def _session(folder: Path, classes: dict[str, str]) -> Iterator[Utterance]:
             )
 
 
-def folds(found: list[Utterance], args: argparse.Namespace) -> Folds:
+def folds(utts: list[Utterance], args: argparse.Namespace) -> Folds:
     """Leave one session or one speaker out; women and men take turns as dev speakers."""
-    sessions, test, dev = sorted({utt.extra["utt2session"] for utt in found}), [], {}
+    sessions, test, dev = sorted({utt.extra["utt2session"] for utt in utts}), [], {}
     for index, (session, following) in enumerate(zip(sessions, sessions[1:] + sessions[:1], strict=True)):
         for testers in ("FM",) if args.folds == "session" else ("F", "M"):
             one = testers if len(testers) == 1 else "FM"[index % 2]
             test.append([session + letter for letter in testers])
             dev[str(len(test))] = [following + letter for letter in ("FM" if args.dev == "session" else one)]
-    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, test, dev)
     description = f"IEMOCAP, classes {args.classes}, leave one {args.folds} out, dev: one {args.dev}, next in turn"
     name = f"iemocap-{args.classes}-leave-one-{args.folds}-out" + "-dev-session" * (args.dev == "session")
-    return Folds(name, description, folds=made)
+    return leave_groups_out(name, description, utts, test, dev)
 
 
 def protocol(args: argparse.Namespace) -> recipe.Protocol:
@@ -86,7 +86,7 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
         "utt2session": {f"Ses0{n}": count for n, count in enumerate(PER_SESSION.get(args.classes, ()), 1)},
         "utt2category": {code: COUNTS[code] for code in classes},
     }
-    return recipe.Protocol(sorted(set(classes.values())), lambda found: folds(found, args), expected)
+    return recipe.Protocol(sorted(set(classes.values())), lambda utts: folds(utts, args), expected)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

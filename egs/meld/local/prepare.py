@@ -42,8 +42,8 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
     lines = [utt for part in PARTS for utt in read_csv(corpus_dir, part, COLUMNS[args.task])]
     for name, reason in UNUSABLE.items():
         layout.note(sum(utt.extra["utt2clip"] == name for utt in lines), f"utterance is left out: {name}, {reason}")
-    found = [utt for utt in lines if utt.extra["utt2clip"] not in UNUSABLE]
-    return layout.keep_present(found, corpus_dir, args.allow_partial)
+    utts = [utt for utt in lines if utt.extra["utt2clip"] not in UNUSABLE]
+    return layout.keep_present(utts, corpus_dir, args.allow_partial)
 
 
 def read_csv(corpus_dir: Path, part: str, column: str) -> Iterator[Utterance]:
@@ -65,10 +65,10 @@ def read_csv(corpus_dir: Path, part: str, column: str) -> Iterator[Utterance]:
         )
 
 
-def folds(found: list[Utterance], task: str) -> Folds:
+def folds(utts: list[Utterance], task: str) -> Folds:
     """The official split as the one fold."""
     description = f"MELD, {task}, official split; its train, dev and test share speakers (the series' main actors)"
-    return Folds(f"meld-{task}-official", description, folds=layout.official_split(found), speaker_disjoint=False)
+    return Folds(f"meld-{task}-official", description, folds=layout.official_split(utts), speaker_disjoint=False)
 
 
 def protocol(args: argparse.Namespace) -> recipe.Protocol:
@@ -79,7 +79,7 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
         part: {label: counts[label][index] - (label == "neutral") * unusable[part] for label in counts}
         for index, part in enumerate(PARTS)
     }
-    return recipe.Protocol(LABELS[args.task], lambda found: folds(found, args.task), {"sets": sets})
+    return recipe.Protocol(LABELS[args.task], lambda utts: folds(utts, args.task), {"sets": sets})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -33,20 +33,20 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
     """Speak all lines that were not spoken before; yield them."""
     if (args.noise == "none") != (args.snr is None):
         raise UserError("--noise and --snr: give both or none, e.g. --noise babble --snr 5")
-    found = [utt for part in PARTS for utt in read_csv(corpus_dir, part)]
+    utts = [utt for part in PARTS for utt in read_csv(corpus_dir, part)]
     limits = {"train": args.train_lines, "dev": args.dev_lines, "test": args.test_lines}
     talkers = []
     if args.noise == "babble":  # of the same people whatever --train-lines is: what was mixed before is used again
-        talkers = [line_of(utt) for utt in draw([u for u in found if u.set == "train"], TALKER_LINES)]
-    found = [utt for part in PARTS for utt in draw([u for u in found if u.set == part], limits[part])]
-    lines = list(map(line_of, found))
+        talkers = [line_of(utt) for utt in draw([u for u in utts if u.set == "train"], TALKER_LINES)]
+    utts = [utt for part in PARTS for utt in draw([u for u in utts if u.set == part], limits[part])]
+    lines = list(map(line_of, utts))
     clean, jobs = args.speech_dir / "clean", len(os.sched_getaffinity(0))
     speech.speak_all(clean, list(dict.fromkeys([*lines, *talkers])), jobs)
     folder = clean
     if args.noise != "none":
         folder = args.speech_dir / f"{args.noise}{args.snr}"
         speech.mix_all(clean, folder, lines, talkers, args.noise, args.snr, jobs)
-    for utt in found:
+    for utt in utts:
         utt.audio = (folder / f"{utt.utt_id}.flac").absolute()
         yield utt
 
@@ -68,15 +68,15 @@ def read_csv(corpus_dir: Path, part: str) -> Iterator[Utterance]:
             yield Utterance(f"{speaker}-{line}", Path(), speaker, emotion, row["Utterance"], set=part)
 
 
-def draw(found: list[Utterance], count: int) -> list[Utterance]:
+def draw(utts: list[Utterance], count: int) -> list[Utterance]:
     """So many of them, 0 for all: a smaller number is a part of a larger one."""
-    ranked = sorted(found, key=lambda utt: hashlib.sha256(utt.utt_id.encode()).digest())
+    ranked = sorted(utts, key=lambda utt: hashlib.sha256(utt.utt_id.encode()).digest())
     return sorted(ranked[: count or None], key=lambda utt: utt.utt_id)
 
 
-def folds(found: list[Utterance]) -> Folds:
+def folds(utts: list[Utterance]) -> Folds:
     """The official split as the one fold."""
-    count = {part: sum(utt.set == part for utt in found) for part in PARTS}
+    count = {part: sum(utt.set == part for utt in utts) for part in PARTS}
     name = f"meld-tts-{count['train']}"
     if (count["dev"], count["test"]) != (LINES["dev"], LINES["test"]):
         name += f"-{count['dev']}-{count['test']}"
@@ -84,7 +84,7 @@ def folds(found: list[Utterance]) -> Folds:
         f"MELD's lines spoken by espeak-ng (synthetic, not MELD): official split, {count['train']} of its training "
         f"lines, {count['dev']} development and {count['test']} test lines; train, dev and test share speakers"
     )
-    return Folds(name, description, folds=layout.official_split(found), speaker_disjoint=False)
+    return Folds(name, description, folds=layout.official_split(utts), speaker_disjoint=False)
 
 
 def protocol(args: argparse.Namespace) -> recipe.Protocol:

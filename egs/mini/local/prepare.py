@@ -51,9 +51,9 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
             )
 
 
-def folds(found: list[Utterance]) -> Folds:
+def folds(utts: list[Utterance]) -> Folds:
     """The one fold that the corpus was made for."""
-    parts = {part: [utt.utt_id for utt in found if utt.extra["utt2split"] == part] for part in PARTS}
+    parts = {part: [utt.utt_id for utt in utts if utt.extra["utt2split"] == part] for part in PARTS}
     description = "mini corpus (synthetic), 4 classes, 8 speakers train, 4 dev, 4 test; sentences disjoint too"
     return Folds("mini-speakers-8-4-4", description, folds={"1": Fold(**parts)})
 

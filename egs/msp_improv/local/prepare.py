@@ -13,8 +13,9 @@ import re
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
-from m4ser.data.folds import Folds, speaker_folds
+from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.splits import leave_groups_out
 
 OBTAIN = "https://lab-msp.com/MSP/MSP-Improv.html (licence form; Evalution.txt and Audio/ in one folder)"
 # UTD-IMPROV-S01A-F01-S-FM01.avi; N; A:3.000000; V:3.500000; D:3.000000 ; N:4.000000;
@@ -37,13 +38,13 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
     """All utterances with one of the four labels."""
     labels = layout.read_text(layout.find(corpus_dir, "Evalution.txt", "Evaluation.txt", obtain=OBTAIN))
     files = {path.name: path.absolute() for path in sorted(corpus_dir.rglob("MSP-IMPROV-*"))}
-    found = []
+    utts = []
     for match in LINE.finditer(labels):
         if match["code"] not in EMOTIONS:
             continue
         name = f"MSP-{match['name']}"
         words = files.get(f"{name}.txt")
-        found.append(
+        utts.append(
             Utterance(
                 utt_id=f"{match['speaker']}-{name}",
                 audio=files.get(f"{name}.wav", Path(f"{name}.wav")),
@@ -57,18 +58,17 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
                 },
             )
         )
-    layout.note(sum(not utt.text for utt in found), "utterances have no transcript; they are kept")
-    return layout.keep_present(found, corpus_dir, args.allow_partial)
+    layout.note(sum(not utt.text for utt in utts), "utterances have no transcript; they are kept")
+    return layout.keep_present(utts, corpus_dir, args.allow_partial)
 
 
-def folds(found: list[Utterance]) -> Folds:
+def folds(utts: list[Utterance]) -> Folds:
     """Leave one session out."""
-    sessions = sorted({utt.extra["utt2session"] for utt in found})
+    sessions = sorted({utt.extra["utt2session"] for utt in utts})
     groups = [[letter + session for letter in "FM"] for session in sessions]
     dev_groups = {str(number): group for number, group in enumerate(groups[1:] + groups[:1], 1)}
-    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, dev_groups)
     description = "MSP-IMPROV, 4 classes, leave one session out, dev speakers from the next session"
-    return Folds("msp-improv-leave-one-session-out", description, folds=made)
+    return leave_groups_out("msp-improv-leave-one-session-out", description, utts, groups, dev_groups)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ PARTS = {"Train": "train", "Development": "dev", "Validation": "dev"}  # the las
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:
     """All segments of the training, development and chosen test set with a label of the chosen classes."""
-    found = list(read_labels(corpus_dir, CLASSES[args.classes], PARTS | {args.test: "test"}))
-    layout.note(sum(utt.speaker.startswith("podcast") for utt in found), "utterances have an unknown speaker")
-    layout.note(sum(not utt.text for utt in found), "utterances have no transcript; they are kept")
-    return layout.keep_present(found, corpus_dir, args.allow_partial)
+    utts = list(read_labels(corpus_dir, CLASSES[args.classes], PARTS | {args.test: "test"}))
+    layout.note(sum(utt.speaker.startswith("podcast") for utt in utts), "utterances have an unknown speaker")
+    layout.note(sum(not utt.text for utt in utts), "utterances have no transcript; they are kept")
+    return layout.keep_present(utts, corpus_dir, args.allow_partial)
 
 
 def read_labels(corpus_dir: Path, classes: dict[str, str], parts: dict[str, str]) -> Iterator[Utterance]:
@@ -58,15 +58,15 @@ def read_labels(corpus_dir: Path, classes: dict[str, str], parts: dict[str, str]
         )
 
 
-def folds(found: list[Utterance], args: argparse.Namespace) -> Folds:
+def folds(utts: list[Utterance], args: argparse.Namespace) -> Folds:
     """The official split as the one fold, less what a speaker of another of its parts says."""
     ids: dict[str, list[str]] = {}
     taken: set[str] = set()
     for part in ("test", "dev", "train"):
-        utts = [utt for utt in found if utt.set == part]
-        ids[part] = sorted(utt.utt_id for utt in utts if utt.speaker not in taken)
-        layout.note(len(utts) - len(ids[part]), f"utterances are not used to {part}: their speakers are in dev or test")
-        taken |= {utt.speaker for utt in utts}
+        own = [utt for utt in utts if utt.set == part]
+        ids[part] = sorted(utt.utt_id for utt in own if utt.speaker not in taken)
+        layout.note(len(own) - len(ids[part]), f"utterances are not used to {part}: their speakers are in dev or test")
+        taken |= {utt.speaker for utt in own}
     protocol = f"msp-podcast-{args.classes}-official-{args.test.lower()}"
     description = f"MSP-Podcast, {args.classes} classes, official split, tested on {args.test}"
     return Folds(protocol, description, folds={"1": Fold(**ids)})
@@ -74,7 +74,7 @@ def folds(found: list[Utterance], args: argparse.Namespace) -> Folds:
 
 def protocol(args: argparse.Namespace) -> recipe.Protocol:
     """Labels and fold. Counts differ from release to release: what the labels name has to be there."""
-    return recipe.Protocol(sorted(CLASSES[args.classes].values()), lambda found: folds(found, args))
+    return recipe.Protocol(sorted(CLASSES[args.classes].values()), lambda utts: folds(utts, args))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
-from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
-from m4ser.recipes import recipe
+from m4ser.data.folds import Folds
+from m4ser.recipes import layout, recipe
 from m4ser.recipes.download import Archive
+from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
 
 OBTAIN = "https://zenodo.org/records/1188976 (Audio_Speech_Actors_01-24.zip)"
@@ -57,21 +58,18 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
     for path in sorted(files):
         if path.suffix.lower() not in (".wav", ".flac") or path.name.startswith("."):
             continue
-        if match := NAME.fullmatch(path.stem):
-            if path.stem in chosen:
-                raise UserError(f"{path}: the same recording is also {chosen[path.stem]}; delete one of the two")
-            chosen[path.stem] = path
-            yield _utterance(path, match)
-        elif not OTHER_PARTS.fullmatch(path.stem):
-            raise UserError(f"{path}: not a RAVDESS file name (03-01-06-01-02-01-12.wav); rename or remove the file")
+        if OTHER_PARTS.fullmatch(path.stem) and not NAME.fullmatch(path.stem):
+            continue
+        if path.stem in chosen:
+            raise UserError(f"{path}: the same recording is also {chosen[path.stem]}; delete one of the two")
+        chosen[path.stem] = path
+        yield _utterance(path)
 
 
-def _utterance(path: Path, match: re.Match[str]) -> Utterance:
+def _utterance(path: Path) -> Utterance:
+    codes = {"emotion": EMOTIONS, "intensity": INTENSITIES, "statement": STATEMENTS}
+    match = layout.read_name(path, NAME, "RAVDESS", "03-01-06-01-02-01-12.wav", **codes)
     actor = int(match["actor"])
-    codes = (("emotion", EMOTIONS), ("intensity", INTENSITIES), ("statement", STATEMENTS))
-    for field, known in codes:
-        if match[field] not in known:
-            raise UserError(f"{path}: unknown {field} {match[field]} in the name; rename or remove the file")
     if path.parent.name != f"Actor_{actor:02d}" or not 1 <= actor <= 24:
         raise UserError(f"{path}: the actor in the name does not fit the folder; move or remove the file")
     speaker = f"Actor{actor:02d}"
@@ -85,14 +83,12 @@ def _utterance(path: Path, match: re.Match[str]) -> Utterance:
     )
 
 
-def folds(found: list[Utterance]) -> Folds:
+def folds(utts: list[Utterance]) -> Folds:
     """Six folds by test actors."""
-    utt2spk = {utt.utt_id: utt.speaker for utt in found}
-    gender = {utt.speaker: utt.extra["utt2gender"] for utt in found}
+    gender = {utt.speaker: utt.extra["utt2gender"] for utt in utts}
     groups = [[s for actor in group if (s := f"Actor{actor:02d}") in gender] for group in TEST_ACTORS]
     description = "RAVDESS speech, 8 classes, six folds by test actors as in EmoBox, dev actors from the training side"
-    made = speaker_folds(utt2spk, groups, choose_dev_speakers(groups, 2, gender))
-    return Folds("ravdess-emobox-6fold", description, folds=made)
+    return leave_groups_out("ravdess-emobox-6fold", description, utts, groups, dev=2, gender=gender)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
-from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
 
 OBTAIN = "http://kahlan.eps.surrey.ac.uk/savee (register there; unpack AudioData.zip: AudioData/DC/a01.wav ...)"
@@ -44,7 +45,7 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
         match = NAME.fullmatch(path.stem)
         speaker = (match and match["speaker"]) or path.parent.name
         if match is None or speaker not in SPEAKERS or match["emotion"] not in EMOTIONS:
-            raise UserError(f"{path}: not a SAVEE file name (DC/a01.wav or DC_a01.wav); rename or remove the file")
+            raise layout.wrong_name(path, "SAVEE", "DC/a01.wav or DC_a01.wav")
         code = match["code"]
         yield Utterance(
             utt_id=f"{speaker}-{code}",
@@ -71,11 +72,11 @@ def _transcripts(corpus_dir: Path) -> dict[str, str]:
     return text
 
 
-def folds(found: list[Utterance]) -> Folds:
+def folds(utts: list[Utterance]) -> Folds:
     """Four folds, one for each speaker."""
     groups = {speaker: [speaker] for speaker in SPEAKERS}
-    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, choose_dev_speakers(groups, 1))
-    return Folds("savee-4fold", "SAVEE, 7 classes, each speaker tests in turn, the next one is dev", folds=made)
+    description = "SAVEE, 7 classes, each speaker tests in turn, the next one is dev"
+    return leave_groups_out("savee-4fold", description, utts, groups, dev=1)
 
 
 if __name__ == "__main__":

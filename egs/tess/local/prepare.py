@@ -17,7 +17,6 @@ from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Fold, Folds
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.download import Archive
-from m4ser.utils.errors import UserError
 
 OBTAIN = "https://doi.org/10.5683/SP2/E8H2MF (all WAV files, in one folder or in folders such as OAF_angry)"
 # The copy that PaddleSpeech uses, with its checksum; the Dataverse packs a new archive for each request.
@@ -47,7 +46,7 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
     for path in layout.recordings(corpus_dir, *patterns, like="OAF_angry/OAF_back_angry.wav", obtain=OBTAIN):
         match = NAME.fullmatch(path.stem)
         if match is None or match["emotion"] not in EMOTIONS:
-            raise UserError(f"{path}: not a TESS file name (OAF_back_angry.wav); rename or remove the file")
+            raise layout.wrong_name(path, "TESS", "OAF_back_angry.wav")
         speaker = SPEAKERS[match["speaker"]]
         yield Utterance(
             utt_id=f"{speaker}-{match['word']}_{match['emotion']}",
@@ -59,18 +58,18 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
         )
 
 
-def folds(found: list[Utterance]) -> Folds:
+def folds(utts: list[Utterance]) -> Folds:
     """Two folds; dev shares its speaker with train, not its words."""
-    words = sorted({utt.text for utt in found})
+    words = sorted({utt.text for utt in utts})
     dev_words = set(words[9::10])
-    made = {}
+    by_test: dict[str, Fold] = {}
     for number, tester in enumerate(("OAF", "YAF"), 1):
-        fold = made[str(number)] = Fold([], [], [])
-        for utt in found:
+        fold = by_test[str(number)] = Fold([], [], [])
+        for utt in utts:
             part = fold.test if utt.speaker == tester else fold.dev if utt.text in dev_words else fold.train
             part.append(utt.utt_id)
     description = "TESS, 7 classes, one actress tests, the other trains; dev: each tenth word of the training actress"
-    return Folds("tess-2fold", description, folds=made, dev_speaker_disjoint=False)
+    return Folds("tess-2fold", description, folds=by_test, dev_speaker_disjoint=False)
 
 
 if __name__ == "__main__":

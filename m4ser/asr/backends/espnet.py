@@ -209,7 +209,7 @@ def _light_imports() -> Iterator[None]:
 
     name = "espnet2.tasks.enh_s2t"
     stand_in = types.ModuleType(name)
-    stand_in.EnhS2TTask = None
+    vars(stand_in)["EnhS2TTask"] = None
     download, nltk.download = nltk.download, lambda *_, **__: False
     real = sys.modules.setdefault(name, stand_in)
     try:

@@ -11,6 +11,7 @@ label over all frames, blanks too), which is higher: compare within one kind of 
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,7 +158,7 @@ class Whisper:
             count = tokens.index(self.end) + 1 if self.end in tokens else len(tokens)
             logprob = math.fsum(scores[:count])
             silent = is_silent(no_speech, logprob, count)
-            yield "" if silent else self.tokenizer.decode(tokens, skip_special_tokens=True), logprob, count
+            yield "" if silent else str(self.tokenizer.decode(tokens, skip_special_tokens=True)), logprob, count
 
     def _first_step(self, encoded: transformers.utils.ModelOutput, batch: int) -> Tensor:
         """Probabilities of the token after the start, which tell the language and whether anybody speaks."""
@@ -192,11 +193,14 @@ class Ctc:
         # No mask: all windows are of one length.
         best = self.model(values).logits.float().log_softmax(dim=-1).max(dim=-1)
         for labels, logprobs in zip(best.indices.tolist(), best.values.sum(dim=-1).tolist(), strict=True):
-            yield self.tokenizer.decode(labels, skip_special_tokens=True), logprobs, len(labels)
+            yield str(self.tokenizer.decode(labels, skip_special_tokens=True)), logprobs, len(labels)
 
 
-def _load(kind: type, folder: str, device: str, dtype: str) -> transformers.PreTrainedModel:
-    """Load a model that is whole: transformers would make up missing weights, e.g. the labels of a mere encoder."""
+def _load(kind: Any, folder: str, device: str, dtype: str) -> Any:
+    """Load a model that is whole: transformers would make up missing weights, e.g. the labels of a mere encoder.
+
+    Neither its automatic classes nor what `generate` does with a model have types that say what is used here.
+    """
     model, info = kind.from_pretrained(folder, dtype=getattr(torch, dtype), output_loading_info=True)
     if info["missing_keys"]:
         lacking = min(info["missing_keys"])

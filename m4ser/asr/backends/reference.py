@@ -74,7 +74,7 @@ class Reference(Backend):
         for _ in range(STEPS):
             middle = (low + high) / 2
             hyps = [self._with_errors(utt, middle) for utt in self.texts]
-            if word_errors(self.texts.values(), hyps)["wer"] < wer:
+            if (word_errors(self.texts.values(), hyps)["wer"] or 0.0) < wer:
                 low = middle
             else:
                 high = middle

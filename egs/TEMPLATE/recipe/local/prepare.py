@@ -11,29 +11,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
-from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
-from m4ser.recipes import recipe
-from m4ser.utils.errors import UserError
+from m4ser.data.folds import Folds
+from m4ser.recipes import layout, recipe
+from m4ser.recipes.counts import Expected
+from m4ser.recipes.splits import leave_groups_out
 
 # TODO: the classes in the order of their index, and the corpus' own names for them.
 EMOTIONS = {"angry": "angry", "happy": "happy", "neutral": "neutral", "sad": "sad"}
 LABELS = list(dict.fromkeys(EMOTIONS.values()))
 # TODO: counts of the complete corpus; a corpus folder with others is refused (`--allow-partial true` accepts it). For
 # instance {"utterances": 1440, "speakers": 24, "labels": {"angry": 192}}; empty: no check.
-EXPECTED: dict = {}
+EXPECTED: Expected = {}
 OBTAIN = ""  # TODO: where to get the corpus, shown when it is not there
-# TODO: quote a line of the metadata or a file name of the corpus above its parser. Here: 017_happy.wav
+# TODO: quote a line of the metadata or a file name of the corpus above its parser. Here: anna/017_happy.wav
+LIKE = "SPEAKER/NUMBER_EMOTION.wav"
 NAME = re.compile(r"(?P<number>\w+)_(?P<emotion>[a-z]+)")
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:
     """Yield everything that the corpus has; order does not matter."""
-    for path in sorted(corpus_dir.glob("*/*")):
-        if path.suffix.lower() not in (".wav", ".flac") or path.name.startswith("."):
-            continue
-        match = NAME.fullmatch(path.stem)
-        if match is None or match["emotion"] not in EMOTIONS:
-            raise UserError(f"{path}: the name does not end in _EMOTION; EMOTION is one of {', '.join(EMOTIONS)}")
+    for path in layout.recordings(corpus_dir, "*/*", like=LIKE, obtain=OBTAIN):
+        match = layout.read_name(path, NAME, "MYCORPUS", LIKE, emotion=EMOTIONS)
         speaker = path.parent.name
         words = path.with_suffix(".txt")
         yield Utterance(
@@ -46,13 +44,12 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
         )
 
 
-def folds(found: list[Utterance]) -> Folds:
+def folds(utts: list[Utterance]) -> Folds:
     """Who tests, who selects the model, who trains: no speaker may do two of it. Here five groups test in turn."""
-    speakers = sorted({utt.speaker for utt in found})
+    speakers = sorted({utt.speaker for utt in utts})
     groups = [speakers[first::5] for first in range(min(5, len(speakers)))]
-    made = speaker_folds({utt.utt_id: utt.speaker for utt in found}, groups, choose_dev_speakers(groups, 1))
     # TODO: name the protocol: results are compared only within one.
-    return Folds("mycorpus-5fold", "MYCORPUS, five groups of speakers test in turn", folds=made)
+    return leave_groups_out("mycorpus-5fold", "MYCORPUS, five groups of speakers test in turn", utts, groups, dev=1)
 
 
 if __name__ == "__main__":
