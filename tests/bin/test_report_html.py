@@ -64,6 +64,7 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
+@pytest.mark.slow
 def test_page_is_whole_and_alone(scoring_lab, scored, capsys):
     add_audio(scoring_lab.root, read_scp(scoring_lab.data / "all" / "utt2spk"))
     report_html.main([str(scored), "--map", "none", "--mistakes", "7"])
@@ -85,6 +86,7 @@ def test_page_is_whole_and_alone(scoring_lab, scored, capsys):
     assert made == {"confusion.png", "per_fold.png", "wer_bins.png", "per_speaker.png"}
 
 
+@pytest.mark.slow
 def test_history_is_drawn_and_a_map_that_cannot_be_made_is_said(scoring_lab, scored, capsys):
     epochs = {str(e): {"train": {"loss": 2 / e}, "valid": {"loss": 2.0, "ua": 0.1 * e}} for e in (1, 2, 3)}
     history = {"criterion": ["valid", "ua", "max"], "best_epoch": 3, "epochs": epochs}
@@ -100,6 +102,7 @@ def test_history_is_drawn_and_a_map_that_cannot_be_made_is_said(scoring_lab, sco
     assert not (scored / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_comparison_and_missing_runs(scoring_lab, scored):
     other = scoring_lab.system("other", 0.9)
     (scored / "fold2" / "seed1" / "predictions_test.tsv").unlink()
@@ -113,6 +116,7 @@ def test_comparison_and_missing_runs(scoring_lab, scored):
     assert f"{100 * metrics['comparison']['scores']['ua']['difference']:+.2f}" in page.text
 
 
+@pytest.mark.slow
 def test_words_of_a_corpus_are_not_markup(scoring_lab, scored):
     for path in (scoring_lab.data / "all" / "text", scoring_lab.root / "dump" / "asr" / "toy" / "all" / "text"):
         write_scp(path, {utt: "<script>alert(1)</script> & so" for utt in read_scp(path)})
@@ -127,6 +131,7 @@ def test_words_of_a_corpus_are_not_markup(scoring_lab, scored):
     Page(text)
 
 
+@pytest.mark.slow
 def test_sound_is_limited(scoring_lab, scored):
     add_audio(scoring_lab.root, read_scp(scoring_lab.data / "all" / "utt2spk"))
     report_html.main([str(scored), "--map", "none", "--audio", "false"])

@@ -84,6 +84,7 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [
@@ -116,6 +117,7 @@ def test_trains_selects_and_predicts(recipe, config, capsys):
     assert "trained already" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_toy_task_is_learned(recipe):
     run(recipe({"fusion": "concat", "max_epoch": 8}))
     infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
@@ -123,6 +125,7 @@ def test_toy_task_is_learned(recipe):
     assert (found.ref == found.hyp).mean() >= 0.75
 
 
+@pytest.mark.slow
 def test_bfloat16_on_a_processor_without_amx(recipe, monkeypatch):
     """``matmul_precision: medium`` holds for training and validation, not for inference; the task is learned."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
@@ -143,6 +146,7 @@ def test_bfloat16_on_a_processor_without_amx(recipe, monkeypatch):
     assert (found.ref == found.hyp).mean() >= 0.75
 
 
+@pytest.mark.slow
 def test_model_needs_no_other_folder(recipe, tiny_bert):
     local = shutil.copytree(tiny_bert, recipe.folder / "bert")
     options = recipe(M4SER)
@@ -157,6 +161,7 @@ def test_model_needs_no_other_folder(recipe, tiny_bert):
     assert (recipe.folder / "exp/toy/fold1/seed1/predictions_test.tsv").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_resumed_training_is_bit_identical(recipe):
     run(recipe({**M4SER, "max_epoch": 4}, "straight"))
     options = recipe({**M4SER, "max_epoch": 4}, "resumed")
@@ -169,6 +174,7 @@ def test_resumed_training_is_bit_identical(recipe):
     assert same(weights(recipe.folder, "straight"), weights(recipe.folder, "resumed"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["checkpoint", "model", "links"])
 def test_kill_while_saving_costs_one_epoch_and_changes_nothing(recipe, damage):
     run(recipe({"fusion": "speech", "max_epoch": 4}, "straight"))
@@ -190,6 +196,7 @@ def test_kill_while_saving_costs_one_epoch_and_changes_nothing(recipe, damage):
     assert same(weights(recipe.folder, "straight"), weights(recipe.folder, "killed"))
 
 
+@pytest.mark.slow
 def test_run_that_had_stopped_early_is_not_trained_further(recipe):
     config = {"fusion": "speech", "max_epoch": 30, "patience": 1, "early_stopping_criterion": ["valid", "ua", "max"]}
     options = recipe(config)
@@ -204,6 +211,7 @@ def test_run_that_had_stopped_early_is_not_trained_further(recipe):
     assert same(weights(recipe.folder, "toy"), first)
 
 
+@pytest.mark.slow
 def test_copies_at_another_speed_are_trained_on_only(recipe):
     options = [*recipe(M4SER), "--perturbed", "dump/feats/slow"]
     shutil.copytree(recipe.folder / "dump/feats/toy", recipe.folder / "dump/feats/slow")
@@ -236,6 +244,7 @@ def test_text_alone_is_read_as_often_as_with_copies_of_the_speech(recipe):
     assert edits["speed0.9-s0-0"] == edits["s0-0"] and lengths["speed0.9-s0-0"] == lengths["s0-0"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_together(recipe):
     """Data parallel over gloo: both ranks run, one writes; dev scores pool what both predicted."""
     options = recipe({**M4SER, "max_epoch": 2, "unused_parameters": True, "dist_backend": "gloo"})
@@ -282,6 +291,7 @@ print(reporter.get_value("valid", "loss"), reporter.get_value("valid", "ua"))
 """
 
 
+@pytest.mark.slow
 def test_validation_loss_is_that_of_all_processes(tmp_path):
     """Early stopping and plateaus of the loss have to be seen by all or none: (1 * 2 + 3 * 4) / 4 = 3.5 everywhere."""
     processes = [
@@ -293,6 +303,7 @@ def test_validation_loss_is_that_of_all_processes(tmp_path):
     assert [process.communicate(timeout=120)[0].split()[-2:] for process in processes] == [[b"3.5", b"1.0"]] * 2
 
 
+@pytest.mark.slow
 def test_the_first_machine_lists_and_finishes(recipe, monkeypatch):
     """Of the processes that Slurm starts on two machines; each here trains by itself."""
     options = [*recipe({"fusion": "speech", "max_epoch": 1}), "--train-args", "--dist_launcher slurm", "--job", "1"]
@@ -323,6 +334,7 @@ def test_the_first_machine_lists_and_finishes(recipe, monkeypatch):
     assert len(trained) == 2 and not (folder / "train_info.json").exists()
 
 
+@pytest.mark.slow
 def test_reference_transcripts_are_asked_for(recipe):
     edits = recipe.folder / "dump/text/toy/all/edits"
     lines = [line.split(" ", 1) for line in edits.read_text().splitlines()]
@@ -334,6 +346,7 @@ def test_reference_transcripts_are_asked_for(recipe):
     run(recipe({**M4SER, "max_epoch": 1}))  # detection and correction have nothing to learn then
 
 
+@pytest.mark.slow
 def test_balanced_weights_asked_for_on_the_command_line(recipe):
     options = recipe({"fusion": "speech", "max_epoch": 1})
     run([*options, "--train-args", "--model_conf class_weights=balanced"])
@@ -349,6 +362,7 @@ def test_plan_guards_the_tag(recipe):
         train.main([*recipe({"fusion": "concat"}), "--plan"])
 
 
+@pytest.mark.slow
 def test_plan_of_a_job(recipe):
     """A job can plan as well; one that is trained already leaves it to the first, which always looks."""
     words = ["--plan", "--seeds", "1 2", "--job"]

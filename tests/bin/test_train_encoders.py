@@ -20,6 +20,8 @@ from m4ser.training.predictions import read_predictions
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SPEECH = {
     "fusion": "speech", "optim": "adamw", "optim_conf": {"lr": 1.0e-3}, "batch_type": "unsorted", "batch_size": 8,

@@ -10,6 +10,8 @@ import soundfile
 from m4ser.data.audio import load_16k
 from m4ser.demo.server import DemoServer
 
+pytestmark = pytest.mark.slow
+
 CORPUS = Path(__file__).resolve().parents[2] / "egs/mini/corpus"
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from m4ser.bin import report_html, score
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def page(scoring_lab):

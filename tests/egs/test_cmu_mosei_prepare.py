@@ -98,6 +98,7 @@ def test_damaged_files(official):
     assert "cmu_mosei_std_folds.py has no standard_valid_fold; take the original file" in official.fails()
 
 
+@pytest.mark.slow
 def test_stages_0_and_1(official):
     folder, _ = official.run("--stop-stage", "1", "--prepare-args", "--task sentiment2")
     frames = {path.stem: soundfile.info(path).frames for path in (folder / "dump/audio/train/flac").iterdir()}

@@ -93,6 +93,7 @@ def test_wrong_corpora(official):
     assert "expected AudioWAV, found crema-d-mirror; give the folder of the official layout" in official.fails()
 
 
+@pytest.mark.slow
 def test_stages_0_and_1_leave_silent_and_endless_recordings_out(official):
     for clip in official.clips:
         official.sound(f"crema-d-mirror/AudioWAV/{clip}.wav", 0.1)

@@ -17,6 +17,8 @@ from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.utils.files import write_json
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FEATS, ASR = "feats/whisper-tiny.en_pool8", "asr/faster_whisper_whisper-tiny.en-ct2"
 

@@ -135,6 +135,7 @@ def test_other_faults(official):
     assert len(official.prepare(*words, "--allow-partial", "true")["all"].utts) == 6
 
 
+@pytest.mark.slow
 def test_by_run_sh(official):
     for file, *_ in ROWS:
         official.sound(file, 0.1)

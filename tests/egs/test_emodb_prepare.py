@@ -1,5 +1,6 @@
 """EmoDB at small scale: all speakers, two sentences, all emotions."""
 
+import pytest
 import soundfile
 
 CODES = "WLEAFNT"
@@ -49,6 +50,7 @@ def test_wrong_corpora(official):
     assert "song.wav: not an EmoDB file name (03a01Fa.wav)" in official.fails()
 
 
+@pytest.mark.slow
 def test_stages_0_to_3_use_the_reference_text(official):
     lay_out(official, lambda path: official.sound(path, 0.1, rate=44100))
     folder, shown = official.run("--stop-stage", "3", "--allow-partial", "true")

@@ -96,6 +96,7 @@ def test_the_official_split_shares_speakers(official):
     assert "shares 1 of 1 test speakers with train or dev" in folds.description
 
 
+@pytest.mark.slow
 def test_stages_0_and_1(official):
     for path in official.corpus.rglob("*.wav"):
         official.sound(path, 0.1)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = sorted(path.stem for path in (ROOT / "egs/ravdess/conf").glob("train_*.yaml"))
 SHORT_OTHERS = {  # options that other tasks than ours know

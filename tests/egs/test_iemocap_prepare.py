@@ -113,6 +113,7 @@ def test_another_folder(official):
     assert "expected Session[1-5], found wav; give the folder of the official layout (to be had from https:" in message
 
 
+@pytest.mark.slow
 def test_stages_0_and_1(official):
     folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true")
     assert "protocol iemocap-4-leave-one-session-out" in shown

@@ -118,6 +118,7 @@ def test_damaged_tables(official):
     assert "dev_sent_emo.csv: line 1: no column dialogue_id; it has" in official.fails("--allow-partial", "true")
 
 
+@pytest.mark.slow
 def test_stages_0_and_1(official):
     folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true")
     assert "protocol meld-emotion-official" in shown

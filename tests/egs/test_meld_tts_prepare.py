@@ -50,6 +50,7 @@ def read(data, utt):
     return soundfile.read(data.maps["wav.scp"][utt], dtype="float32")[0]
 
 
+@pytest.mark.slow
 def test_every_line_is_spoken_in_its_speakers_voice(official, tmp_path):
     where = ("--speech-dir", str(tmp_path / "speech"))
     sets = official.prepare(*SIZE, *where)
@@ -72,12 +73,14 @@ def test_every_line_is_spoken_in_its_speakers_voice(official, tmp_path):
     assert {path: path.read_bytes() for path in (tmp_path / "speech").rglob("*.flac")} == before
 
 
+@pytest.mark.slow
 def test_a_larger_training_part_holds_the_smaller(official, tmp_path):
     where = ("--speech-dir", str(tmp_path / "speech"))
     small = set(official.prepare(*SIZE, *where)["train"].utts)
     assert small < set(official.prepare("--train-lines", "12", *SIZE[2:], *where)["train"].utts)
 
 
+@pytest.mark.slow
 def test_noise_is_the_same_at_every_level(official, tmp_path):
     where = ("--speech-dir", str(tmp_path / "speech"))
     clean = official.prepare(*SIZE, *where)["test"]
@@ -93,6 +96,7 @@ def test_noise_is_the_same_at_every_level(official, tmp_path):
         assert np.corrcoef(noise[0], noise[20])[0, 1] > 0.999
 
 
+@pytest.mark.slow
 def test_babble_does_not_depend_on_the_size_asked_for(official, tmp_path):
     """The talkers are the same, so what one size has mixed is right for another."""
     babble = ("--noise", "babble", "--snr", "5")
@@ -108,6 +112,7 @@ def test_babble_does_not_depend_on_the_size_asked_for(official, tmp_path):
     assert "babble5: has speech of another version" in message
 
 
+@pytest.mark.slow
 def test_bad_options(official, tmp_path):
     where = ("--speech-dir", str(tmp_path / "speech"))
     assert "--noise and --snr: give both or none" in official.fails(*SIZE, *where, "--snr", "5")
@@ -188,6 +193,7 @@ def test_rows_of_the_study(checkout, tmp_path):
     assert calls("--help")[0].stdout.startswith("usage: ./run_study.sh [options]")
 
 
+@pytest.mark.slow
 def test_study(official, checkout, tiny_bert):
     """One row, one system, from the lines to the table in a page."""
     folder = checkout / "egs/meld_tts"

@@ -62,6 +62,7 @@ def test_incomplete_corpora(official):
     assert "expected Evalution.txt or Evaluation.txt, found All_human_transcriptions, Audio; give" in official.fails()
 
 
+@pytest.mark.slow
 def test_stages_0_and_1(official):
     folder, _ = official.run("--stop-stage", "1", "--allow-partial", "true")
     files = sorted((folder / "dump/audio/all/flac").iterdir())

@@ -75,6 +75,7 @@ def test_incomplete_corpora(official):
     assert "https://lab-msp.com/" in message
 
 
+@pytest.mark.slow
 def test_stages_0_and_1(official):
     folder, _ = official.run("--stop-stage", "1")
     assert len((folder / "dump/audio/train/wav.scp").read_text().splitlines()) == 10

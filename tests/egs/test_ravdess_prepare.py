@@ -92,6 +92,7 @@ def test_wrong_corpora(official):
     assert len(official.prepare("--allow-partial", "true")["all"].utts) == 1432
 
 
+@pytest.mark.slow
 def test_stages_0_and_1(official):
     shutil.rmtree(official.corpus)
     for actor in (1, 2, 4, 8):

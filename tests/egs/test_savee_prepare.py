@@ -55,6 +55,7 @@ def test_wrong_corpora(official):
     assert "x01.wav: not a SAVEE file name" in official.fails()
 
 
+@pytest.mark.slow
 def test_stages_0_to_3(official):
     for path in official.corpus.rglob("*.wav"):
         official.sound(path, 0.1, rate=44100)

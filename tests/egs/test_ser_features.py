@@ -1,5 +1,9 @@
 """A configuration can name the features it is for; who names others gets those."""
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def extractions(recipe):
     """Arguments of extract_feats since the last look."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SER = ROOT / "egs" / "TEMPLATE" / "ser.sh"
 DECLARED = re.findall(r"^([a-z_]+)=.*# \[[^]]+\] .+$", SER.read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,5 +1,9 @@
 """Stage 0 with options of the recipe's own and with a download."""
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 PREPARE = """
 import argparse, json, sys
 from pathlib import Path

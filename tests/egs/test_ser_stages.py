@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ALL = ["format_audio", "extract_feats", "asr_decode", "asr_score", "make_targets", "train", "infer", "score"]
 DONE = [f"stage {stage}: done already" for stage in range(6)]
 

@@ -74,6 +74,7 @@ def test_wrong_use(checkout, words, message):
     assert sorted(checkout.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_the_new_recipe_prepares_its_example_layout(checkout):
     assert setup(checkout, "egs/new").returncode == 0
     corpus = checkout / "corpus"
@@ -98,6 +99,7 @@ def test_the_new_recipe_prepares_its_example_layout(checkout):
     assert len((checkout / "egs/new/dump/audio/all/utt2num_samples").read_text().splitlines()) == 20
 
 
+@pytest.mark.slow
 def test_the_new_recipe_runs_the_template(checkout):
     assert setup(checkout, "egs/new").returncode == 0
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

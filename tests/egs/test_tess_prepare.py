@@ -75,6 +75,7 @@ def test_wrong_corpora(official):
     assert "expected OAF_angry/OAF_back_angry.wav, found readme; give the folder" in official.fails()
 
 
+@pytest.mark.slow
 def test_stages_0_and_1(official):
     for path in official.corpus.rglob("*.wav"):
         official.sound(path, 0.1, rate=24414)

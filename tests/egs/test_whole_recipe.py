@@ -11,6 +11,8 @@ import pytest
 
 from m4ser.bin import report_html
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def toy(toy_recipe):

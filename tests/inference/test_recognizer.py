@@ -260,6 +260,7 @@ def test_forms_of_the_command(toy_run, wavs, tmp_path, capsys, form):
     assert len(lines) == 2 + (form == "--csv")
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_light():
     code = "import sys, m4ser; assert 'torch' not in sys.modules; m4ser.EmotionRecognizer"
     code += "; assert 'espnet2.train.trainer' not in sys.modules"

@@ -89,6 +89,7 @@ def test_wrong_use_is_refused(tmp_path, words, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_not_more_than_asked_at_a_time(tmp_path):
     script = "touch run.$0; ls run.* | wc -l; sleep 0.15; rm run.$0"
     assert launch(tmp_path, "--max-jobs-run", 2, "JOB=1:6", "JOB.log", "bash", "-c", script, "JOB").returncode == 0
@@ -178,6 +179,7 @@ def gpus(tmp_path):
     return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
 
+@pytest.mark.slow
 def test_running_jobs_see_gpus_of_their_own(tmp_path, gpus):
     script = "echo $CUDA_VISIBLE_DEVICES; sleep 0.3"
     result = launch(tmp_path, "--gpu", 1, "JOB=1:4", "JOB.log", "bash", "-c", script, **gpus)
@@ -226,6 +228,7 @@ def test_short_runs_show_no_progress_lines(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_bar_on_a_terminal(tmp_path):
     if not shutil.which("script"):
         pytest.skip("no script(1) to make a terminal")

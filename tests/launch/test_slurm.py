@@ -13,6 +13,8 @@ import pytest
 from m4ser.launch import slurm
 from m4ser.utils.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SBATCH = r'''#!/usr/bin/env python3

@@ -63,6 +63,7 @@ def test_losses_of_a_system(system):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
 
 
+@pytest.mark.slow
 def test_mixed_precision_stays_close_and_finite(system):
     model, data, _ = system
     model.eval()

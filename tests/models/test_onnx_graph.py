@@ -14,6 +14,8 @@ from m4ser.models.checkpoint import load_run
 from m4ser.models.onnx_graph import Graph, export, largest_difference
 from m4ser.utils.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def exported(toy_run, tmp_path_factory):

@@ -111,6 +111,7 @@ def mel(converted):
     return extractor(wave, sampling_rate=RATE, return_tensors="np").input_features.astype(np.float32)
 
 
+@pytest.mark.slow
 def test_agrees_with_ctranslate2(packaged, converted, mel):
     import ctranslate2
     import torch

@@ -100,6 +100,7 @@ def recogniser(packed):
     return build_backend("espnet", str(packed), beam_size=3)
 
 
+@pytest.mark.slow
 def test_recognises_what_the_model_has_learned(recogniser):
     said = [["low"], ["high", "low"], ["low", "high", "low"]]
     found = recogniser.transcribe_batch([tones(words, 16000, 99) for words in said])

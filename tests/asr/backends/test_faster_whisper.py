@@ -26,6 +26,7 @@ def clips():
     return [*audio, np.zeros(0, np.float32)]
 
 
+@pytest.mark.slow
 def test_decoding_is_repeatable_and_alone_or_in_a_batch_the_same(whisper, clips):
     alone = [whisper.transcribe(samples) for samples in clips]
     batched = build_backend("faster_whisper", batch_size=2).transcribe_batch(clips)
@@ -35,6 +36,7 @@ def test_decoding_is_repeatable_and_alone_or_in_a_batch_the_same(whisper, clips)
         assert alone[0].text and alone[1].text
 
 
+@pytest.mark.slow
 def test_whole_windows_are_decoded_as_the_library_does(clips):
     """faster-whisper's own transcription of audio that is padded to 30 s."""
     backend = build_backend("faster_whisper", window=30, beam_size=2)

@@ -126,6 +126,7 @@ def test_bad_folders_and_settings(ctc_folder, tmp_path):
             build_backend("hf", str(ctc_folder), **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [0, 30])
 def test_whisper_gives_the_transcripts_of_ctranslate2(window):
     ours = build_backend("hf", window=window)
@@ -136,6 +137,7 @@ def test_whisper_gives_the_transcripts_of_ctranslate2(window):
         assert found.confidence == pytest.approx(expected.confidence, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_whisper_in_a_batch_and_with_beams():
     clips = [*speech(2), *noise(0.05), np.zeros(RATE, np.float32)]
     alone = build_backend("hf", beam_size=2).transcribe_batch(clips)

@@ -25,6 +25,7 @@ def clips():
     return [audio[0], audio[1] * 0.05, audio[1], audio[0][:800], np.zeros(0, np.float32), np.zeros(8000, np.float32)]
 
 
+@pytest.mark.slow
 def test_order_does_not_matter(decoder, clips):
     forth = decoder.transcribe_batch(clips)
     assert decoder.transcribe_batch(clips[::-1])[::-1] == forth

@@ -225,6 +225,7 @@ def test_phrases_end_one_by_one(bench, monkeypatch):
     assert computed == [4, 3, 2, 2, 1, 1, 1, 1, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dummy_tokens", [False, True])
 def test_overtrained_correction_writes_its_references(tiny_bert, dummy_tokens):
     rng = random.Random(3)

@@ -66,6 +66,7 @@ def recipe(toy_dumps, monkeypatch):
     return options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_trains_selects_and_predicts(recipe, name):
     options = recipe(CONFIGURATIONS[name])
@@ -110,6 +111,7 @@ def test_espnet_models_are_those_of_its_recipes():
     assert model.inner.decoder.pooling == "mean"  # fmt: skip
 
 
+@pytest.mark.slow
 def test_first_token_is_the_emotion(recipe):
     train.main([*recipe({**ASR, "max_epoch": 1}), "--job", "1"])
     config = yaml.safe_load((recipe.run / "config.yaml").read_text())
@@ -179,6 +181,7 @@ def test_mistakes_end_as_one_line(recipe):
         train.main([*recipe({**CLS, "speech_encoder_conf": {"layer": 1}}), "--job", "1"])
 
 
+@pytest.mark.slow
 def test_importing_espnets_tasks_fetches_nothing():
     """NLTK's downloads and ESPnet's phonemizers are not imported, and g2p_en is itself again afterwards."""
     code = (
