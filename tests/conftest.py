@@ -1,5 +1,6 @@
 """Shared fixtures: a tiny BERT in a folder, and the dumps of a toy corpus as stages 0 to 3 leave them."""
 
+import gc
 import json
 import os
 import shutil
@@ -22,6 +23,16 @@ import pytest
 # The same examples each time, however long they take: a busy machine is no defect.
 hypothesis.settings.register_profile("m4ser", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("m4ser")
+
+# The modules of large libraries stay to the end: looking for garbage among them takes half of the time of importing.
+gc.disable()
+
+
+def pytest_collection_finish():
+    """All modules are imported: from now on, garbage is looked for among what tests make."""
+    gc.freeze()
+    gc.enable()
+
 
 WORDS = (
     "i we you am are so very really happy glad angry mad sad down today now here the a it is not was bad good".split()

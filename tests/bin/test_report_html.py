@@ -142,6 +142,7 @@ def test_sound_is_limited(scoring_lab, scored):
     assert sum(map(len, re.findall(r"data:audio[^\"]+", text))) <= 20000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -164,6 +165,7 @@ def test_what_cannot_be_shown(scored, change, message):
     assert not (scored / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_wrong_options(scored):
     for options, message in ((["--map-fold", "9"], "the folds are 1, 2, 3"), (["--mistakes", "-1"], "negative")):
         with pytest.raises(SystemExit, match=message):

@@ -43,6 +43,7 @@ def check(official, data):
         assert {data["utt2gender"][utt] for utt in fold.dev} == {"male", "female"}
 
 
+@pytest.mark.slow
 def test_the_whole_corpus(official):
     official.put("Actor_01/03-02-06-01-02-01-01.wav")  # song
     official.put("Actor_01/01-01-06-01-02-01-01.mp4")  # video
@@ -63,6 +64,7 @@ def test_the_real_files(official):
     check(official, official.prepare()["all"].maps)
 
 
+@pytest.mark.slow
 def test_one_folder_deeper(official):
     official.corpus.rename(official.corpus.with_name("inner"))
     official.corpus.mkdir()
@@ -70,6 +72,7 @@ def test_one_folder_deeper(official):
     assert len(official.prepare()["all"].utts) == 1440
 
 
+@pytest.mark.slow
 def test_wrong_corpora(official):
     folder = official.corpus / "Actor_05"
     for name in ("03-01-09-01-01-01-05", "03-01-01-03-01-01-05", "03-01-01-01-03-01-05"):

@@ -136,6 +136,7 @@ def test_agrees_with_ctranslate2(packaged, converted, mel):
     assert words == expected[: len(words)] and len(words) >= min(len(expected), 8)
 
 
+@pytest.mark.slow
 def test_tokenizer_has_the_words_prompts_and_timestamps(converted):
     from transformers import AutoProcessor
 

@@ -108,11 +108,13 @@ def test_recognises_what_the_model_has_learned(recogniser):
     assert all(0.1 < hypothesis.confidence < 1 for hypothesis in found)
 
 
+@pytest.mark.slow
 def test_too_little_audio_is_no_words(recogniser):
     assert recogniser.transcribe(np.zeros(0, np.float32)).text == ""
     assert recogniser.transcribe(tones(["low"], 16000)[:200]).text in ("", "low", "high")
 
 
+@pytest.mark.slow
 def test_unpacked_folder_and_hub_id(packed, recogniser, tmp_path):
     """As a clone of the hub's repository: paths in its configuration are relative to it."""
     with zipfile.ZipFile(packed) as archive:
@@ -123,6 +125,7 @@ def test_unpacked_folder_and_hub_id(packed, recogniser, tmp_path):
         assert build_backend("espnet", name, tmp_path, beam_size=3).transcribe(clip) == expected
 
 
+@pytest.mark.slow
 def test_ctc_alone(packed, recogniser):
     clip = tones(["low", "high"], 16000, 5)
     found = build_backend("espnet", str(packed), ctc_weight=1.0, beam_size=2).transcribe(clip)
@@ -130,6 +133,7 @@ def test_ctc_alone(packed, recogniser):
     assert found.confidence != recogniser.transcribe(clip).confidence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -180,6 +184,7 @@ def test_sampling_rate(fs, expected):
     assert sampling_rate({"frontend_conf": {"fs": fs}} if fs else {}) == expected
 
 
+@pytest.mark.slow
 def test_gpu_that_is_not_there(packed):
     if torch.cuda.is_available():
         pytest.skip("there is one")

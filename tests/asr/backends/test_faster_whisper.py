@@ -55,6 +55,7 @@ def test_whole_windows_are_decoded_as_the_library_does(clips):
         assert found.confidence == pytest.approx(np.exp(segments[0].avg_logprob))
 
 
+@pytest.mark.slow
 def test_voice_activity_detection_only_if_asked_for(whisper, clips):
     backend = build_backend("faster_whisper", vad=True)
     noise = np.random.default_rng(0).normal(0, 0.003, 2 * RATE).astype(np.float32)

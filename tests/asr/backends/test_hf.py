@@ -146,11 +146,13 @@ def test_whisper_in_a_batch_and_with_beams():
     assert [h.confidence for h in batched] == pytest.approx([h.confidence for h in alone], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_english_only_model_refuses_other_languages():
     with pytest.raises(UserError, match="knows English only, not language=de"):
         build_backend("hf", language="de")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["de", "auto"])
 def test_multilingual_whisper(tmp_path, language):
     """A tiny random one, with the tokenizer of the English one and a token more: numbers of the tokens agree."""

@@ -208,6 +208,7 @@ def test_short_and_silent_recordings_train(tiny_speech, kind):
     assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hubert", "whisper"])
 def test_a_minute_of_speech(tiny_speech, kind):
     found, frames, _ = make(tiny_speech(kind), pool=8).eval()(*noise(60 * 16000, 16000))
