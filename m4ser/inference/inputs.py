@@ -45,7 +45,7 @@ class Item:
         """
         if isinstance(self.audio, str | os.PathLike):
             try:
-                return load_16k(self.audio, self.start, self.end, longest)
+                return load_16k(Path(self.audio), self.start, self.end, longest)
             except AudioError as error:
                 raise UserError(f"{self.name}: {error.reason}") from None
         if not SLOWEST <= self.rate <= FASTEST:

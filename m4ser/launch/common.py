@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import IO, Any
 
 from m4ser.utils.errors import UserError
 from m4ser.utils.progress import MARK
@@ -41,7 +43,7 @@ def get_parser(doc: str) -> argparse.ArgumentParser:
         description=doc, allow_abbrev=False, usage="%(prog)s [options] [JOB=1:NJ] LOGFILE COMMAND..."
     )
 
-    def add(name: str, **kwargs) -> None:
+    def add(name: str, **kwargs: Any) -> None:
         spellings = dict.fromkeys([f"--{name}", f"--{name.replace('-', '_')}"])
         parser.add_argument(*spellings, **kwargs)
 
@@ -102,7 +104,7 @@ def expand(rest: Sequence[str]) -> list[Job]:
 
 
 # ---------------------------------------------------------------------------------------------- one job's log
-def write_header(log, command: Sequence[str], index: int, count: int) -> None:
+def write_header(log: IO[str], command: Sequence[str], index: int, count: int) -> None:
     """Open a job's log: what runs, since when, where."""
     now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     log.write(f"# command: {shlex.join(command)}\n# started: {now} on {socket.gethostname()}, job {index} of {count}\n")
@@ -165,7 +167,7 @@ class Progress:
         self.interval = interval or (0.2 if self.terminal else 10.0)
         self.start = self.shown = time.monotonic()
         self.printed = False
-        self.bar = None
+        self.bar: Any = None  # a tqdm, once there is something to show
 
     def _read(self) -> None:
         for job in self.jobs:
@@ -233,7 +235,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def stop_on_signals() -> None:
     """Turn SIGINT, SIGTERM and SIGHUP into :class:`StoppedError`."""
 
-    def handler(number, _frame):
+    def handler(number: int, _frame: FrameType | None) -> None:
         raise StoppedError(128 + number)
 
     for number in STOPPING:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from m4ser.launch import common
 from m4ser.utils import cli
@@ -47,9 +47,9 @@ def cores() -> int:
 
 def visible_gpus() -> list[str]:
     """Names for CUDA_VISIBLE_DEVICES of the GPUs of this machine, the one with the least memory in use first."""
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is not None:
-        allowed = [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1")]
+    allowed = None
+    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        allowed = [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
     query = ["nvidia-smi", "--query-gpu=index,uuid,memory.used", "--format=csv,noheader,nounits"]
     try:
         output = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout
@@ -188,13 +188,13 @@ class Runner:
     def _end_all(self, why: str) -> None:
         """SIGTERM, then SIGKILL, to the process groups of all running jobs."""
         self.progress.close(self.finished)
-        alive = [entry for entry in self.running.values() if entry[1] is not None]
-        for _, process, _, _ in alive:
+        alive = [(job, process, start) for job, process, start, _ in self.running.values() if process is not None]
+        for _, process, _ in alive:
             _signal_group(process, signal.SIGTERM)
         limit = time.monotonic() + GRACE
-        while any(process.poll() is None for _, process, _, _ in alive) and time.monotonic() < limit:
+        while any(process.poll() is None for _, process, _ in alive) and time.monotonic() < limit:
             time.sleep(0.02)
-        for job, process, start, _ in alive:
+        for job, process, start in alive:
             _signal_group(process, signal.SIGKILL)  # also what the job left behind in its group
             common.write_footer(job.log, process.wait(), time.monotonic() - start, why)
         self.running.clear()
@@ -210,7 +210,7 @@ def _unblock() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, common.STOPPING)
 
 
-def _death_signal():
+def _death_signal() -> Callable[[], None]:
     """Function for the child that makes Linux end it when this launcher dies, even by SIGKILL; it also unblocks."""
     if not sys.platform.startswith("linux"):
         return _unblock

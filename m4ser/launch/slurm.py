@@ -55,7 +55,8 @@ def read_config(path: str | Path, gpus: int) -> dict[str, str]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; copy egs/TEMPLATE/conf/slurm.conf and adapt it") from None
-    plain, special = {}, {}
+    plain: dict[str, str] = {}
+    special: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         line = line.split("#")[0].strip()
         if not line:
@@ -122,7 +123,7 @@ def run(jobs: Sequence[common.Job], options: Mapping[str, str], name: str, max_j
         return 0
     common.ignore_signals()
     _cancel(unique, sbatch)
-    said = sbatch.stdout.read().strip()
+    said = sbatch.stdout.read().strip() if sbatch.stdout else ""
     if failed is None and not any(job.log.exists() for job in jobs):
         print(f"error: sbatch refused the jobs: {said or f'exit status {status}'}", file=sys.stderr)
         return 1

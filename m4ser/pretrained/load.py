@@ -24,8 +24,8 @@ def load_config(folder: str) -> transformers.PretrainedConfig:
         raise unusable(folder, error) from None
 
 
-def load_model(kind: type, folder: str, **change: Any) -> transformers.PreTrainedModel:
-    """``kind.from_pretrained`` in float32; ``change`` overrides fields of the configuration.
+def load_model(kind: Any, folder: str, **change: Any) -> transformers.PreTrainedModel:
+    """Model of class ``kind``, one of transformers' own or automatic ones, in float32; ``change`` overrides fields of the configuration.
 
     Raises:
         UserError: weights are missing, damaged or those of another architecture. transformers itself would start such

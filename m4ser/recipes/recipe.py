@@ -85,7 +85,7 @@ def run(
         add_arguments(parser)
 
     @cli.command
-    def main(cmd: Sequence[str] | None = None) -> None:
+    def main(cmd: list[str] | None = None) -> None:
         args = parser.parse_args(cmd)
         if callable(protocols):
             protocol = protocols(args)
@@ -97,7 +97,7 @@ def run(
         _provide(args.corpus_dir, args.download, download, obtain)
         prepare(args.corpus_dir, args.out, lambda root: utterances(root, args), protocol, args.allow_partial, obtain)
 
-    main(cmd)
+    main(list(cmd) if cmd is not None else None)
 
 
 def _parser(

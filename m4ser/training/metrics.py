@@ -3,9 +3,8 @@
 WA (weighted accuracy) is the overall accuracy; UA (unweighted average recall) is the mean of the class recalls.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix
 
 NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}
@@ -16,9 +15,9 @@ DEFINITIONS = (
 )
 
 
-def confusion(ref: Sequence[int], hyp: Sequence[int], classes: int) -> np.ndarray:
+def confusion(ref: ArrayLike, hyp: ArrayLike, classes: int) -> np.ndarray:
     """Counts of class index ``ref`` (rows) recognised as ``hyp`` (columns). Shape: (utterances,) twice -> (C, C)."""
-    if len(ref) == 0:
+    if np.size(ref) == 0:
         return np.zeros((classes, classes), dtype=np.int64)
     return confusion_matrix(ref, hyp, labels=np.arange(classes))
 
@@ -54,38 +53,37 @@ def from_confusion(matrix: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def scores(ref: Sequence[int], hyp: Sequence[int]) -> dict[str, float]:
+def scores(ref: ArrayLike, hyp: ArrayLike) -> dict[str, float]:
     """All scores in ``NAMES`` for class indices ``ref`` and ``hyp``.
 
     >>> {name: round(value, 3) for name, value in scores([0, 0, 0, 1], [0, 0, 1, 1]).items()}
     {'wa': 0.75, 'ua': 0.833, 'macro_f1': 0.733, 'weighted_f1': 0.767}
     """
-    ref, hyp = np.asarray(ref, dtype=int), np.asarray(hyp, dtype=int)
-    classes = int(max(ref.max(initial=0), hyp.max(initial=0))) + 1
+    classes = int(max(np.max(ref, initial=0), np.max(hyp, initial=0))) + 1
     return {name: float(value) for name, value in from_confusion(confusion(ref, hyp, classes)).items()}
 
 
-def wa(ref: Sequence[int], hyp: Sequence[int]) -> float:
+def wa(ref: ArrayLike, hyp: ArrayLike) -> float:
     """Weighted accuracy: the share of utterances recognised correctly."""
     return scores(ref, hyp)["wa"]
 
 
-def ua(ref: Sequence[int], hyp: Sequence[int]) -> float:
+def ua(ref: ArrayLike, hyp: ArrayLike) -> float:
     """Unweighted accuracy: the mean recall of the classes that occur in ``ref``."""
     return scores(ref, hyp)["ua"]
 
 
-def macro_f1(ref: Sequence[int], hyp: Sequence[int]) -> float:
+def macro_f1(ref: ArrayLike, hyp: ArrayLike) -> float:
     """Mean F1 of the classes that occur in ``ref``."""
     return scores(ref, hyp)["macro_f1"]
 
 
-def weighted_f1(ref: Sequence[int], hyp: Sequence[int]) -> float:
+def weighted_f1(ref: ArrayLike, hyp: ArrayLike) -> float:
     """Mean F1 of the classes, weighted by how often each occurs in ``ref``."""
     return scores(ref, hyp)["weighted_f1"]
 
 
-def expected_calibration_error(ref: Sequence[int], probabilities: np.ndarray, bins: int = 15) -> float:
+def expected_calibration_error(ref: ArrayLike, probabilities: np.ndarray, bins: int = 15) -> float:
     """Mean distance between confidence and accuracy over equally wide bins of confidence (Guo et al. 2017).
 
     Shape: ref (utterances,), probabilities (utterances, C). Confidence is the probability of the chosen class.

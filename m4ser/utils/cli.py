@@ -11,12 +11,17 @@ import select
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from m4ser.utils.errors import UserError
 
-Main = Callable[[Sequence[str] | None], None]
+
+class Main(Protocol):
+    """The function of a command; without ``cmd`` it reads the words of the command line."""
+
+    def __call__(self, cmd: list[str] | None = None) -> None: ...
 
 
 def command(main: Main) -> Main:
@@ -28,7 +33,7 @@ def command(main: Main) -> Main:
     """
 
     @functools.wraps(main)
-    def wrapper(cmd: Sequence[str] | None = None) -> None:
+    def wrapper(cmd: list[str] | None = None) -> None:
         _collect_less_garbage()
         if os.environ.get("M4SER_DEBUG") == "1":
             main(cmd)
