@@ -1,13 +1,16 @@
 # shellcheck shell=bash
-# Sourced by ser.sh: the environment that `make -C tools` has installed.
+# Sourced by options.sh: the environment that `make -C tools` has installed. --help needs none.
 
 M4SER_ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
-if [ ! -f "$M4SER_ROOT/tools/activate_python.sh" ]; then
+if [ -f "$M4SER_ROOT/tools/activate_python.sh" ]; then
+    # shellcheck disable=SC1091
+    . "$M4SER_ROOT/tools/activate_python.sh"
+elif [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
+    python() { python3 "$@"; }
+else
     echo "error: $M4SER_ROOT/tools/activate_python.sh is missing; install first: make -C $M4SER_ROOT/tools" >&2
     exit 1
 fi
-# shellcheck disable=SC1091
-. "$M4SER_ROOT/tools/activate_python.sh"
 
 # The code of this checkout, also where several checkouts share one environment.
 export PYTHONPATH="$M4SER_ROOT${PYTHONPATH:+:$PYTHONPATH}"

@@ -25,7 +25,7 @@ case "$*" in
     "-m m4ser.bin.tune "*" --plan") exec "{real}" "$@" ;;
 esac
 case "$1 $2" in
-    "-m m4ser.bin.stage_marker" | "-m m4ser.bin.config_needs" | "-m m4ser.launch"* | "-c "*) exec "{real}" "$@" ;;
+    "-m m4ser.bin.stages" | "-m m4ser.launch"*) exec "{real}" "$@" ;;
     "-m m4ser.bin."*) exec "{real}" "{standin}" "$@" ;;
     *) exec "{real}" "$@" ;;
 esac

@@ -1,0 +1,128 @@
+"""What the scripts of egs/ ask, answered as variables of the shell: ``{name: value}``.
+
+A name can be an element, ``speeds[0]`` or ``finished[audio]``.
+"""
+
+import os
+import shlex
+from collections.abc import Sequence
+
+from m4ser.stages.declared import HelpError, Parsed, Parser
+from m4ser.utils.cli import shell_words
+from m4ser.utils.errors import UserError
+
+Variables = dict[str, str]
+HELP = "help_text"  # the only variable where --help was typed
+
+
+def for_options(script: str, words: Sequence[str]) -> Variables:
+    """Options of a script, under their own names, and the command as typed.
+
+    Args:
+        script: its path as typed in the current folder; it declares the options.
+        words: what it was called with.
+
+    Raises:
+        UserError: a mistake in the words.
+    """
+    try:
+        parsed = Parser(script).parse(words)
+    except HelpError as help_text:
+        return {HELP: str(help_text)}
+    return parsed.values | _command(script, parsed)
+
+
+def for_run(script: str, recipe_script: str, template: str, words: Sequence[str]) -> Variables:
+    """Options of ``ser.sh``, the folders of the recipe, the plan that its steps need, and which of them are done.
+
+    ``finished[STEP]`` is true for the steps that have nothing to do, unless one before them runs.
+
+    Args:
+        script: path of ``ser.sh``.
+        recipe_script: what the user has typed instead, ``run.sh``, with options of its own for ``local/prepare.py``.
+        template: folder of ``db.sh``, for messages.
+        words: what the recipe sets, ``--``, what its user typed.
+
+    Raises:
+        UserError: a mistake in the words, or something that they name and that is not there.
+    """
+    try:
+        parsed = Parser(script, recipe_script).parse(words)
+    except HelpError as help_text:
+        return {HELP: str(help_text)}
+    # Not needed for --help, which is shown without an installation, too.
+    from m4ser.stages import markers
+    from m4ser.stages.plan import make_plan
+    from m4ser.stages.steps import steps_of
+
+    plan = make_plan(parsed, template)
+    answer = plan.variables() | {"plan": plan.to_json()} | _command(f"./{recipe_script}", parsed)
+    for name, step in steps_of(plan).items():
+        try:
+            answer[f"finished[{name}]"] = str(markers.is_done(step())).lower()
+        except UserError:
+            continue  # said when it is its turn: a step before it may mend it
+    return answer
+
+
+def for_begin(plan: str, name: str, folder: str, lock: int) -> Variables:
+    """Whether a step has work to do (``todo``), what it makes, how many runs it has, the name of its marker.
+
+    Args:
+        plan: from :func:`for_run`.
+        name: of the step.
+        folder: that it writes.
+        lock: open file to lock until the caller closes it.
+
+    Raises:
+        UserError: something is missing or out of date that an earlier stage makes.
+    """
+    from m4ser.stages import markers
+    from m4ser.stages.plan import Plan
+    from m4ser.stages.steps import steps_of
+
+    markers.lock(lock, folder)
+    step = steps_of(Plan.from_json(plan))[name]()
+    todo = markers.begin(step)
+    return {"todo": str(todo).lower(), "what": step.what, "count": str(len(step.cells())), "marker": step.name}
+
+
+def for_finish(folder: str, marker: str) -> Variables:
+    """The step that began is complete; there is nothing to answer.
+
+    Raises:
+        UserError: its marker has disappeared.
+    """
+    from m4ser.stages import markers
+
+    markers.finish(folder, marker)
+    return {}
+
+
+def for_comparison(script: str, words: Sequence[str]) -> Variables:
+    """Options of ``compare.sh``, its rows ``names[I]``, ``tags[I]``, ``configurations[I]``, ``sources[I]`` (of text), and
+    ``more[I]``, further words for ``run.sh``.
+
+    Raises:
+        UserError: a mistake in the words, or a system that is not there.
+    """
+    answer = for_options(script, words)
+    if HELP in answer:
+        return answer
+    from m4ser.stages.comparing import rows
+
+    found = rows(answer["configs"], answer["text_ref"], answer["reference"])
+    for index, row in enumerate(found):
+        values = {"names": row.name, "tags": row.tag, "configurations": row.config, "sources": row.text_source}
+        answer |= {f"{name}[{index}]": value for name, value in values.items()}
+    return answer | elements("more", shell_words(answer["run_args"], "--run-args"))
+
+
+def elements(array: str, values: Sequence[str]) -> Variables:
+    """The elements of an array of the shell."""
+    return {f"{array}[{index}]": value for index, value in enumerate(values)}
+
+
+def _command(script: str, parsed: Parsed) -> Variables:
+    """The command as typed, which the headers of files name; that of a script further out if there is one."""
+    return {"M4SER_COMMAND": os.environ.get("M4SER_COMMAND") or shlex.join([script, *parsed.typed])}

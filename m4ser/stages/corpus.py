@@ -1,0 +1,52 @@
+"""The folder of a recipe's corpus: given, known from ``db.sh``, used before, or to be downloaded."""
+
+import os
+import re
+from pathlib import Path
+
+from m4ser.stages.markers import read_marker
+from m4ser.utils.errors import UserError
+
+OPTION = "corpus-dir"  # in the marker of stage 0
+DOWNLOADS = "downloads"
+_PREPARE = Path("local/prepare.py")
+
+
+def find_corpus(given: str, corpus: str, data: str, download: bool, template: str) -> str:
+    """The folder that stage 0 reads, absolute if it is there; it is made if it is to be downloaded to.
+
+    Args:
+        given: ``--corpus-dir``; else the variable of the corpus, then what the data were made from earlier.
+        corpus: name of the corpus; "": that of the recipe's folder.
+        data: folder of the data directories.
+        download: the corpus is to be fetched if nothing else is known.
+        template: folder of ``db.sh``, for the message.
+
+    Raises:
+        UserError: none of these is known.
+    """
+    variable = re.sub(r"[^A-Za-z0-9_]", "_", corpus or Path(_here()).name).upper()
+    earlier = read_marker(Path(data, ".done"))
+    found = given or os.environ.get(variable, "") or (earlier["options"].get(OPTION, "") if earlier else "")
+    if not found and download:
+        found = DOWNLOADS
+    if not found:
+        raise UserError(_not_known(variable, template))
+    if download:
+        Path(found).mkdir(parents=True, exist_ok=True)
+    return os.path.normpath(os.path.join(_here(), found)) if Path(found).is_dir() else found
+
+
+def _here() -> str:
+    """The recipe's folder as the shell has it: the name by which a link was entered."""
+    return os.environ.get("PWD", os.getcwd())
+
+
+def _not_known(variable: str, template: str) -> str:
+    message = f"no corpus folder: give --corpus-dir DIR, or fill in {variable} in {template}/db.sh"
+    program = _PREPARE.read_text(encoding="utf-8") if _PREPARE.is_file() else ""
+    if obtain := re.search(r'^OBTAIN = "(.+)"', program, re.MULTILINE):
+        message += f"; the corpus is to be had from {obtain[1]}"
+    if re.search(r"recipe\.run\(.*download=", program):
+        message += ", or is fetched with --download true"
+    return message

@@ -1,0 +1,137 @@
+"""Stages 1 and 2 of crossed corpora: the lists of what their own recipes have made, under the ids of the joint data.
+
+Nothing is computed and no audio or features are copied: the lists point to the files in the dumps of the corpora.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from m4ser.data.datadir import DataDir
+from m4ser.data.folds import Folds
+from m4ser.data.scp import read_scp, write_scp
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json, write_json
+
+REFERENCE = "ref"
+
+
+def join(data: Path, dump: Path, out: Path) -> list[str]:
+    """Join one kind of dump; a line for each corpus says what became of it.
+
+    Args:
+        data: folder with ``folds.json``.
+        dump: folder of all dumps.
+        out: ``audio``, ``feats/ENCODER`` or ``asr/ASR`` in it.
+
+    Raises:
+        UserError: the dump of a corpus is not there, incomplete, or of another model than the others.
+    """
+    kind = out.relative_to(dump).parts[0]
+    joiner = {"audio": join_audio, "feats": join_features, "asr": join_text}[kind]
+    lines, found = [], sources(data, dump, out)
+    for name, source in found.items():
+        corpus = DataDir.read((data if kind == "audio" else dump / "audio") / name)
+        joiner(corpus, source, out / name)
+        lines.append(f"{out / name}: {len(corpus.utts)} utterances of {source or 'the reference transcripts'}")
+    if kind == "feats":
+        check_same(out, list(found))
+    return lines
+
+
+def markers(data: Path, dump: Path, out: Path) -> list[Path]:
+    """The done-markers of what :func:`join` joins: if one of them changes, it has to be joined again.
+
+    Raises:
+        UserError: the dump of a corpus is not there or not finished.
+    """
+    return [source / ".done" for source in sources(data, dump, out).values() if source is not None]
+
+
+def sources(data: Path, dump: Path, out: Path) -> dict[str, Path | None]:
+    """Folder of the same step in the dump of each corpus; None for reference text.
+
+    Raises:
+        UserError: the data are of no crossed corpora, or a folder is not there or not finished.
+    """
+    folds = Folds.read(data / "folds.json")
+    if not folds.corpora:
+        raise UserError(f"{data / 'folds.json'}: has no corpora to join; run stage 0 of egs/cross_corpus first")
+    return {name: source_of(name, corpus, out.relative_to(dump)) for name, corpus in folds.corpora.items()}
+
+
+def source_of(name: str, corpus: dict[str, Any], step: Path) -> Path | None:
+    """Folder of the step in the dump of a corpus; None for reference text.
+
+    Raises:
+        UserError: it is not there or not finished.
+    """
+    texts = step.parts[0] == "asr"
+    if texts and corpus["text"] == REFERENCE:
+        return None
+    folder = Path(corpus["dump"]) / (Path("asr", corpus["text"]) if texts and corpus["text"] else step)
+    if not (folder / ".done").is_file():
+        made = Path(corpus["data"]).parent / "run.sh"
+        other = f", or choose another text for it (--texts {name}=ref, or a folder of its dump/asr)" if texts else ""
+        raise UserError(f"{folder}: is not there or not finished; run {made} --stop-stage 2 with these options{other}")
+    return folder
+
+
+def read_list(data: DataDir, source: Path, name: str, allow_empty: bool = False) -> dict[str, str]:
+    """One list of all sets of a corpus, under the new ids, of the utterances of `data`.
+
+    Raises:
+        UserError: it lacks some.
+    """
+    prefix = f"{data.path.name}-"
+    found: dict[str, str] = {}
+    for path in sorted(source.glob(f"*/{name}")):
+        found |= {prefix + utt: value for utt, value in read_scp(path, allow_empty).items()}
+    if missing := [utt for utt in data.utts if utt not in found]:
+        raise UserError(f"{source}: {name} lacks {len(missing)} utterance(s), e.g. {missing[0]}; run its recipe again")
+    return {utt: found[utt] for utt in data.utts}
+
+
+def join_audio(data: DataDir, source: Path, out: Path) -> None:
+    """The data directory itself, with lengths: its audio is that of the dump already."""
+    data.maps["utt2num_samples"] = read_list(data, source, "utt2num_samples")
+    data.validate()
+    data.save_into(out)
+
+
+def join_features(data: DataDir, source: Path, out: Path) -> None:
+    """`feats.scp` with the archives of the corpus."""
+    info = read_json(sorted(source.glob("*/info.json"))[0])
+    write_json(out / "info.json", {key: value for key, value in info.items() if key != "made_by"})
+    write_scp(out / "utt2num_frames", read_list(data, source, "utt2num_frames"))
+    write_scp(out / "feats.scp", read_list(data, source, "feats.scp"))
+
+
+def check_same(out: Path, names: Sequence[str]) -> None:
+    """Features of different models cannot be mixed.
+
+    Raises:
+        UserError: naming the corpora that differ.
+    """
+    infos = {name: read_json(out / name / "info.json") for name in names}
+    for name, info in infos.items():
+        for key in ("encoder", "layers", "dim", "frame_rate"):
+            if info[key] != infos[names[0]][key]:
+                raise UserError(
+                    f"{out}: {key} is {infos[names[0]][key]} for {names[0]} and {info[key]} for {name}; "
+                    "make the features of all corpora with the same options"
+                )
+
+
+def join_text(data: DataDir, source: Path | None, out: Path) -> None:
+    """Recognised text, or the reference transcripts instead."""
+    (out / "decode.json").unlink(missing_ok=True)
+    if source is None:
+        write_scp(out / "text", data.maps["text"])
+        return
+    decoded = [read_json(path) for path in sorted(source.glob("*/decode.json"))]
+    looping = sum(part["looping_hypotheses"] for part in decoded)
+    kept = {key: decoded[0][key] for key in ("asr", "model", "settings", "loop_rule")} if decoded else {}
+    if decoded:
+        write_json(out / "decode.json", {**kept, "looping_hypotheses": looping})
+    write_scp(out / "text", read_list(data, source, "text", allow_empty=True))

@@ -1,0 +1,124 @@
+"""Names of what depends on options: tags of features, recognised text, training text, experiments."""
+
+import os
+import re
+from dataclasses import dataclass
+
+LONGEST = 120  # characters of a tag: file names end at 255 bytes
+NONE = "none"  # as --speech-encoder: no features
+DEFAULT_ENCODER = "offline:whisper-tiny.en"
+DEFAULT_ASR, DEFAULT_ASR_MODEL = "faster_whisper", "offline:whisper-tiny.en-ct2"
+
+
+def part(name: str) -> str:
+    """A model's name, a folder or settings as part of a file name: ``../my models/a b`` is ``a_b``."""
+    name = name.removeprefix("offline:")
+    if name.startswith(("/", "./", "../")):
+        name = os.path.basename(name.rstrip("/")) or "/"
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", name)
+
+
+def features_tag(encoder: str, layers: str, pool: int) -> str:
+    """``whisper-tiny.en_layers0_2_pool8``; all layers and all frames go without saying."""
+    chosen = "" if layers == "all" else f"_layers{part(layers)}"
+    return part(encoder) + chosen + (f"_pool{pool}" if pool != 1 else "")
+
+
+def speed_folder(features: str, speed: str) -> str:
+    """Folder of the same features at another speed."""
+    return f"{features}_speed{speed}"
+
+
+def asr_model_of(asr: str, model: str) -> str:
+    """The recogniser's model, its default where the options leave it open."""
+    return DEFAULT_ASR_MODEL if asr == DEFAULT_ASR and not model else model
+
+
+def asr_tag(asr: str, model: str, settings: str) -> str:
+    """``faster_whisper_whisper-tiny.en-ct2_language_de``."""
+    return "_".join([asr, *(part(value) for value in (asr_model_of(asr, model), settings) if value)])
+
+
+def text_tag(source: str, recogniser: str, normaliser: str) -> str:
+    """Name of the training text: its source, a recogniser's tag or ``ref``, and a normaliser other than English."""
+    return (recogniser if source == "asr" else source) + (f"_{normaliser}" if normaliser != "english" else "")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What an experiment's name can tell; its values as asked for, or as they are usual in the recipe.
+
+    Attributes:
+        text_source: ``asr``, ``ref`` or ``none``.
+        features: encoder, layers and pooling of features; None where the configuration reads none or names them itself.
+        asr_tag: recogniser.
+        normaliser: of text.
+        speeds: copies at other speeds to train on, as typed.
+    """
+
+    text_source: str
+    features: tuple[str, str, int] | None
+    asr_tag: str
+    normaliser: str
+    speeds: str
+
+
+def experiment_tag(
+    config: str,
+    asked: Choices,
+    usual: Choices,
+    *,
+    speech_encoder: str = "",
+    text_encoder: str = "",
+    init_exp: str = "",
+    train_args: str = "",
+) -> str:
+    """The configuration's name and what differs from what is ``usual``: the recipe without further options.
+
+    Args:
+        config: path of the training configuration, ``conf/train_NAME.yaml``.
+        asked: choices of this run.
+        usual: choices of the recipe.
+        speech_encoder: model of the configuration's own speech encoder, or ``none`` for no features at all.
+        text_encoder: model of its text encoder.
+        init_exp: experiment that it starts from.
+        train_args: training options.
+    """
+    file = os.path.basename(config.rstrip("/"))
+    words = [(file.removesuffix(".yaml") or file).removeprefix("train_")]
+    if asked.text_source != usual.text_source:
+        words.append(f"text-{asked.text_source}")
+    if asked.features and asked.features != usual.features:
+        words.append(features_tag(*asked.features))
+    if speech_encoder:
+        words.append(part(speech_encoder))
+    if asked.text_source == "asr" and asked.asr_tag != usual.asr_tag:
+        words.append(asked.asr_tag)
+    if asked.normaliser != usual.normaliser:
+        words.append(asked.normaliser)
+    if text_encoder:
+        words.append(part(text_encoder))
+    if asked.speeds != usual.speeds:
+        words.append(f"speed{part(asked.speeds or '1')}")
+    if init_exp:
+        words.append(f"from_{part(init_exp)}")
+    if train_args:
+        words.append(part(train_args.replace("--", "")))
+    return shortened("_".join(words))
+
+
+def shortened(tag: str) -> str:
+    """A tag of at most :data:`LONGEST` characters or so: the end of a longer one becomes its checksum."""
+    return tag if len(tag) <= LONGEST else f"{tag[:100]}_{cksum(tag.encode())}"
+
+
+def cksum(data: bytes) -> int:
+    """Checksum of POSIX ``cksum``: CRC-32 of the bytes and their number, not reflected as in :func:`zlib.crc32`."""
+    length = len(data)
+    counted = length.to_bytes((length.bit_length() + 7) // 8, "little")
+    crc = 0
+    for byte in data + counted:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1) ^ (0x104C11DB7 if crc & 0x80000000 else 0)
+    return crc ^ 0xFFFFFFFF

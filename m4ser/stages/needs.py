@@ -1,0 +1,51 @@
+"""What a training configuration asks of stages 1 and 3. Kept quick: neither ESPnet nor torch is loaded."""
+
+import argparse
+from dataclasses import dataclass
+
+import yaml
+
+from m4ser.training.configuration import read_config
+from m4ser.utils.cli import shell_words
+from m4ser.utils.errors import UserError
+
+TOKENS = 500  # as in m4ser.models.encoders.transformer_text
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What stages 1 and 3 have to make.
+
+    Attributes:
+        features: stage 1 extracts features of a frozen encoder (``speech_encoder: precomputed``).
+        tokens: size of the sentencepiece models of stage 3; 0 without a text encoder on such tokens.
+        encoder: the features that the configuration is for (key ``features``); "" if it leaves them open.
+    """
+
+    features: bool
+    tokens: int
+    encoder: str
+
+
+def needs(config: str, train_args: str = "") -> Needs:
+    """What a configuration with ``train_args``, training options that override it, asks for.
+
+    Raises:
+        UserError: the configuration cannot be read, or has no whole number of tokens.
+    """
+    given = read_config(config)
+    typed = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    for option in ("--speech_encoder", "--text_encoder"):
+        typed.add_argument(option)
+    typed.add_argument("--text_encoder_conf", action="append", default=[])
+    overrides, _ = typed.parse_known_args(shell_words(train_args, "--train-args"))
+    features = (overrides.speech_encoder or given.get("speech_encoder", "precomputed")) == "precomputed"
+    text = overrides.text_encoder or given.get("text_encoder", "huggingface")
+    conf = dict(given.get("text_encoder_conf") or {})
+    for assignment in overrides.text_encoder_conf:
+        key, _, value = assignment.partition("=")
+        conf[key] = yaml.safe_load(value)
+    tokens = conf.get("tokens", TOKENS) if text == "transformer" else 0
+    if not isinstance(tokens, int) or tokens < 0:
+        raise UserError(f"{config}: text_encoder_conf: tokens must be a whole number, not {tokens!r}")
+    return Needs(features, tokens, str(given.get("features") or "") if features else "")
