@@ -20,7 +20,7 @@ ask() {
     while IFS= read -r -d '' _answer; do
         printf -v "${_answer%%=*}" '%s' "${_answer#*=}"
     done < <(python -m m4ser.bin.stages "$@")
-    wait $! # for the exit status
+    wait $! || return # its exit status
     if [ -n "${help_text:-}" ]; then
         printf '%s\n' "$help_text"
         exit 0
