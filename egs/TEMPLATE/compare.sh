@@ -5,6 +5,7 @@
 # exp/comparison.md, .csv, .json, .png; what the objectives learned stands in exp/comparison_objectives.md. What is done
 # already is not done again, so the same command goes on where it was stopped, and a run folder that was deleted is made
 # again, alone.
+# shellcheck disable=SC2034,SC2154  # the options are read by m4ser.stages, which sets the rows
 set -euo pipefail
 
 template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -12,12 +13,13 @@ template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 . "$template/options.sh"
 
 # --- options
-configs=all                       # [text] systems: names as in conf/train_NAME.yaml, or all on dumped features
+configs=all                       # [text] systems, by name; all: every one on dumped features; ablation: M4SER and what it is made of
 text_ref=                         # [text] systems to run with reference text as well
 reference=m4ser                   # [text] row that the others are compared with
 seeds="1 2 3"                     # [ints] random seeds
 folds=                            # [text] folds; default: all
 at_once=1                         # [int] systems to train at the same time, each with --nj jobs
+row=                              # [int] train and score this row alone, without its dumps and the table
 table=comparison                  # [text] name of the table in exp/
 readme=                           # [path] page to put the tables in, between its markers "results TABLE"
 run_args=                         # [text] further options of ./run.sh, in one word
@@ -26,95 +28,43 @@ data=data                         # [text] folder of the data directories
 dump=dump                         # [text] folder of audio, features, recognised text
 # --- end of options
 
-typed_words "$@"
-M4SER_COMMAND=${M4SER_COMMAND:-"../TEMPLATE/compare.sh${typed[*]:+ $(quote "${typed[@]}")}"}
+declare -a names=() tags=() configurations=() sources=() more=() # rows, and --run-args word by word
+ask compare --script "${BASH_SOURCE[0]}" --words "$@"
 export M4SER_COMMAND
-parse_options "${BASH_SOURCE[0]}" "$@"
-[ -x ./run.sh ] || option_fail "there is no run.sh here; call this from the folder of a recipe, such as egs/mini"
-[ "$at_once" -ge 1 ] || option_fail "--at-once must be 1 or more"
-# shellcheck source=path.sh
-. "$template/path.sh"
 
-if [ "$configs" = all ]; then
-    configs=
-    for file in conf/train_*.yaml; do
-        [ -f "$file" ] || option_fail "conf/train_*.yaml: there are no configurations"
-        # Those with a speech encoder of their own inside do not read the dumped features; some need a GPU.
-        if grep -E '^speech_encoder:' "$file" | grep -qv precomputed; then
-            continue
-        fi
-        file=$(basename "$file" .yaml)
-        configs+=" ${file#train_}"
-    done
-fi
-split_words --run-args "$run_args"
-more=("${words[@]}")
-
-# system TAG STAGE STOP_STAGE OPTION...: ./run.sh for one row of the table
+# system INDEX STAGE STOP_STAGE: ./run.sh for one row of the table
 system() {
-    local tag=$1 first=$2 last=$3
-    shift 3
-    ./run.sh --stage "$first" --stop-stage "$last" --tag "$tag" --seeds "$seeds" --folds "$folds" \
-        --exp "$exp" --data "$data" --dump "$dump" "$@" "${more[@]}"
+    ./run.sh --stage "$2" --stop-stage "$3" --tag "${tags[$1]}" --train-config "${configurations[$1]}" \
+        ${sources[$1]:+--text-source "${sources[$1]}"} --seeds "$seeds" --folds "$folds" \
+        --exp "$exp" --data "$data" --dump "$dump" "${more[@]}"
 }
 
-rows=() names=() tags=() options=() sources=()
-for config in $configs; do
-    [ -f "conf/train_$config.yaml" ] || option_fail "conf/train_$config.yaml: there is no such configuration"
-    rows+=("$exp/$config") names+=("$config") tags+=("$config") options+=("conf/train_$config.yaml") sources+=("")
-done
-for config in $text_ref; do
-    [ -f "conf/train_$config.yaml" ] || option_fail "conf/train_$config.yaml: there is no such configuration"
-    rows+=("$exp/${config}_text-ref") names+=("$config, reference text") tags+=("${config}_text-ref")
-    options+=("conf/train_$config.yaml") sources+=("ref")
-done
-[[ " ${tags[*]} " == *" $reference "* ]] || option_fail "--reference $reference: is none of ${tags[*]}"
+if [ -n "$row" ]; then
+    unset M4SER_LAUNCHED # its progress is that of several steps
+    system "$((row - 1))" 4 5
+    exit
+fi
 
-# row INDEX STAGE STOP_STAGE
-row() {
-    local -a source=()
-    [ -z "${sources[$1]}" ] || source=(--text-source "${sources[$1]}")
-    system "${tags[$1]}" "$2" "$3" --train-config "${options[$1]}" "${source[@]}"
-}
-
+rows=("${tags[@]/#/$exp/}")
 if [ "$at_once" = 1 ]; then
     for index in "${!rows[@]}"; do
-        row "$index" 0 5
+        system "$index" 0 5
     done
 else
     for index in "${!rows[@]}"; do # the dumps first, in turn: systems share them
-        row "$index" 0 3
+        system "$index" 0 3
     done
-    mkdir -p "$exp/log"
-    trap 'jobs -p | xargs -r kill 2>/dev/null || true' EXIT # an interruption does not reach jobs in the background
-    declare -A running=() # process: tag
-    failed=()
-    # finish_one: wait until one of the systems at work has ended
-    finish_one() {
-        local process tag
-        while true; do
-            for process in "${!running[@]}"; do
-                ! kill -0 "$process" 2>/dev/null || continue
-                tag=${running[$process]}
-                unset "running[$process]"
-                if wait "$process"; then
-                    echo "$tag: done"
-                else
-                    failed+=("$tag")
-                    tail -n 5 "$exp/log/$tag.compare.log" >&2
-                fi
-                return 0
-            done
-            wait -n || true # its status is asked for above
-        done
-    }
+    export M4SER_MAIN_PID=$$
+    status=0 failed=()
+    python -m m4ser.launch.local --name systems --keep-going --max-jobs-run "$at_once" "JOB=1:${#rows[@]}" \
+        "$exp/log/JOB.compare.log" "$template/compare.sh" "$@" --row JOB || status=$?
+    [ "$status" -le 1 ] || exit "$status" # stopped
     for index in "${!rows[@]}"; do
-        [ ${#running[@]} -lt "$at_once" ] || finish_one
-        row "$index" 4 5 >"$exp/log/${tags[$index]}.compare.log" 2>&1 &
-        running[$!]=${tags[$index]}
-    done
-    while [ ${#running[@]} -gt 0 ]; do
-        finish_one
+        if grep -q '^# ended: .*exit code 0,' "$exp/log/$((index + 1)).compare.log"; then
+            echo "${tags[index]}: done"
+        else
+            failed+=("${tags[index]}")
+        fi
     done
     [ ${#failed[@]} = 0 ] || option_fail "failed: ${failed[*]}; see $exp/log/*.compare.log"
 fi

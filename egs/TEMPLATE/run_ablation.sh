@@ -5,12 +5,5 @@
 set -euo pipefail
 
 template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=options.sh
-. "$template/options.sh"
-M4SER_COMMAND="../TEMPLATE/run_ablation.sh${*:+ $(quote "$@")}"
-export M4SER_COMMAND
-configs=
-for file in conf/train_m4ser{,_no_*}.yaml conf/train_{mf_aed_aec,concat,speech,text}.yaml; do
-    [ ! -f "$file" ] || configs+=" $(basename "${file#conf/train_}" .yaml)"
-done
-exec "$template/compare.sh" --configs "${configs# }" --text-ref m4ser --table ablation "$@"
+export M4SER_COMMAND="../TEMPLATE/run_ablation.sh${*:+ ${*@Q}}"
+exec "$template/compare.sh" --configs ablation --text-ref m4ser --table ablation "$@"

@@ -3,6 +3,7 @@
 # recipe's folder: ../TEMPLATE/tune.sh --configs "concat m4ser" --folds "1 2"
 # writes exp/tune/NAME.md and .json for each system; put the best settings into conf/train_NAME.yaml by hand. One table of
 # several systems: python -m m4ser.bin.tune_table exp/tune/*.json
+# shellcheck disable=SC2034,SC2154  # the options are read by m4ser.stages
 set -euo pipefail
 
 template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -21,35 +22,21 @@ data=data                         # [text] folder of the data directories
 dump=dump                         # [text] folder of audio, features, recognised text
 # --- end of options
 
-typed_words "$@"
-M4SER_COMMAND="../TEMPLATE/tune.sh${typed[*]:+ $(quote "${typed[@]}")}"
+declare -a more=() # --run-args, word by word, but for the training options in it
+ask tune --script "${BASH_SOURCE[0]}" --words "$@"
 export M4SER_COMMAND
-parse_options "${BASH_SOURCE[0]}" "$@"
-[ -x ./run.sh ] || option_fail "there is no run.sh here; call this from the folder of a recipe, such as egs/mini"
-# shellcheck source=path.sh
-. "$template/path.sh"
 
-split_words --run-args "$run_args"
-more=() extra=
-for ((index = 0; index < ${#words[@]}; index++)); do # training options join those of each point
-    if [ "${words[index]}" = --train-args ]; then
-        extra=${words[++index]-}
-    else
-        more+=("${words[index]}")
-    fi
-done
 which=()
 [ -z "$folds" ] || which=(--folds "$folds")
 for config in $configs; do
-    [ -f "conf/train_$config.yaml" ] || option_fail "conf/train_$config.yaml: there is no such configuration"
     tune=(python -m m4ser.bin.tune --system "$config" --grid "$grid" --budget "$budget" --data "$data" --exp "$exp"
         --seeds "$seeds" "${which[@]}")
     plan=$("${tune[@]}" --plan)
     while IFS=$'\t' read -r tag settings; do
         ./run.sh --stage 0 --stop-stage 4 --tag "$tag" --train-config "conf/train_$config.yaml" \
-            --train-args "${extra:+$extra }$settings" --seeds "$seeds" --folds "$folds" \
+            --train-args "${train_args:+$train_args }$settings" --seeds "$seeds" --folds "$folds" \
             --exp "$exp" --data "$data" --dump "$dump" "${more[@]}" </dev/null
-        count=$(python -m m4ser.bin.stage_marker count --data "$data" --folds "$folds" --seeds "$seeds")
+        ask count --data "$data" --folds "$folds" --seeds "$seeds"
         for ((job = 1; job <= count; job++)); do
             python -m m4ser.bin.infer --parts dev --job "$job" --data "$data" --exp "$exp/$tag" --seeds "$seeds" \
                 --audio "$dump/audio" "${which[@]}" </dev/null

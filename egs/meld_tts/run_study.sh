@@ -3,17 +3,16 @@
 # tested with each kind of text; one table and one figure say what became of it: exp/study.md, .csv, .json, .png.
 #   ./run_study.sh --corpus-dir DIR
 # What is done already is not done again, so it can be stopped at any time; rows and systems can be added later.
+# shellcheck disable=SC2034,SC2154  # the options are read by m4ser.stages
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "$0")"
 # shellcheck source=../TEMPLATE/options.sh
 . ../TEMPLATE/options.sh
 
-rows="reference clean white20 white10 white5 white0 babble20 babble10 babble5 babble0 pocketsphinx"
-ablations="m4ser_no_aed m4ser_no_aec m4ser_no_aed_aec m4ser_no_adversarial m4ser_no_contrastive"
 # --- options
 corpus_dir=                       # [path] folder of MELD's three CSV files; default: MELD in db.sh
-conditions=$rows                  # [text] rows: reference, clean, pocketsphinx, white10, babble5 ...
-configs="text concat mf_aed_aec m4ser $ablations"  # [text] systems: names as in conf/train_NAME.yaml
+conditions="reference clean white20 white10 white5 white0 babble20 babble10 babble5 babble0 pocketsphinx"  # [text] rows: reference, clean, pocketsphinx, white10, babble5 ...
+configs="text concat mf_aed_aec m4ser m4ser_no_aed m4ser_no_aec m4ser_no_aed_aec m4ser_no_adversarial m4ser_no_contrastive"  # [text] systems: names as in conf/train_NAME.yaml
 baseline=m4ser                    # [text] system that the others are compared with
 seeds="1 2 3"                     # [ints] random seeds
 train_lines=3000                  # [int] training lines, 0 for all
@@ -29,13 +28,10 @@ data=data                         # [text] folder of the data directories, likew
 dump=dump                         # [text] folder of audio, features, recognised text, likewise
 # --- end of options
 
-typed_words "$@"
-export M4SER_COMMAND="./run_study.sh${typed[*]:+ $(quote "${typed[@]}")}"
-parse_options ./run_study.sh -- "$@"
-# shellcheck source=../TEMPLATE/path.sh
-. ../TEMPLATE/path.sh
-split_words --run-args "$run_args"
-more=("${words[@]}")
+rows=$conditions # all of them
+declare -a more=() # --run-args, word by word
+ask options --script ./run_study.sh --words -- "$@"
+export M4SER_COMMAND
 for condition in $conditions; do # all of them before the first is begun
     [[ $condition =~ ^(reference|clean|pocketsphinx|(white|babble)[0-9]+)$ ]] ||
         option_fail "--conditions: $condition is none of reference, clean, pocketsphinx, white10, babble5 ..."
@@ -65,19 +61,19 @@ for condition in $conditions; do
     [ -z "$corpus_dir" ] || arguments+=(--corpus-dir "$corpus_dir")
     arguments+=("${more[@]}")
     printf '\n=== %s\n' "$(name_of "$condition")"
-    if $prepare_only; then
+    if [ "$prepare_only" = true ]; then
         ./run.sh --stage 0 --stop-stage 3 --data "$data/$place" --dump "$dump/$place" "${arguments[@]}"
         continue
     fi
     ../TEMPLATE/compare.sh --configs "$configs" --reference "$baseline" --seeds "$seeds" --at-once "$at_once" \
-        --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" --run-args "$(quote "${arguments[@]}")"
+        --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" --run-args "${arguments[*]@Q}"
     if [ -n "$results" ]; then
         mkdir -p "$results/$condition"
         cp "$exp/$condition/comparison.json" "$results/$condition/comparison.json.new"
         mv "$results/$condition/comparison.json.new" "$results/$condition/comparison.json"
     fi
 done
-! $prepare_only || exit 0
+[ "$prepare_only" = false ] || exit 0
 
 shown=$conditions
 [ -z "$results" ] || shown="$rows $conditions"

@@ -21,7 +21,8 @@ def get_parser() -> argparse.ArgumentParser:
     run.add_argument("--recipe-script", default="run.sh", help="what users type, with options of its own")
     run.add_argument("--template", required=True, help="folder of db.sh, for messages")
     compare = actions.add_parser("compare", allow_abbrev=False, help="options of compare.sh and its systems")
-    for action in (options, run, compare):
+    tune = actions.add_parser("tune", allow_abbrev=False, help="options of tune.sh")
+    for action in (options, run, compare, tune):
         action.add_argument("--script", required=True, help="path of the script, which declares its options")
     begin = actions.add_parser("begin", allow_abbrev=False, help="whether a step has work to do; marks its folder")
     begin.add_argument("step", help="its name")
@@ -31,6 +32,10 @@ def get_parser() -> argparse.ArgumentParser:
     finish = actions.add_parser("finish", allow_abbrev=False, help="the step that began is complete")
     finish.add_argument("--folder", required=True, help="folder that the step has written")
     finish.add_argument("--marker", required=True, help="name of its marker")
+    count = actions.add_parser("count", allow_abbrev=False, help="the number of runs of folds and seeds")
+    count.add_argument("--data", default="data", help="folder with folds.json (default: data)")
+    count.add_argument("--folds", type=cli.words, default=[], help="folds (default: all)")
+    count.add_argument("--seeds", type=cli.words, default=["1"], help="seeds (default: 1)")
     return parser
 
 
@@ -46,6 +51,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
         answer = answers.for_run(args.script, args.recipe_script, args.template, words)
     elif args.action == "compare":
         answer = answers.for_comparison(args.script, words)
+    elif args.action == "tune":
+        answer = answers.for_tuning(args.script, words)
+    elif args.action == "count":
+        answer = answers.for_count(args.data, args.folds, args.seeds)
     elif args.action == "begin":
         answer = answers.for_begin(args.plan, args.step, args.folder, args.lock_fd)
     else:

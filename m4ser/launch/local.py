@@ -23,7 +23,9 @@ GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 @cli.command
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the jobs of the command line; exit status 1 if one fails, 128 + signal if stopped."""
-    args = common.get_parser(__doc__).parse_args(cmd)
+    parser = common.get_parser(__doc__)
+    parser.add_argument("--keep-going", action="store_true", help="run the other jobs to their end when one fails")
+    args = parser.parse_args(cmd)
     jobs = common.expand(args.rest)
     if args.num_nodes > 1:
         raise UserError("--num-nodes: this launcher has one machine; use --cmd-backend slurm for more")
@@ -37,7 +39,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     at_a_time = args.max_jobs_run or fit
     if args.gpu:
         at_a_time = min(at_a_time, fit)
-    sys.exit(Runner(jobs, at_a_time, gpus, args.gpu, args.name or jobs[0].log.stem).run())
+    name = args.name or jobs[0].log.stem
+    sys.exit(Runner(jobs, at_a_time, gpus, args.gpu, name, keep_going=args.keep_going).run())
 
 
 def cores() -> int:
@@ -74,6 +77,7 @@ class Runner:
         gpus_per_job: how many of them each job takes.
         name: name of the progress display; empty for none.
         count: number of jobs to state in the logs, where these jobs are part of more.
+        keep_going: a job that fails is reported and does not end the others.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Runner:
         gpus_per_job: int = 0,
         name: str = "",
         count: int | None = None,
+        keep_going: bool = False,
     ):
         self.waiting = list(jobs)
         self.count = count or len(self.waiting)
@@ -92,6 +97,8 @@ class Runner:
         self.gpus_per_job = gpus_per_job
         self.running: dict[int, tuple[common.Job, subprocess.Popen | None, float, list[str]]] = {}
         self.finished = 0
+        self.failed = 0
+        self.keep_going = keep_going
         self.progress = common.Progress(name, jobs if name else [])
         self.bound = _death_signal()
 
@@ -110,7 +117,7 @@ class Runner:
             self._end_all("the launcher failed")
             raise
         if failed is None:
-            return 0
+            return 1 if self.failed else 0
         job, code = failed
         common.ignore_signals()
         self._end_all(f"job {job.index} failed")
@@ -124,7 +131,10 @@ class Runner:
                 self._start(self.waiting.pop(0))
             for index in list(self.running):
                 code = self._poll(index)
-                if code:
+                if code and self.keep_going:
+                    self.failed += 1
+                    print(common.failure_report(self._forget(index), self.count, code), file=sys.stderr)
+                elif code:
                     return self._forget(index), code
                 if code == 0:
                     self._forget(index)

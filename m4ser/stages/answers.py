@@ -16,7 +16,7 @@ HELP = "help_text"  # the only variable where --help was typed
 
 
 def for_options(script: str, words: Sequence[str]) -> Variables:
-    """Options of a script, under their own names, and the command as typed.
+    """Options of a script, under their own names, the command as typed and ``more[I]``, the words of ``--run-args``.
 
     Args:
         script: its path as typed in the current folder; it declares the options.
@@ -29,7 +29,8 @@ def for_options(script: str, words: Sequence[str]) -> Variables:
         parsed = Parser(script).parse(words)
     except HelpError as help_text:
         return {HELP: str(help_text)}
-    return parsed.values | _command(script, parsed)
+    more = elements("more", shell_words(parsed.values.get("run_args", ""), "--run-args"))
+    return parsed.values | more | _command(script, parsed)
 
 
 def for_run(script: str, recipe_script: str, template: str, words: Sequence[str]) -> Variables:
@@ -100,22 +101,58 @@ def for_finish(folder: str, marker: str) -> Variables:
 
 
 def for_comparison(script: str, words: Sequence[str]) -> Variables:
-    """Options of ``compare.sh``, its rows ``names[I]``, ``tags[I]``, ``configurations[I]``, ``sources[I]`` (of text), and
-    ``more[I]``, further words for ``run.sh``.
+    """Options of ``compare.sh`` and its rows: ``names[I]``, ``tags[I]``, ``configurations[I]``, ``sources[I]`` of text.
 
     Raises:
-        UserError: a mistake in the words, or a system that is not there.
+        UserError: a mistake in the words, a system that is not there, or a folder that is no recipe's.
     """
     answer = for_options(script, words)
     if HELP in answer:
         return answer
-    from m4ser.stages.comparing import rows
+    from m4ser.stages.comparing import check_recipe, rows
 
+    check_recipe()
+    if int(answer["at_once"]) < 1:
+        raise UserError("--at-once must be 1 or more")
     found = rows(answer["configs"], answer["text_ref"], answer["reference"])
-    for index, row in enumerate(found):
-        values = {"names": row.name, "tags": row.tag, "configurations": row.config, "sources": row.text_source}
-        answer |= {f"{name}[{index}]": value for name, value in values.items()}
-    return answer | elements("more", shell_words(answer["run_args"], "--run-args"))
+    answer |= elements("names", [row.name for row in found]) | elements("tags", [row.tag for row in found])
+    answer |= elements("configurations", [row.config for row in found])
+    return answer | elements("sources", [row.text_source for row in found])
+
+
+def for_tuning(script: str, words: Sequence[str]) -> Variables:
+    """Options of ``tune.sh``, where ``train_args``, which join the settings of each point, are taken from ``more``.
+
+    Raises:
+        UserError: a mistake in the words, a system that is not there, or a folder that is no recipe's.
+    """
+    answer = for_options(script, words)
+    if HELP in answer:
+        return answer
+    from m4ser.stages.comparing import check_recipe, config_of
+
+    check_recipe()
+    for name in answer["configs"].split():
+        config_of(name, ".")
+    train_args, more, rest = "", [], iter(shell_words(answer["run_args"], "--run-args"))
+    for word in rest:
+        if word == "--train-args":
+            train_args = next(rest, "")
+        else:
+            more.append(word)
+    kept = {name: value for name, value in answer.items() if not name.startswith("more[")}
+    return kept | {"train_args": train_args} | elements("more", more)
+
+
+def for_count(data: str, folds: Sequence[str], seeds: Sequence[str]) -> Variables:
+    """``count``, the number of runs of folds and seeds.
+
+    Raises:
+        UserError: there are no data, or not these folds.
+    """
+    from m4ser.stages.markers import Runs, cells
+
+    return {"count": str(len(cells(data, Runs(tuple(folds), tuple(seeds)))))}
 
 
 def elements(array: str, values: Sequence[str]) -> Variables:

@@ -1,5 +1,6 @@
 """The systems that compare.sh and run_ablation.sh train: rows of one table."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,16 @@ class Row:
     text_source: str = ""
 
 
+def check_recipe() -> None:
+    """Refuse to work in another folder than a recipe's.
+
+    Raises:
+        UserError: there is no ``run.sh`` in the current folder.
+    """
+    if not os.access("run.sh", os.X_OK):
+        raise UserError("there is no run.sh here; call this from the folder of a recipe, such as egs/mini")
+
+
 def rows(configs: str, text_ref: str, reference: str, recipe: str = ".") -> list[Row]:
     """Rows in the order of the table.
 
@@ -35,9 +46,9 @@ def rows(configs: str, text_ref: str, reference: str, recipe: str = ".") -> list
         UserError: a system that is not there, or a reference that is no row.
     """
     chosen = {ALL: on_dumped_features, ABLATION: ablation}.get(configs.strip(), lambda _: configs.split())(recipe)
-    found = [Row(name, name, _config(name, recipe)) for name in chosen]
+    found = [Row(name, name, config_of(name, recipe)) for name in chosen]
     for name in text_ref.split():
-        found.append(Row(f"{name}, reference text", f"{name}_text-ref", _config(name, recipe), "ref"))
+        found.append(Row(f"{name}, reference text", f"{name}_text-ref", config_of(name, recipe), "ref"))
     if reference not in (tags := [row.tag for row in found]):
         raise UserError(f"--reference {reference}: is none of {' '.join(tags)}")
     return found
@@ -59,7 +70,12 @@ def ablation(recipe: str) -> list[str]:
     return [*ours, *(name for name in _OTHERS if name in known)]
 
 
-def _config(name: str, recipe: str) -> str:
+def config_of(name: str, recipe: str) -> str:
+    """Path of a system's configuration.
+
+    Raises:
+        UserError: neither the recipe nor TEMPLATE has it.
+    """
     try:
         return str(find_config(name, recipe))
     except UserError:

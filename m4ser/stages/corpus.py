@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from m4ser.stages.declared import here
 from m4ser.stages.markers import read_marker
 from m4ser.utils.errors import UserError
 
@@ -25,7 +26,7 @@ def find_corpus(given: str, corpus: str, data: str, download: bool, template: st
     Raises:
         UserError: none of these is known.
     """
-    variable = re.sub(r"[^A-Za-z0-9_]", "_", corpus or Path(_here()).name).upper()
+    variable = re.sub(r"[^A-Za-z0-9_]", "_", corpus or here().name).upper()
     earlier = read_marker(Path(data, ".done"))
     found = given or os.environ.get(variable, "") or (earlier["options"].get(OPTION, "") if earlier else "")
     if not found and download:
@@ -34,12 +35,7 @@ def find_corpus(given: str, corpus: str, data: str, download: bool, template: st
         raise UserError(_not_known(variable, template))
     if download:
         Path(found).mkdir(parents=True, exist_ok=True)
-    return os.path.normpath(os.path.join(_here(), found)) if Path(found).is_dir() else found
-
-
-def _here() -> str:
-    """The recipe's folder as the shell has it: the name by which a link was entered."""
-    return os.environ.get("PWD", os.getcwd())
+    return os.path.normpath(here() / found) if Path(found).is_dir() else found
 
 
 def _not_known(variable: str, template: str) -> str:

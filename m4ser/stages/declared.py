@@ -6,10 +6,11 @@ A script declares its options as plain assignments between two comment lines::
     stop_stage=5      # [int] last stage to run
     # --- end of options
 
-The line sets the default and is the documentation: ``--help`` lists all of them, and after them the comment that follows
-the block. An option is typed ``--stop-stage 5``, ``--stop_stage 5`` or ``--stop-stage=5``; a later one overrides an
-earlier one. The type is ``int`` or ``number`` (either may be empty where the default is), ``ints`` (a list), ``bool``
-(true or false), ``one|two|three``, ``path`` (see :class:`Parser`), ``recipes`` (folders of other recipes) or ``text``.
+The line sets the default and is the documentation: ``--help`` lists all of them, and after them the comment that
+follows the block. An option is typed ``--stop-stage 5``, ``--stop_stage 5`` or ``--stop-stage=5``; a later one
+overrides an earlier one. The type is ``int`` or ``number`` (either may be empty where the default is), ``ints`` (a
+list), ``bool`` (true or false), ``one|two|three``, ``path`` (see :class:`Parser`), ``recipes`` (folders of other
+recipes) or ``text``.
 """
 
 import os
@@ -111,8 +112,9 @@ class HelpError(Exception):
 class Parser:
     """Parser of a script's options.
 
-    A bare ``--`` among the words separates what a recipe's run.sh sets from what its user typed after it. Relative paths
-    are those of the recipe's folder, the current one; a typed one that exists where the user is (``OLDPWD``) means that.
+    A bare ``--`` among the words separates what a recipe's run.sh sets from what its user typed after it. Relative
+    paths are those of the recipe's folder, the current one; a typed one that exists where the user is (``OLDPWD``)
+    means that one.
 
     Args:
         script: the script's path as typed in the current folder; messages and ``--help`` name it so.
@@ -197,11 +199,16 @@ class Parser:
 
 def where_typed(path: str) -> str:
     """A path as a user typed it, for the current folder: the recipe's, which ``run.sh`` has changed to."""
-    here = os.environ.get("PWD", os.getcwd())
-    there = os.environ.get("OLDPWD", here)
-    if path and not path.startswith("/") and there != here and Path(there, path).exists():
-        return f"{there}/{path}".removeprefix(f"{here}/")
+    there = os.environ.get("OLDPWD", str(here()))
+    if path and not path.startswith("/") and there != str(here()) and Path(there, path).exists():
+        return f"{there}/{path}".removeprefix(f"{here()}/")
     return path
+
+
+def here() -> Path:
+    """The current folder as the shell has it: by the name of the link through which it was entered."""
+    folder = Path(os.environ.get("PWD", "."))
+    return folder if folder.is_absolute() and folder.is_dir() and folder.samefile(".") else Path.cwd()
 
 
 def recipe_files(folder: str) -> list[str]:

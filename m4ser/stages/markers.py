@@ -123,10 +123,7 @@ class Step:
 
     def cells(self) -> list[str]:
         """Folders of the folds and seeds now worked on, none for a step that is not split that way."""
-        if self.runs is None:
-            return []
-        names = choose_folds(_folds(Path(self.data, "folds.json")), list(self.runs.folds))
-        return [f"fold{fold}/seed{seed}" for fold in names for seed in self.runs.seeds]
+        return cells(self.data, self.runs) if self.runs else []
 
     def paths(self, patterns: Iterable[str]) -> list[Path]:
         """Paths, those with ``@set`` once for every set of the data, with ``@cell`` for every run now worked on."""
@@ -136,6 +133,16 @@ class Step:
             folders = self.cells() if "@cell" in path else [""]
             result += [Path(path.replace("@set", name).replace("@cell", cell)) for name in sets for cell in folders]
         return result
+
+
+def cells(data: str, runs: Runs) -> list[str]:
+    """Folders of folds and seeds.
+
+    Raises:
+        UserError: there are no data, or not these folds.
+    """
+    names = choose_folds(_folds(Path(data, "folds.json")), list(runs.folds))
+    return [f"fold{fold}/seed{seed}" for fold in names for seed in runs.seeds]
 
 
 def is_done(step: Step) -> bool:

@@ -1,8 +1,8 @@
 """Names of what depends on options: tags of features, recognised text, training text, experiments."""
 
-import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 LONGEST = 120  # characters of a tag: file names end at 255 bytes
 NONE = "none"  # as --speech-encoder: no features
@@ -14,7 +14,7 @@ def part(name: str) -> str:
     """A model's name, a folder or settings as part of a file name: ``../my models/a b`` is ``a_b``."""
     name = name.removeprefix("offline:")
     if name.startswith(("/", "./", "../")):
-        name = os.path.basename(name.rstrip("/")) or "/"
+        name = name.rstrip("/").rpartition("/")[2] or "/"
     return re.sub(r"[^A-Za-z0-9.-]+", "_", name)
 
 
@@ -84,8 +84,7 @@ def experiment_tag(
         init_exp: experiment that it starts from.
         train_args: training options.
     """
-    file = os.path.basename(config.rstrip("/"))
-    words = [(file.removesuffix(".yaml") or file).removeprefix("train_")]
+    words = [Path(config).name.removesuffix(".yaml").removeprefix("train_")]
     if asked.text_source != usual.text_source:
         words.append(f"text-{asked.text_source}")
     if asked.features and asked.features != usual.features:

@@ -1,7 +1,6 @@
 """The plan of one run of a recipe: its options, what was left open filled in, and the folders that follow from them."""
 
 import json
-import os
 import re
 import shlex
 import sys

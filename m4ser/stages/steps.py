@@ -34,7 +34,11 @@ def steps_of(plan: Plan) -> dict[str, Callable[[], Step]]:
         if plan.tokens:
             found["tokens"] = (3, _tokens)
     found |= {"train": (4, _train), "score": (5, _score), "pack": (6, _pack), "upload": (7, _upload)}
-    return {name: partial(_described, plan, make) for name, (stage, make) in found.items() if o.stage <= stage <= o.stop_stage}
+    return {
+        name: partial(_described, plan, make)
+        for name, (stage, make) in found.items()
+        if o.stage <= stage <= o.stop_stage
+    }
 
 
 def _described(plan: Plan, make: Callable[[Plan], Step]) -> Step:

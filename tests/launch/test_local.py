@@ -268,3 +268,13 @@ def test_used_by_the_espnet_launcher(tmp_path):
     assert result.returncode == 0, result.stderr
     lines = (tmp_path / "train.log").read_text().splitlines()
     assert lines[2] == "--output_dir x --ngpu 0 --multiprocessing_distributed True"
+
+
+def test_the_others_can_be_run_to_their_end_when_one_fails(tmp_path, capfd):
+    script = "sleep 0.$1; [ $1 != 1 ] || { echo error: one is bad; exit 3; }; touch $2/$1"
+    words = ["--keep-going", "--max-jobs-run", "2", "JOB=1:3", str(tmp_path / "JOB.log"), "sh", "-c", script, "sh"]
+    with pytest.raises(SystemExit) as end:
+        local.main([*words, "JOB", str(tmp_path)])
+    assert end.value.code == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.log", "2", "2.log", "3", "3.log"]
+    assert capfd.readouterr().err == f"error: one is bad\n(log of job 1 of 3: {tmp_path / '1.log'})\n"
