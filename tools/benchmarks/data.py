@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from m4ser.data.datadir import DataDir, class_counts
@@ -72,7 +73,7 @@ def measure(folder: Path) -> None:
 
 
 @command
-def main(cmd: list[str] | None = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Make the data, measure in a process of its own."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False

@@ -17,11 +17,13 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from transformers import BertConfig, BertModel, HubertConfig, HubertModel
 
+from m4ser.data.audio import RATE
 from m4ser.scoring import tables
 from m4ser.utils.cli import boolean, command
 from m4ser.utils.files import write_json
@@ -56,7 +58,7 @@ def batch(args: argparse.Namespace) -> dict[str, torch.Tensor]:
     """Utterances of lengths from all to 70 % of the longest, zeros behind their ends."""
     torch.manual_seed(0)
     share = torch.linspace(1.0, 0.7, args.batch)
-    lengths = (share * args.seconds * 16000).long()
+    lengths = (share * args.seconds * RATE).long()
     pieces = (share * args.words).long().clamp(min=2)
     speech = torch.randn(args.batch, int(lengths.max())) * 0.1
     speech = speech * (torch.arange(speech.shape[1]) < lengths[:, None])
@@ -163,9 +165,9 @@ def compare(args: argparse.Namespace, words: list[str]) -> dict:
 
 
 @command
-def main(cmd: list[str] | None = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Command line entry."""
-    words = sys.argv[1:] if cmd is None else cmd
+    words = sys.argv[1:] if cmd is None else list(cmd)
     args: Namespace = get_parser().parse_args(words)
     if args.side:
         print(json.dumps(measure(args)))

@@ -19,14 +19,17 @@ import os
 import resource
 import time
 from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import numpy as np
 import torch
 
 from m4ser import EmotionRecognizer
-from m4ser.data.audio import as_stage_1
+from m4ser.data.audio import RATE, as_stage_1
 from m4ser.inference.inputs import items
 
 TEXT = "this is said in every recording"
@@ -38,13 +41,14 @@ def memory() -> float:
         return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
-def bare(recognizer: EmotionRecognizer, samples: list, given: bool) -> None:
+def bare(recognizer: EmotionRecognizer, samples: Sequence[np.ndarray], given: bool) -> None:
     """The networks alone."""
     frontend = recognizer.frontend
     for one in samples:
-        text = TEXT if given or not frontend.uses_text else frontend.recogniser.transcribe(one).text
-        data = {} if frontend.pipeline["speech"] is None else {"speech": frontend.speech(one)}
+        speech = frontend.speech(one)
+        data: dict[str, Any] = {} if speech is None else {"speech": speech}
         if frontend.uses_text:
+            ((text, _),) = [(TEXT, 1.0)] if given else frontend.transcribe([one])
             data["text"] = frontend.edits(text)
         with torch.inference_mode():
             recognizer.forward(recognizer.collate([("", recognizer.preprocess("", data))])[1])
@@ -63,11 +67,13 @@ def main() -> None:
     recognizer = EmotionRecognizer.from_pretrained(args.model, device="cpu")
     files = [item.audio for item in itertools.islice(itertools.cycle(list(items(args.folder))), args.count)]
     share = -(-len(files) // args.rounds)
-    wall, cpu, seconds = defaultdict(float), defaultdict(float), 0.0
+    wall: dict[str, float] = defaultdict(float)
+    cpu: dict[str, float] = defaultdict(float)
+    seconds = 0.0
     for number in range(args.rounds):
         some = files[number * share : (number + 1) * share]
         samples = [as_stage_1(item.load(1e9)) for item in items(some)]
-        seconds += sum(map(len, samples)) / 16000
+        seconds += sum(map(len, samples)) / RATE
         for way in args.ways:
             begin = time.perf_counter(), time.process_time()
             if way == "bare":

@@ -1,6 +1,6 @@
 """Cost of a training step and of inference, several configurations in one run, on the dumps of a recipe.
 
-    cd egs/mini && python ../../tools/benchmarks/steps.py conf/train_concat.yaml conf/train_m4ser.yaml
+    cd egs/mini && python ../../tools/benchmarks/steps.py concat m4ser
 
 The first configuration is the reference of the ratios. Batches of 32 of the first fold's training part, the same for
 all; the configurations take turns. Medians of processor time are printed, which other load moves less than
@@ -10,48 +10,44 @@ wall time. Encoders, fusion, objectives, backward pass, clipping and optimizer c
 import argparse
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from espnet2.train.dataset import ESPnetDataset
 
-from m4ser.bin.train import get_parser
 from m4ser.scoring import tables
-from m4ser.training.configuration import parse_task
+from m4ser.training.configuration import find_config, parse_task
 from m4ser.training.experiment import runs
 from m4ser.training.lists import data_options, read_folds, write_data
 from m4ser.training.options import task_command
 from m4ser.training.precision import autocast
+from m4ser.training.settings import Settings
 from m4ser.training.task import SERTask
 from m4ser.utils.cli import command
 from m4ser.utils.files import write_json
 
+Batch = dict[str, torch.Tensor]
 INPUTS = ("speech", "speech_lengths", "text", "text_lengths")
 
 
 class Subject:
     """One configuration: its model, optimizer and batches."""
 
-    def __init__(self, config: str, options: argparse.Namespace):
-        words = [
-            "--config",
-            config,
-            "--data",
-            options.data,
-            "--feats",
-            options.feats,
-            "--text",
-            options.text,
-            "--exp",
-            options.exp,
-            "--job",
-            "1",
-        ]
-        args = get_parser().parse_args(words)
-        folds, task = read_folds(args.data), parse_task(config, options.train_args)
-        (run,) = runs(Path(args.exp) / Path(config).stem, [next(iter(folds.folds))], [1])
-        write_data(args, task, folds, folds.folds[run.fold], run.folder / "data")
-        full = SERTask.get_parser().parse_args([*task_command(args, task, folds, run), *options.train_args.split()])
+    def __init__(self, config: str, options: argparse.Namespace) -> None:
+        path = find_config(config, Path.cwd())
+        settings = Settings(
+            exp=f"{options.exp}/{path.stem}",
+            config=str(path),
+            data=options.data,
+            feats=options.feats,
+            text=options.text,
+            train_args=options.train_args,
+        )
+        folds, task = read_folds(settings.data), parse_task(path, settings.train_args)
+        (run,) = runs(settings.exp, [next(iter(folds.folds))], [1])
+        write_data(settings, task, folds, folds.folds[run.fold], run.folder / "data")
+        full = SERTask.get_parser().parse_args(task_command(settings, task, folds, run))
         torch.manual_seed(1)
         self.precision = full.matmul_precision
         self.model = SERTask.build_model(full)
@@ -63,7 +59,7 @@ class Subject:
         groups = [ids[start : start + 32] for start in range(0, 32 * options.batches, 32)]
         self.batches = [collate([dataset[utt] for utt in group])[1] for group in groups]
 
-    def step(self, batch: dict) -> float:
+    def step(self, batch: Batch) -> float:
         """Seconds of one training step."""
         self.model.train()
         torch.set_float32_matmul_precision(self.precision)
@@ -77,7 +73,7 @@ class Subject:
         return time.process_time() - start
 
     @torch.no_grad()
-    def infer(self, batch: dict) -> float:
+    def infer(self, batch: Batch) -> float:
         """Seconds of the inference graph."""
         self.model.eval()
         torch.set_float32_matmul_precision("highest")
@@ -88,10 +84,10 @@ class Subject:
 
 
 @command
-def main(cmd: list[str] | None = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("configs", nargs="+", help="training configurations, the reference first")
+    parser.add_argument("configs", nargs="+", help="systems or configurations of the recipe, the reference first")
     parser.add_argument("--data", default="data")
     parser.add_argument("--feats", default="dump/feats/whisper-tiny.en_pool8")
     parser.add_argument("--text", default="dump/text/faster_whisper_whisper-tiny.en-ct2")
@@ -105,8 +101,9 @@ def main(cmd: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="JSON to write, for m4ser.bin.results_block")
     options = parser.parse_args(cmd)
     torch.set_num_threads(options.threads)
-    subjects = {Path(config).stem: Subject(config, options) for config in options.configs}
-    steps, inferences = ({name: [] for name in subjects} for _ in range(2))
+    subjects = {Path(config).stem.removeprefix("train_"): Subject(config, options) for config in options.configs}
+    steps: dict[str, list[float]] = {name: [] for name in subjects}
+    inferences: dict[str, list[float]] = {name: [] for name in subjects}
     for turn in range(options.rounds + 1):
         for index in range(options.batches):
             for name, subject in subjects.items():

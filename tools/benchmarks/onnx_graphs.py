@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Accuracy and speed of a run in PyTorch, as ONNX graph, and as 8-bit ONNX graph, on the test part of its fold.
 
-    tools/benchmarks/onnx.py exp/m4ser/fold1/seed1
+    tools/benchmarks/onnx_graphs.py exp/m4ser/fold1/seed1
 
 Uses the features and texts of stages 1 to 3 that the run was trained with; one thread, batches of 8. The graphs are
 written to a temporary folder unless --graph and --graph8 name existing ones.
@@ -19,10 +19,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from espnet2.train.dataset import ESPnetDataset
 
+import m4ser.training.espnet  # noqa: F401  (the dataset then knows our features)
 from m4ser.data.scp import read_scp
 from m4ser.models.batches import logits
 from m4ser.models.build import build_collate, build_preprocessor
 from m4ser.models.checkpoint import load_run
+from m4ser.models.model import SERModel
 from m4ser.models.onnx_graph import OnnxModel, export
 from m4ser.training.lists import data_options
 from m4ser.training.metrics import scores
@@ -40,6 +42,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="the fastest one counts")
     args = parser.parse_args()
     model, conf = load_run(args.run)
+    if not isinstance(model, SERModel):
+        raise SystemExit(
+            f"error: {args.run}: is a baseline, which has no ONNX graph; give a run of this project's model"
+        )
     data = [entry for entry in data_options(args.run / "data", args.part, conf) if entry[1] != "emotion"]
     dataset, collate = ESPnetDataset(data, preprocess=build_preprocessor(conf)), build_collate(conf)
     references = read_scp(args.run / "data" / args.part / "utt2emo")
