@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import types
@@ -219,6 +220,12 @@ def toy_dumps(tmp_path):
     write_json(feats / "info.json", info)
     write_scp(source / "edits", edits)
     return tmp_path
+
+
+@pytest.fixture
+def unaligned():
+    """A function that undoes the padding of tables that are printed."""
+    return lambda text: re.sub(" {2,}", " ", text)
 
 
 @pytest.fixture

@@ -71,14 +71,14 @@ fi
 
 which=()
 [ -z "$folds" ] || which=(--folds "$folds")
-python -m m4ser.bin.compare --exp "${rows[@]}" --names "${names[@]}" --reference "$exp/$reference" --data "$data" \
+python -m m4ser.bin.table comparison --exp "${rows[@]}" --names "${names[@]}" --reference "$exp/$reference" --data "$data" \
     --audio-dir "$dump/audio" --seeds "$seeds" "${which[@]}" --out "$exp/$table"
-python -m m4ser.bin.objective_table --exp "${rows[@]}" --names "${names[@]}" --seeds "$seeds" \
+python -m m4ser.bin.table objectives --exp "${rows[@]}" --names "${names[@]}" --seeds "$seeds" \
     "${which[@]}" --out "$exp/${table}_objectives"
 if [ -n "$readme" ]; then
-    python -m m4ser.bin.results_block --readme "$readme" --name "$table" --from "$exp/$table.json"
+    python -m m4ser.bin.table insert --readme "$readme" --name "$table" --from "$exp/$table.json"
     if [ -f "$exp/${table}_objectives.json" ] && grep -q "begin results ${table}_objectives" "$readme"; then
-        python -m m4ser.bin.results_block --readme "$readme" --name "${table}_objectives" \
+        python -m m4ser.bin.table insert --readme "$readme" --name "${table}_objectives" \
             --from "$exp/${table}_objectives.json"
     fi
 fi

@@ -88,8 +88,8 @@ for condition in $shown; do
         names+=("$(name_of "$condition")")
     fi
 done
-python -m m4ser.bin.robustness --conditions "${folders[@]}" --names "${names[@]}" --out "$exp/study"
+python -m m4ser.bin.table robustness --conditions "${folders[@]}" --names "${names[@]}" --out "$exp/study"
 if [ -n "$readme" ]; then
-    python -m m4ser.bin.results_block --readme "$readme" --name study --from "$exp/study.json"
+    python -m m4ser.bin.table insert --readme "$readme" --name study --from "$exp/study.json"
     cp "$exp/study.png" "$(dirname "$readme")/study.png"
 fi

@@ -9,7 +9,7 @@ COMMANDS = {
     "predict": ("m4ser.bin.predict", "emotion of files, folders, wav.scp"),
     "info": ("m4ser.bin.info", "what a trained model is"),
     "score": ("m4ser.bin.score", "result table and figures of an experiment"),
-    "compare": ("m4ser.bin.compare", "one table of several experiments, with paired tests"),
+    "table": ("m4ser.bin.table", "tables: of several experiments with paired tests, recognisers, ..."),
     "report": ("m4ser.bin.report_html", "one page with everything about an experiment"),
     "pack": ("m4ser.bin.pack", "one archive of a trained model"),
     "unpack": ("m4ser.bin.unpack", "check an archive and unpack it"),
@@ -17,6 +17,7 @@ COMMANDS = {
     "export-onnx": ("m4ser.bin.export_onnx", "the model as an ONNX graph"),
     "demo": ("m4ser.bin.demo", "a local page to try a model in the browser"),
 }
+ALIASES = {"compare": ["table", "comparison"]}
 
 
 def usage() -> str:
@@ -30,6 +31,7 @@ def usage() -> str:
 def main(cmd: list[str] | None = None) -> None:
     """Run the command named by the first word."""
     words = sys.argv[1:] if cmd is None else list(cmd)
+    words = [*ALIASES.get(words[0], words[:1]), *words[1:]] if words else words
     if words[:1] == ["--version"]:
         import m4ser
 

@@ -5,16 +5,14 @@ Of crossed corpora the result is a table of what was trained on by what was test
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from m4ser.scoring import figures, matrix, report
-from m4ser.scoring.bootstrap import RESAMPLES
-from m4ser.scoring.comparison import pair
-from m4ser.scoring.experiment import Corpus, collect
+from m4ser.scoring import crossed, results
+from m4ser.scoring.intervals import RESAMPLES
+from m4ser.scoring.runs import Corpus
 from m4ser.utils.cli import command, words
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import atomic_write, write_json
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -33,47 +31,25 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _note(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
+
+
 @command
-def main(cmd: list[str] | None = None) -> None:
+def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     corpus = Corpus.read(args.data, args.audio_dir)
-
-    def note(line: str) -> None:
-        print(f"note: {line}", file=sys.stderr)
-
+    chosen = (args.seeds, args.folds, args.asr_dir)
     if corpus.folds.trained_on:
         if args.baseline or args.partition != "test":
             raise UserError("--baseline, --partition: crossed corpora are scored on test, without comparison")
-        result = matrix.evaluate(args.exp, corpus, args.seeds, args.folds, args.asr_dir, note, args.resamples)
-        write_matrix(args.exp, result)
-        return
-    experiment = collect(args.exp, corpus, args.partition, args.seeds, args.folds, note)
-    comparison = None
-    if args.baseline:
-        baseline = collect(args.baseline, corpus, args.partition, None, args.folds, note)
-        comparison = pair(experiment, baseline, args.resamples)
-    metrics = report.evaluate(experiment, corpus, args.asr_dir, args.normaliser, comparison, args.resamples)
-    suffix = "" if args.partition == "test" else f"_{args.partition}"
-    drawn = figures.draw(metrics, args.exp, suffix)
-    results, numbers = args.exp / f"RESULTS{suffix}.md", args.exp / f"metrics{suffix}.json"
-    report.write_markdown(results, report.markdown(metrics, drawn))
-    write_json(numbers, metrics)
-    print(report.summary(metrics))
-    print(f"Table: {results}\nNumbers: {numbers}\nFigures: {' '.join(str(args.exp / name) for name in drawn)}")
-
-
-def write_matrix(exp: Path, result: dict[str, Any]) -> None:
-    """Write the table of crossed corpora."""
-    matrix.draw(result, exp / "matrix.png")
-    report.write_markdown(exp / "RESULTS.md", matrix.markdown(result, "matrix.png"))
-    with atomic_write(exp / "matrix.csv") as file:
-        file.write(matrix.comma_separated(result))
-    write_json(exp / "metrics.json", result)
-    print(matrix.summary(result))
-    print(
-        "Written: " + " ".join(str(exp / name) for name in ("RESULTS.md", "metrics.json", "matrix.csv", "matrix.png"))
-    )
+        table, files = crossed.score(args.exp, corpus, *chosen, args.resamples, _note)
+    else:
+        more = (args.normaliser, args.baseline, args.resamples)
+        table, files = results.score(args.exp, corpus, args.partition, *chosen, *more, _note)
+    print(table.markdown(aligned=True))
+    print("Written: " + " ".join(map(str, files)))
 
 
 if __name__ == "__main__":

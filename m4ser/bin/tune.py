@@ -8,21 +8,13 @@ See egs/TEMPLATE/tune.sh, which trains the points in between.
 import argparse
 import itertools
 import random
-import shlex
-import statistics
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from m4ser.data.folds import Folds
-from m4ser.models.description import PLAN
-from m4ser.scoring import report, tables
+from m4ser.scoring.tuning import options, points_table
 from m4ser.training.configuration import read_config
-from m4ser.training.experiment import choose_folds, read_maps, runs
 from m4ser.utils.cli import command, words
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import read_json
 
 DEFAULT = "default"
 
@@ -34,7 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--grid", type=Path, required=True, help="YAML: system or 'default' -> option -> values to try")
     parser.add_argument("--config", type=Path, help="its file (default: conf/train_NAME.yaml)")
     parser.add_argument("--budget", type=int, default=8, help="points for each system, its own settings included")
-    parser.add_argument("--data", default="data", help="folder with folds.json (default: data)")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json (default: data)")
     parser.add_argument("--exp", type=Path, default=Path("exp/tune"), help="folder of the points (default: exp/tune)")
     parser.add_argument("--folds", type=words, default=[], help="folds (default: all)")
     parser.add_argument("--seeds", type=words, default=["1"], help="seeds (default: 1)")
@@ -79,88 +71,6 @@ def _value(config: dict[str, Any], name: str) -> Any:
     return config
 
 
-def options(point: dict[str, Any]) -> str:
-    """Settings as training options, one shell-quoted string: ``--optim_conf lr=0.001 --max_epoch 20``."""
-    found = []
-    for name, value in point.items():
-        option, _, key = name.partition(".")
-        text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
-        found += [f"--{option}", f"{key}={text}" if key else text]
-    return " ".join(shlex.quote(word) for word in found)
-
-
-def dev_scores(args: argparse.Namespace, folds: Folds, folder: Path) -> list[float]:
-    """UA on dev of every fold and seed of one point."""
-    from m4ser.training.metrics import scores
-    from m4ser.training.predictions import read_predictions
-
-    emotion = read_maps(args.data, folds.sets, "utt2emo")
-    found = []
-    for run in runs(folder, choose_folds(folds, args.folds), [int(seed) for seed in args.seeds]):
-        path = run.folder / "predictions_dev.tsv"
-        predictions = read_predictions(path, folds.labels)
-        if unknown := [utt for utt in predictions.utts if utt not in emotion]:
-            raise UserError(f"{path}: {unknown[0]} is not in {args.data}; run it again")
-        found.append(scores(predictions.ref.tolist(), predictions.hyp.tolist())["ua"])
-    return found
-
-
-def check_settings(folder: Path, settings: str) -> None:
-    """A point was trained with the settings that the table says.
-
-    Raises:
-        UserError: with others, because the grid or the budget has changed since.
-    """
-    plan = folder / PLAN
-    used = read_json(plan).get("train_args", "") if plan.exists() else settings
-    if not used.endswith(settings):
-        raise UserError(f"{plan}: was trained with {used!r}, the grid says {settings!r}; run tune.sh again")
-
-
-def tried(args: argparse.Namespace, own: dict[str, Any], chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What the points ``chosen`` (settings by name) reached on dev, best first: a table (:data:`tables.KIND`) and more.
-
-    ``own`` is what the configuration says of the options that are tuned, None where it leaves one to the default.
-    """
-    from m4ser.training.lists import read_folds
-
-    folds = read_folds(args.data)
-    known = {name: value for name, value in own.items() if value is not None}
-    rows = []
-    for name, point in chosen.items():
-        check_settings(args.exp / name, options(point))
-        values = dev_scores(args, folds, args.exp / name)
-        deviation = round(statistics.stdev(values), 6) if len(values) > 1 else None
-        rows.append(
-            {
-                "point": name,
-                "settings": {**known, **point},
-                "configured": not point,
-                "dev_ua": round(statistics.mean(values), 6),
-                "sd": deviation,
-                "runs": len(values),
-            }
-        )
-    rows.sort(key=lambda row: -row["dev_ua"])
-    body = []
-    for row in rows:
-        settings = options(row["settings"]) + (" (as configured)" if row["configured"] else "")
-        body.append([row["point"], settings.strip(), tables.percent(row["dev_ua"]), tables.percent(row["sd"])])
-    trainings = tables.count(rows[0]["runs"], "run")
-    return {
-        "kind": tables.KIND,
-        "header": ["point", "settings", "dev UA", "sd"],
-        "rows": body,
-        "note": f"UA on dev in per cent, mean over {trainings} (folds x seeds), {len(rows)} points; test is not read.",
-        "system": args.system,
-        "protocol": folds.protocol,
-        "folds": choose_folds(folds, args.folds),
-        "seeds": args.seeds,
-        "budget": args.budget,
-        "points": rows,
-    }
-
-
 @command
 def main(cmd: list[str] | None = None) -> None:
     """Command line entry."""
@@ -176,8 +86,8 @@ def main(cmd: list[str] | None = None) -> None:
         for name, point in chosen.items():
             print(f"{name}\t{options(point)}")
         return
-    result = tried(args, own, chosen)
-    report.write_table(args.exp / args.system, tables.markdown(result), result)
+    table = points_table(args.system, chosen, own, args.exp, args.data, args.folds, args.seeds)
+    print(table.save(args.exp / args.system).markdown(aligned=True))
 
 
 if __name__ == "__main__":

@@ -1,63 +1,87 @@
 """Several systems in one table: scores, intervals, paired differences to one of them, cost."""
 
-import csv
-import io
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
-from m4ser.scoring import tables
-from m4ser.scoring.bootstrap import RESAMPLES, cluster_confusions, clusters
-from m4ser.scoring.experiment import NOT_PREDICTED, Corpus, Experiment, joined_makers, trained_with
-from m4ser.scoring.report import SETUP, pooled, rounded, shown, trained_lines
-from m4ser.scoring.significance import PERMUTATIONS, holm, mcnemar, paired, smallest_p
+from m4ser.scoring.evaluation import Measured, Pooled, pooled
+from m4ser.scoring.intervals import RESAMPLES
+from m4ser.scoring.runs import SETUP, Corpus, Experiment, collect, joined_makers, setup_text, trained_with
+from m4ser.scoring.significance import PERMUTATIONS, Pair, holm, pair
+from m4ser.scoring.table import Cell, Column, Score, Table, count, listed, percent, rounded
 from m4ser.training.experiment import NO_TEXT
-from m4ser.training.metrics import DEFINITIONS, NAMES
+from m4ser.training.metrics import NAMES, Metric
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json
 
+KIND = "comparison"
 INPUT = ("speech_encoder", "text_encoder", "text_source", "asr")  # keys of SETUP
-COST = ("parameters", "trained_parameters", "seconds", "real_time_factor")
+COST = (
+    Column("parameters (M)", "parameters", scale=1e-6),
+    Column("trained (M)", "trained_parameters", scale=1e-6),
+    Column("training s", "seconds", digits=0),
+    Column("RTF", "real_time_factor", digits=3),
+)
+PARTIAL = "**(partial): runs are missing; not the result of the protocol.**"
+SCORES = "WA: accuracy. UA: mean of the class recalls. F1: mean over classes, weighted by their frequency or not."
 
 
-def pair(
-    first: Experiment, second: Experiment, resamples: int = RESAMPLES, permutations: int = PERMUTATIONS
-) -> dict[str, Any]:
-    """Paired difference first - second on the items that every seed of both has predicted.
+class System(TypedDict, total=False):
+    """One system of a comparison; what it costs as far as it is known."""
+
+    system: str
+    tag: str
+    seeds: list[str]
+    partial: bool
+    pooled: Pooled
+    difference: Pair | None
+    parameters: float
+    trained_parameters: float
+    seconds: float
+    real_time_factor: float
+
+
+class Comparison(TypedDict, total=False):
+    """All numbers of a comparison; files of version 0.1 hold just this."""
+
+    kind: str
+    partition: str
+    protocol: str
+    labels: list[str]
+    reference: str
+    setup: dict[str, Any]
+    setup_differs: dict[str, dict[str, list[str]]]
+    wer: dict[str, float]
+    trained_with: dict[str, list[str]]
+    systems: list[System]
+
+
+def table(
+    folders: Sequence[Path],
+    corpus: Corpus,
+    names: Sequence[str] = (),
+    reference: Path | None = None,
+    partition: str = "test",
+    seeds: Sequence[str] | None = None,
+    folds: Sequence[str] | None = None,
+    differences: Sequence[Metric] = ("ua", "wa"),
+    resamples: int = RESAMPLES,
+    note: Callable[[str], None] = lambda line: None,
+) -> Table:
+    """Compare the experiments in `folders` with `reference`, one of them (default: the first).
 
     Raises:
-        UserError: there is no such item.
+        UserError: `reference` is none of them, or one cannot be read (:func:`m4ser.scoring.runs.collect`).
     """
-    rows = {key: i for i, key in enumerate(zip(second.fold, second.items, strict=True))}
-    complete = {i for i in range(len(second.items)) if (second.hyp[:, i] != NOT_PREDICTED).all()}
-    common = [
-        (i, rows[key])
-        for i, key in enumerate(zip(first.fold, first.items, strict=True))
-        if rows.get(key) in complete and (first.hyp[:, i] != NOT_PREDICTED).all()
-    ]
-    if not common:
-        raise UserError(
-            f"{first.path}: no utterance is predicted both here and in {second.path}; score the missing folds"
-        )
-    mine, theirs = np.array(common).T
-    index, unit = clusters(first.speakers[mine])
-    ref, classes = first.ref[mine], len(first.labels)
-    answers = first.hyp[:, mine], second.hyp[:, theirs]
-    a, b = (cluster_confusions(index, ref, hyp, classes) for hyp in answers)
-    count = a.shape[1]
-    result = {
-        "system": first.tag,
-        "reference": second.tag,
-        "utterances": len(common),
-        "resampled": unit,
-        "clusters": count,
-        "smallest_p": smallest_p(count, permutations),
-        "scores": paired(a, b, permutations, resamples),
-    }
-    if len(first.seeds) == len(second.seeds) == 1:
-        result["mcnemar"] = mcnemar(ref, answers[0][0], answers[1][0])
-    return result
+    known = [folder.resolve() for folder in folders]
+    if reference and reference.resolve() not in known:
+        raise UserError(f"{reference}: is not one of --exp; add it there")
+    experiments = [collect(folder, corpus, partition, seeds, folds, note) for folder in folders]
+    index = known.index(reference.resolve()) if reference else 0
+    return fill(compare(experiments, corpus, index, names, resamples), differences)
 
 
 def cost(experiment: Experiment) -> dict[str, float]:
@@ -65,20 +89,15 @@ def cost(experiment: Experiment) -> dict[str, float]:
 
     From `run.json`, else the mean over the runs' `train_info.json` and `infer_info.json`.
     """
+    runs = [experiment.path / f"fold{fold}" / f"seed{seed}" for fold in experiment.folds for seed in experiment.seeds]
+    files = [run / name for run in runs for name in ("train_info.json", "infer_info.json")]
+    infos = [read_json(file) for file in files if file.exists()]
     found: dict[str, float] = {}
-    for key in COST:
-        if isinstance(experiment.run.get(key), int | float):
-            found[key] = experiment.run[key]
-            continue
-        files = [
-            experiment.path / f"fold{fold}" / f"seed{seed}" / name
-            for fold in experiment.folds
-            for seed in experiment.seeds
-            for name in ("train_info.json", "infer_info.json")
-        ]
-        values = [info[key] for file in files if file.exists() for info in [read_json(file)] if key in info]
+    for column in COST:
+        values = [info[column.key] for info in [experiment.run] if isinstance(info.get(column.key), int | float)]
+        values = values or [info[column.key] for info in infos if column.key in info]
         if values:
-            found[key] = float(np.mean(values))
+            found[column.key] = float(np.mean(values))
     return found
 
 
@@ -86,56 +105,52 @@ def compare(
     experiments: Sequence[Experiment],
     corpus: Corpus,
     reference: int = 0,
-    names: Sequence[str] | None = None,
+    names: Sequence[str] = (),
     resamples: int = RESAMPLES,
     permutations: int = PERMUTATIONS,
-) -> dict[str, Any]:
-    """All that `comparison.json` holds; `reference` is the index of the row that the others are compared with.
+) -> Comparison:
+    """The numbers of a comparison; `reference` is the index of the system that the others are compared with.
 
     Raises:
-        UserError: two rows have one name.
+        UserError: two systems have one name.
     """
     names = list(names or [experiment.tag for experiment in experiments])
     if twice := [name for i, name in enumerate(names) if name in names[:i]]:
         raise UserError(f"{experiments[names.index(twice[0])].path}: two rows are named '{twice[0]}'; use --names")
-    rows = []
+    systems = []
     for i, (experiment, name) in enumerate(zip(experiments, names, strict=True)):
-        difference = None if i == reference else pair(experiment, experiments[reference], resamples, permutations)
-        rows.append(
-            {
-                "system": name,
-                "tag": experiment.tag,
-                "seeds": experiment.seeds,
-                "partial": experiment.partial,
-                "pooled": pooled(experiment, resamples=resamples),
-                "difference": difference,
-                **cost(experiment),
-            }
-        )
-    tests = [row["difference"]["scores"] for row in rows if row["difference"]]
+        system = {
+            "system": name,
+            "tag": experiment.tag,
+            "seeds": experiment.seeds,
+            "partial": experiment.partial,
+            "pooled": pooled(experiment, resamples=resamples),
+            "difference": None if i == reference else pair(experiment, experiments[reference], resamples, permutations),
+        }
+        systems.append(cast(System, system | cost(experiment)))
+    tests = [system["difference"]["scores"] for system in systems if system["difference"]]
     for metric in NAMES:
         for test, p in zip(tests, holm([test[metric]["p"] for test in tests]), strict=True):
             test[metric]["p_holm"] = p
     first = experiments[0]
     result = {
-        "kind": "comparison",
+        "kind": KIND,
         "partition": first.partition,
         "protocol": corpus.folds.protocol,
         "labels": first.labels,
         "reference": names[reference],
-        "definitions": DEFINITIONS,
         **_setup(experiments, names),
         "trained_with": joined_makers(trained_with(each.path, each.folds, each.seeds) for each in experiments),
-        "systems": rows,
+        "systems": systems,
     }
-    return rounded(result)
+    return cast(Comparison, rounded(result))
 
 
 def _setup(experiments: Sequence[Experiment], names: Sequence[str]) -> dict[str, Any]:
     """What the systems have in common, and what of their input differs.
 
-    A system without speech or text says nothing about encoder or recogniser. The word error rate is that of the rows'
-    own results, if they have text of a recogniser.
+    A system without speech or text says nothing about encoder or recogniser. The word error rate is that of the
+    systems' own results, if they have text of a recogniser.
     """
     setup, differs = {}, {}
     for key in SETUP:
@@ -158,113 +173,111 @@ def _setup(experiments: Sequence[Experiment], names: Sequence[str]) -> dict[str,
     return {"setup": setup, "setup_differs": differs, "wer": wer}
 
 
-def markdown(comparison: dict[str, Any], differences: Sequence[str] = ("ua", "wa")) -> str:
-    """The comparison as a Markdown table and what is needed to read it; `differences` names the scores compared."""
-    rows = comparison["systems"]
-    corrected = len(rows) > 2
-    costs = {
-        key: title
-        for key, title in zip(COST, ("parameters", "trained", "training s", "RTF"), strict=True)
-        if any(key in row for row in rows)
-    }
-    header = ["system", *(f"{name} [95 % CI]" for name in NAMES.values())]
-    for metric in differences:
-        header += [f"Δ {NAMES[metric]} [95 % CI]", "p (Holm)" if corrected else "p"]
-    lines = []
-    for row in rows:
-        name = row["system"] + (" (partial)" if row["partial"] else "")
-        line = [name, *(_score(row["pooled"][metric]) for metric in NAMES)]
-        for metric in differences:
-            if not row["difference"]:
-                line += ["reference", tables.NOTHING]
-                continue
-            value = row["difference"]["scores"][metric]
-            line.append(f"{tables.signed(value['difference'])} {tables.interval(value['ci'])}")
-            line.append(tables.p_value(value["p_holm"]))
-        lines.append(line + [_cost(key, row.get(key)) for key in costs])
-    return tables.table(header + list(costs.values()), lines) + "\n" + _notes(comparison, corrected)
+def measured(value: Measured | None, **more: bool) -> Score | None:
+    """A score of `metrics.json` as a cell."""
+    return Score(value["mean"], value["sd"], value["ci"], **more) if value else None
 
 
-def setup_lines(comparison: dict[str, Any]) -> list[str]:
-    """Encoders, text and recogniser that the systems have in common, those that differ, and the word error rate."""
-    lines = []
-    if setup := [f"{SETUP[key]} {shown(value)}" for key, value in comparison["setup"].items()]:
-        lines.append("Same for all that use it: " + "; ".join(setup) + ".")
-    for key, users in comparison["setup_differs"].items():
-        each = (f"{value} ({' '.join(systems)})" for value, systems in users.items())
-        lines.append(f"Different {SETUP[key]}: " + "; ".join(each) + ".")
-    if wer := comparison["wer"]:
-        named = len(wer) > 1
-        each = (f"{tables.percent(rate)} %" + (f" ({asr})" if named else "") for asr, rate in wer.items())
-        lines.append("WER on the same utterances: " + "; ".join(each) + ".")
-    return lines
-
-
-def _score(value: dict[str, Any]) -> str:
-    return f"{tables.plus_minus(value['mean'], value['sd'])} {tables.interval(value['ci'])}"
-
-
-def _cost(key: str, value: float | None) -> str:
-    if value is None:
-        return tables.NOTHING
-    if "parameters" in key:
-        return f"{value / 1e6:.2f} M"
-    return f"{value:.0f}" if key == "seconds" else f"{value:.3f}"
-
-
-def _notes(comparison: dict[str, Any], corrected: bool) -> str:
-    rows = comparison["systems"]
-    data = rows[0]["pooled"]
-    lines = [
-        f"Per cent; mean over seeds (± sd where several) of all folds pooled. Protocol `{comparison['protocol']}`, "
-        f"{comparison['partition']}: {tables.count(data['utterances'], 'utterance')} of "
-        f"{tables.count(data['speakers'], 'speaker')}, {len(comparison['labels'])} classes."
+def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -> Table:
+    """The numbers of a comparison as a table that shows the `differences` of these scores, and has those of all."""
+    systems = comparison["systems"]
+    tests = [system["difference"] for system in systems if system["difference"]]
+    scored = [metric for metric in NAMES if metric in systems[0]["pooled"]]
+    tested = [*differences, *(metric for metric in scored if metric not in differences)] if tests else []
+    costs = [column for column in COST if any(column.key in system for system in systems)]
+    p = "p (Holm)" if len(tests) > 1 else "p"
+    columns = [
+        Column("system"),
+        *(Column(f"{NAMES[metric]} [95 % CI]", metric) for metric in scored),
+        *(Column(f"Δ {NAMES[m]} [95 % CI] {p}", f"d_{m}", shown=m in differences) for m in tested if m in scored),
+        *costs,
     ]
-    seeds = {tuple(row["seeds"]) for row in rows}
-    if len(seeds) == 1:
-        lines[0] += f" Seeds {' '.join(rows[0]['seeds'])}."
-    else:
-        lines[0] += " Seeds: " + "; ".join(f"{row['system']} {' '.join(row['seeds'])}" for row in rows) + "."
-    lines += setup_lines(comparison)
-    tests = [row["difference"] for row in rows if row["difference"]]
-    if tests:
-        units = sorted({tables.count(test["clusters"], test["resampled"]) for test in tests})
-        smallest = max(test["smallest_p"] for test in tests)
-        lines.append(
-            f"Δ is the difference to {comparison['reference']} in points on the utterances that both have predicted, "
-            f"with a paired bootstrap interval; p from a permutation test that swaps the two systems' answers by "
-            f"{tests[0]['resampled']} ({', '.join(units)}; smallest possible p {smallest:.2g})"
-            + (f", corrected for {len(tests)} comparisons (Holm)." if corrected else ".")
-        )
-        for test in tests:
-            if test["utterances"] != data["utterances"]:
-                lines.append(f"{test['system']} is compared on {tables.count(test['utterances'], 'utterance')}.")
-    if any(row["partial"] for row in rows):
-        lines.append("**(partial): runs are missing; not the result of the protocol.**")
-    return "\n".join([*lines, *trained_lines(comparison["trained_with"]), comparison["definitions"]]) + "\n"
+    rows = []
+    for system in systems:
+        row: list[Cell] = [
+            system["system"],
+            *(measured(system["pooled"][metric], partial=system["partial"]) for metric in scored),
+        ]
+        for column in columns[1 + len(scored) : len(columns) - len(costs)]:
+            test = system["difference"] and system["difference"]["scores"][column.key.removeprefix("d_")]
+            row.append(
+                Score(test["difference"], None, test["ci"], test.get("p"), test.get("p_holm"), difference=True)
+                if test
+                else "reference"
+            )
+        rows.append([*row, *(system.get(column.key) for column in costs)])
+    data = systems[0]["pooled"]
+    about = {
+        **{key: comparison[key] for key in ("partition", "protocol", "labels", "reference", "setup", "wer")},
+        "setup_differs": comparison.get("setup_differs", {}),
+        "trained_with": comparison["trained_with"],
+        **{key: data[key] for key in ("utterances", "speakers", "resampled")},
+        "seeds": {system["system"]: system["seeds"] for system in systems},
+        "tags": {system["system"]: system["tag"] for system in systems},
+        "partial": any(system["partial"] for system in systems),
+        "tests": {
+            s["system"]: {k: v for k, v in s["difference"].items() if k != "scores"} for s in systems if s["difference"]
+        },
+    }
+    return Table(columns, rows, caption=_caption(about), notes=_notes(about), about={"kind": KIND, **about})
 
 
-def comma_separated(comparison: dict[str, Any]) -> str:
-    """The comparison as CSV, scores as fractions of one."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    header = ["system", "tag", "protocol", "partition", "seeds", "partial"]
-    for metric in NAMES:
-        header += [metric, f"{metric}_sd", f"{metric}_low", f"{metric}_high"]
-    for metric in NAMES:
-        header += [f"d_{metric}", f"d_{metric}_low", f"d_{metric}_high", f"d_{metric}_p", f"d_{metric}_p_holm"]
-    writer.writerow([*header, *COST])
-    for row in comparison["systems"]:
-        line = [row["system"], row["tag"], comparison["protocol"], comparison["partition"], " ".join(row["seeds"])]
-        line.append(str(row["partial"]).lower())
-        for metric in NAMES:
-            value = row["pooled"][metric]
-            line += [value["mean"], value["sd"], *value["ci"]]
-        for metric in NAMES:
-            if row["difference"]:
-                value = row["difference"]["scores"][metric]
-                line += [value["difference"], *value["ci"], value["p"], value["p_holm"]]
-            else:
-                line += [None] * 5
-        writer.writerow(line + [row.get(key) for key in COST])
-    return text.getvalue()
+def _caption(about: Mapping[str, Any]) -> str:
+    seeds = Counter(" ".join(seeds) for seeds in about["seeds"].values()).most_common(1)[0][0]
+    return (
+        f"Protocol `{about['protocol']}`, {about['partition']}: {count(about['utterances'], 'utterance')} of "
+        f"{count(about['speakers'], 'speaker')}, {len(about['labels'])} classes; seeds {seeds}. Per cent, all folds "
+        "pooled, mean over seeds (± sd where several)."
+    )
+
+
+def setup_notes(about: Mapping[str, Any]) -> list[str]:
+    """Encoders, text and recogniser that the systems have in common, those that differ, and the word error rate."""
+    notes = [f"All that use it: {setup_text(about['setup'])}."] if about["setup"] else []
+    for key, users in about["setup_differs"].items():
+        usual = max(users, key=lambda value: len(users[value]))
+        others = (f"{value} ({listed(systems, 4)})" for value, systems in users.items() if value != usual)
+        notes.append(f"Different {SETUP[key]}: {usual}, but {'; '.join(others)}.")
+    if wer := about["wer"]:
+        named = len(wer) > 1
+        each = (f"{percent(rate)} %" + (f" ({asr})" if named else "") for asr, rate in wer.items())
+        notes.append("WER on the same utterances: " + "; ".join(each) + ".")
+    return notes
+
+
+def _notes(about: Mapping[str, Any]) -> list[str]:
+    notes, tests = setup_notes(about), about["tests"]
+    other = {
+        name: seeds for name, seeds in about["seeds"].items() if f"seeds {' '.join(seeds)}." not in _caption(about)
+    }
+    if other:
+        notes.append("Other seeds: " + listed(f"{name} {' '.join(seeds)}" for name, seeds in other.items()) + ".")
+    for test in list(tests.values())[:1]:
+        smallest = f", smallest possible p {test['smallest_p']:.2g}" if "smallest_p" in test else ""
+        corrected = f", corrected for {len(tests)} comparisons (Holm)" if len(tests) > 1 else ""
+        units = count(test["clusters"], test["resampled"]) if "clusters" in test else f"{about['resampled']}s"
+        notes.append(f"Δ: difference to {about['reference']} in points, with a paired bootstrap interval.")
+        notes.append(f"p: permutation test that swaps answers by {about['resampled']} ({units}{smallest}){corrected}.")
+    fewer = [name for name, test in tests.items() if test.get("utterances", about["utterances"]) != about["utterances"]]
+    if fewer:
+        notes.append(f"Compared on the utterances that both have predicted: {listed(fewer)}.")
+    return [*notes, SCORES, PARTIAL if about["partial"] else ""]
+
+
+def read(path: Path) -> Table:
+    """The table that `m4ser table comparison` has written, of this version or of 0.1.
+
+    Raises:
+        UserError: the file is missing or something else.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; compare the systems first, with compare.sh or run_ablation.sh")
+    found = read_json(path)
+    if found.get("kind") == KIND and "systems" in found and "trained_with" in found:
+        known = found["systems"][0]["pooled"]
+        shown = [metric for metric in found.get("shown_differences", NAMES) if metric in known]
+        table = fill(cast(Comparison, found), shown)
+        return Table.from_json({**table.json(), "made_by": found.get("made_by", {})})
+    if found.get("about", {}).get("kind") == KIND:
+        return Table.from_json(found)
+    raise UserError(f"{path}: is no comparison of systems as compare.sh or run_ablation.sh writes it; make it again")

@@ -1,11 +1,12 @@
-"""Figures of a result, drawn from the dictionaries that `metrics.json` and `comparison.json` hold.
+"""Figures of a result, drawn from tables and from what `metrics.json` holds.
 
 A figure is a function that returns a matplotlib figure; :func:`save` makes a PNG of it, :func:`svg` text for a page.
 """
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from m4ser.scoring.evaluation import Metrics
+from m4ser.scoring.table import Score, Table
 from m4ser.training.metrics import NAMES
 from m4ser.utils.files import atomic_path
 
@@ -85,11 +88,11 @@ def svg(name: str, function: Callable[..., plt.Figure], *args: Any) -> str:
     return content.replace(INK, "currentColor").replace("xlink:href", "href")
 
 
-def _title(metrics: dict[str, Any]) -> str:
+def _title(metrics: Metrics) -> str:
     return f"{metrics['tag']}, {metrics['partition']}" + (" (PARTIAL)" if metrics["partial"] else "")
 
 
-def confusion(metrics: dict[str, Any]) -> plt.Figure:
+def confusion(metrics: Metrics) -> plt.Figure:
     """Row-normalised confusion matrix with per cent and counts."""
     labels, counts = metrics["labels"], np.array(metrics["confusion_summed_over_seeds"])
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -112,7 +115,7 @@ def confusion(metrics: dict[str, Any]) -> plt.Figure:
     return figure
 
 
-def per_fold(metrics: dict[str, Any]) -> plt.Figure:
+def per_fold(metrics: Metrics) -> plt.Figure:
     """WA and UA of each fold, error bars over seeds; lines: pooled, majority class."""
     folds = metrics["per_fold"]
     x = np.arange(len(folds))
@@ -136,7 +139,7 @@ def per_fold(metrics: dict[str, Any]) -> plt.Figure:
     return figure
 
 
-def wer_bins(metrics: dict[str, Any]) -> plt.Figure:
+def wer_bins(metrics: Metrics) -> plt.Figure:
     """WA and UA against the word error rate of the utterance, with 95 % intervals."""
     bins = metrics["by_wer"]
     x = np.arange(len(bins))
@@ -160,7 +163,7 @@ def wer_bins(metrics: dict[str, Any]) -> plt.Figure:
     return figure
 
 
-def per_speaker(metrics: dict[str, Any], speakers: dict[str, dict[str, Any]]) -> plt.Figure:
+def per_speaker(metrics: Metrics, speakers: dict[str, dict[str, Any]]) -> plt.Figure:
     """UA of each speaker with its 95 % interval, best on top; of many speakers a histogram.
 
     ``speakers``: name to what :func:`m4ser.scoring.report.pooled` says of the speaker's utterances.
@@ -204,7 +207,7 @@ def training_panels(histories: list[dict[str, Any]]) -> list[str]:
     return [title for title, curves in CURVES.items() if any(curve[:2] in kept for curve in curves)]
 
 
-def training(metrics: dict[str, Any], histories: list[dict[str, Any]], panels: list[str] | None = None) -> plt.Figure:
+def training(metrics: Metrics, histories: list[dict[str, Any]], panels: list[str] | None = None) -> plt.Figure:
     """Curves over epochs: mean of the runs, shaded from the lowest to the highest; dots: each run's best epoch."""
     panels = training_panels(histories) if panels is None else panels
     columns = min(2, len(panels))
@@ -247,7 +250,7 @@ def _curve(axes: plt.Axes, histories: list, phase: str, name: str, scale: float,
         axes.plot(*zip(*chosen, strict=True), "o", color=colour, markersize=4)
 
 
-def vector_map(metrics: dict[str, Any], chart: dict[str, Any]) -> plt.Figure:
+def vector_map(metrics: Metrics, chart: dict[str, Any]) -> plt.Figure:
     """Utterance vectors in two dimensions, and, of a model that has them, specific and invariant representations.
 
     ``chart``: what :func:`m4ser.scoring.vectors.chart` returns. Every group of points has the id
@@ -286,27 +289,103 @@ def vector_map(metrics: dict[str, Any], chart: dict[str, Any]) -> plt.Figure:
     return figure
 
 
-def comparison(result: dict[str, Any], path: Path) -> None:
+def comparison(table: Table) -> plt.Figure:
     """UA and WA of each system with 95 % intervals, one line per system."""
-    rows = result["systems"]
-    y = np.arange(len(rows))[::-1]
-    figure, axes = plt.subplots(figsize=(7, 1.4 + 0.45 * len(rows)), layout="constrained")
+    names = [str(row[0]) for row in table.rows]
+    y = np.arange(len(names))[::-1]
+    figure, axes = plt.subplots(figsize=(7, 1.4 + 0.45 * len(names)), layout="constrained")
     for k, (name, colour) in enumerate(COLOURS.items()):
-        mean = np.array([row["pooled"][name]["mean"] for row in rows])
-        ends = np.array([row["pooled"][name]["ci"] for row in rows])
+        scores = [table.cell(row, name) for row in names]
+        mean, ends = np.array([s.value for s in scores]), np.array([s.ci for s in scores])
         reach = np.clip([mean - ends[:, 0], ends[:, 1] - mean], 0, None)
         axes.errorbar(
             100 * mean, y + (0.5 - k) * 0.24, xerr=100 * reach, fmt="o", color=colour, capsize=3, label=NAMES[name]
         )
-    axes.set_yticks(y, [row["system"] + (" (partial)" if row["partial"] else "") for row in rows])
-    axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xlabel(f"per cent (95 % CI); protocol {result['protocol']}, {result['partition']}")
+    partial = [s.partial for s in scores]
+    axes.set_yticks(y, [name + (" (partial)" if one else "") for name, one in zip(names, partial, strict=True)])
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_xlabel(f"per cent (95 % CI); protocol {table.about['protocol']}, {table.about['partition']}")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
-    save(figure, path)
+    return figure
 
 
-def draw(metrics: dict[str, Any], folder: Path, suffix: str = "") -> list[str]:
+def crossed(table: Table) -> plt.Figure:
+    """A score of crossed corpora as a heat map; bold: other speakers of a corpus that was trained on."""
+    rows = [row for row in table.rows if any(isinstance(cell, Score) and cell.ci for cell in row)]
+    names, columns = [str(row[0]) for row in rows], [column.name for column in table.columns[1:]]
+    size = (2.6 + 1.25 * len(columns) + 0.07 * max(map(len, names)), 1.6 + 0.7 * len(rows))
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    values = np.full((len(rows), len(columns)), np.nan)
+    for i, j in np.ndindex(*values.shape):
+        if isinstance(cell := rows[i][j + 1], Score):
+            values[i, j] = score = 100 * cell.value
+            low, high = (100 * end for end in cell.ci)
+            weight, colour = ("bold" if cell.bold else "normal"), ("white" if score > 60 else "black")
+            text = f"{score:.1f}\n[{low:.0f}, {high:.0f}]"
+            axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8, fontweight=weight)
+    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+    axes.set_yticks(range(len(rows)), names)
+    axes.set_xlabel("tested on")
+    axes.set_ylabel("trained on")
+    partial = " (PARTIAL)" if table.about["partial"] else ""
+    axes.set_title(f"{table.about['tag']}{partial}: {table.title}, per cent [95 % CI]", fontsize=10)
+    figure.colorbar(image, ax=axes, shrink=0.9)
+    return figure
+
+
+def robustness(table: Table) -> plt.Figure:
+    """Scores of each system against the word error rate; bars: sd over seeds."""
+    tables = [one for one in (table, *table.more) if not one.columns[0].name.startswith("Δ")]
+    figure, panels = plt.subplots(1, len(tables), figsize=(11, 5.2), sharex=True, layout="constrained", squeeze=False)
+    for axes, one in zip(panels[0], tables, strict=True):
+        rows = sorted(one.rows, key=lambda row: row[1].value)
+        wer = [100 * row[1].value for row in rows]
+        for number, column in enumerate(one.columns[2:]):
+            scores = [row[number + 2] for row in rows]
+            axes.errorbar(
+                wer,
+                [100 * score.value for score in scores],
+                yerr=[100 * (score.sd or 0.0) for score in scores],
+                color=PALETTE[number % len(PALETTE)],
+                marker=MARKERS[number % len(MARKERS)],
+                linewidth=2.0 if column.name == table.about["reference"] else 1.0,
+                markersize=5,
+                capsize=2,
+                label=column.name,
+            )
+        axes.set_ylabel(f"{one.columns[0].name.removesuffix(', text')}, %")
+        axes.set_xlabel("word error rate, %")
+        axes.grid(alpha=0.3)
+        top = axes.secondary_xaxis("top")
+        ticks = _ticks(wer, [str(row[0]).removesuffix(" (partial)") for row in rows])
+        top.set_xticks(list(ticks), list(ticks.values()), rotation=60, ha="left", fontsize=7)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    return figure
+
+
+def _ticks(positions: Sequence[float], names: Sequence[str], apart: float = 3.0) -> dict[float, str]:
+    """Names at ascending positions; what is closer than ``apart`` to a name shares its place, so that none overlap."""
+    ticks: dict[float, str] = {}
+    for position, name in zip(positions, names, strict=True):
+        last = next(reversed(ticks), None)
+        if last is not None and position - last < apart:
+            ticks[last] += f" / {name}"
+        else:
+            ticks[position] = name
+    return ticks
+
+
+def illustrated(table: Table, out: Path, draw: Callable[[Table], plt.Figure]) -> Table:
+    """Draw OUT.png; the table with the name of that file."""
+    path = out.with_name(f"{out.name}.png")
+    save(draw(table), path)
+    return replace(table, figure=path.name)
+
+
+def draw(metrics: Metrics, folder: Path, suffix: str = "") -> list[str]:
     """Draw the figures of one experiment into `folder`; returns their file names."""
     figures = {f"confusion{suffix}.png": confusion}
     if len(metrics["per_fold"]) > 1:

@@ -10,7 +10,7 @@ import soundfile
 from rapidfuzz.distance import Levenshtein
 
 from m4ser.data.audio import load_16k
-from m4ser.scoring.experiment import NOT_PREDICTED, Experiment
+from m4ser.scoring.runs import NOT_PREDICTED, Experiment
 
 MAX_SECONDS = 20.0  # of a clip; a longer recording is cut
 

@@ -1,74 +1,77 @@
-"""Several recognisers of one corpus side by side, from their `wer.json`: what the README of a recipe shows."""
+"""Several recognisers of one corpus side by side, from their `wer.json`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from m4ser.scoring import tables
+from m4ser.scoring.table import Cell, Column, Score, Table, columns
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json
 
-KIND = "recognisers"
-KEPT = ("normaliser", "utterances", "normalised", "raw", "by_emotion", "by_length", "empty_hypotheses")
-DECODING = ("asr", "model", "settings", "audio_seconds", "looping_hypotheses", "loop_rule")
-SPEED = ("real_time_factor", "cpu_real_time_factor")
+COLUMNS = [
+    *columns("recogniser", "WER", "sub", "del", "ins", "raw WER", "empty", "looping"),
+    Column("RTF", digits=3),
+    Column("RTF (CPU)", digits=3),
+]
+NOTES = (
+    "WER with the {normaliser} normaliser, raw WER of the words as they are written.",
+    "RTF: seconds of one job for each second of audio as it ran, other load included; RTF (CPU): processor seconds.",
+)
 
 
-def collect(folders: Sequence[Path], sets: Sequence[str] = (), names: Sequence[str] = ()) -> dict[str, Any]:
-    """All of the comparison: one row for each folder dump/asr/<asr> and set.
+def table(folders: Sequence[Path], names: Sequence[str] = (), sets: Sequence[str] = ()) -> Table:
+    """Word error rates, their kinds, empty and looping texts and speed; then the rates by emotion and by words.
+
+    A row for each folder dump/asr/<asr> and set.
 
     Raises:
         UserError: a folder has no `wer.json`, or one without references.
     """
-    rows = []
-    for number, folder in enumerate(folders):
-        found = [path for path in sorted(folder.glob("*/wer.json")) if not sets or path.parent.name in sets]
-        if not found:
+    found: dict[str, dict[str, Any]] = {}
+    for name, folder in zip(names or [folder.name for folder in folders], folders, strict=True):
+        paths = [path for path in sorted(folder.glob("*/wer.json")) if not sets or path.parent.name in sets]
+        if not paths:
             raise UserError(f"{folder}: no wer.json in its sets; run stage 2 (speech recognition) with it first")
-        for path in found:
+        for path in paths:
             report = read_json(path)
             if report["normalised"] is None:
                 raise UserError(f"{path}: the corpus has no reference transcripts, so no word error rate")
-            name = names[number] if names else folder.name
-            row = {"name": name if len(found) == 1 else f"{name}, {path.parent.name}", "set": path.parent.name}
-            rows.append(row | {key: report[key] for key in (*KEPT, *DECODING, *SPEED) if key in report})
-    return {"kind": KIND, "rows": rows}
+            found[name if len(paths) == 1 else f"{name}, {path.parent.name}"] = report
+    rows: list[list[Cell]] = []
+    for name, report in found.items():
+        errors = report["normalised"]
+        kinds = [Score(errors[kind] / max(errors["words"], 1)) for kind in ("sub", "del", "ins")]
+        more = ("empty_hypotheses", "looping_hypotheses", "real_time_factor", "cpu_real_time_factor")
+        rows.append([name, _rate(errors), *kinds, _rate(report["raw"]), *(report.get(key) for key in more)])
+    by_emotion, by_length = (_groups(found, key) for key in ("by_emotion", "by_length"))
+    more_tables = []
+    if by_emotion:
+        more_tables.append(_by_group("WER by emotion", sorted(by_emotion), found, "by_emotion"))
+    if len(by_length) > 1:
+        more_tables.append(_by_group("WER by words", by_length, found, "by_length"))
+    first = next(iter(found.values()))
+    rules = dict.fromkeys(report["loop_rule"] for report in found.values() if report.get("loop_rule"))
+    notes = [note.format(**first) for note in NOTES] + [
+        f"Looping: texts changed by the rule: {rule}." for rule in rules
+    ]
+    caption = f"Word error rates in per cent, {first['utterances']} utterances."
+    keep = ("asr", "model", "settings", "audio_seconds")
+    about = {name: {key: report[key] for key in keep if key in report} for name, report in found.items()}
+    return replace(Table(COLUMNS, rows, caption=caption), notes=notes, more=more_tables, about={"recognisers": about})
 
 
-def markdown(result: Mapping[str, Any]) -> str:
-    """Word error rates, their kinds, empty and looping texts and the speed; then the rates by emotion."""
-    rows = result["rows"]
-    header = ["recogniser", "WER", "sub", "del", "ins", "raw WER", "empty", "looping", "RTF", "RTF (CPU)"]
-    lines = []
-    for row in rows:
-        errors = row["normalised"]
-        kinds = [tables.percent(errors[kind] / max(errors["words"], 1)) for kind in ("sub", "del", "ins")]
-        counts = [row.get("empty_hypotheses", tables.NOTHING), row.get("looping_hypotheses", tables.NOTHING)]
-        speed = [f"{row[key]:.3f}" if row.get(key) is not None else tables.NOTHING for key in SPEED]
-        lines.append([row["name"], _rate(errors), *kinds, _rate(row["raw"]), *map(str, counts), *speed])
-    text = tables.table(header, lines)
-    emotions = sorted({emotion for row in rows for emotion in row.get("by_emotion", {})})
-    if emotions:
-        by_emotion = [
-            [row["name"], *(_rate(row["by_emotion"].get(e, {}).get("normalised")) for e in emotions)] for row in rows
-        ]
-        text += "\n" + tables.table(["WER by emotion", *emotions], by_emotion)
-    lengths = list(dict.fromkeys(length for row in rows for length in row.get("by_length", {})))
-    if len(lengths) > 1:
-        by_length = [
-            [row["name"], *(_rate(row["by_length"].get(n, {}).get("normalised")) for n in lengths)] for row in rows
-        ]
-        text += "\n" + tables.table(["WER by words", *lengths], by_length)
-    first = rows[0]
-    notes = (
-        f"Per cent; {first['utterances']} utterances; WER with the {first['normaliser']} normaliser, raw WER of the "
-        "words as they are written. RTF: seconds of one job for each second of audio as it ran, other load included; "
-        "RTF (CPU): processor seconds."
-    )
-    if rule := next((row["loop_rule"] for row in rows if "loop_rule" in row), ""):
-        notes += f" Looping: texts changed by the rule: {rule}."
-    return f"{text}\n{notes}\n"
+def _groups(found: Mapping[str, Mapping[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(group for report in found.values() for group in report.get(key, {})))
 
 
-def _rate(errors: Mapping[str, Any] | None) -> str:
-    return tables.percent(errors["wer"] if errors else None)
+def _by_group(title: str, groups: Sequence[str], found: Mapping[str, Mapping[str, Any]], key: str) -> Table:
+    rows = [
+        [name, *(_rate(report.get(key, {}).get(group, {}).get("normalised")) for group in groups)]
+        for name, report in found.items()
+    ]
+    return Table(columns(title, *groups), rows)
+
+
+def _rate(errors: Mapping[str, Any] | None) -> Score | None:
+    return Score(errors["wer"]) if errors and errors["wer"] is not None else None

@@ -8,14 +8,42 @@ about other speakers, the spread over seeds is reported beside it.
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 import numpy as np
 from scipy.stats import binomtest
 
-from m4ser.scoring.bootstrap import RESAMPLES, distribution, percentiles
-from m4ser.training.metrics import from_confusion
+from m4ser.scoring.intervals import RESAMPLES, cluster_confusions, clusters, distribution, percentiles
+from m4ser.scoring.runs import NOT_PREDICTED, Experiment
+from m4ser.training.metrics import Metric, from_confusion
+from m4ser.utils.errors import UserError
 
 PERMUTATIONS = 10000
+
+
+class Difference(TypedDict, total=False):
+    """Difference of one score, its paired bootstrap 95 % interval and permutation p, ``p_holm`` once corrected."""
+
+    difference: float
+    ci: tuple[float, float]
+    p: float
+    p_holm: float
+
+
+class Pair(TypedDict, total=False):
+    """Two systems on the utterances that both have predicted; ``clusters`` counts what is ``resampled``.
+
+    ``mcnemar`` is there where each has a single seed.
+    """
+
+    system: str
+    reference: str
+    utterances: int
+    resampled: str
+    clusters: int
+    smallest_p: float
+    scores: dict[Metric, Difference]
+    mcnemar: dict[str, float]
 
 
 def _swaps(count: int, permutations: int, seed: int, chunk: int = 500) -> Iterator[np.ndarray]:
@@ -28,7 +56,9 @@ def _swaps(count: int, permutations: int, seed: int, chunk: int = 500) -> Iterat
         yield rng.integers(2, size=(min(chunk, permutations - start), count)).astype(float)
 
 
-def permutation_test(a: np.ndarray, b: np.ndarray, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, float]:
+def permutation_test(
+    a: np.ndarray, b: np.ndarray, permutations: int = PERMUTATIONS, seed: int = 0
+) -> dict[Metric, float]:
     """Two-sided p value of each score's difference, mean over seeds. Shape: two (seeds, clusters, C, C).
 
     Seeds go in pairs; where the systems have different numbers of them each goes with each.
@@ -50,7 +80,7 @@ def permutation_test(a: np.ndarray, b: np.ndarray, permutations: int = PERMUTATI
     return {name: (hits + extra) / (rows + extra) for name, hits in reached.items()}
 
 
-def _difference(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+def _difference(a: np.ndarray, b: np.ndarray) -> dict[Metric, np.ndarray]:
     """Difference of each score, mean over seeds. Shape: two (..., seeds, C, C) -> (...)."""
     scores_a, scores_b = from_confusion(a), from_confusion(b)
     return {name: (scores_a[name] - scores_b[name]).mean(-1) for name in scores_a}
@@ -63,7 +93,7 @@ def smallest_p(count: int, permutations: int = PERMUTATIONS) -> float:
 
 def paired(
     a: np.ndarray, b: np.ndarray, permutations: int = PERMUTATIONS, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, dict]:
+) -> dict[Metric, Difference]:
     """Difference a - b of each score with paired bootstrap 95 % interval and permutation p value.
 
     Shape: (seeds, clusters, C, C) each; the same clusters in the same order, the number of seeds may differ.
@@ -79,6 +109,43 @@ def paired(
         }
         for name in p
     }
+
+
+def pair(first: Experiment, second: Experiment, resamples: int = RESAMPLES, permutations: int = PERMUTATIONS) -> Pair:
+    """Paired difference first - second on the items that every seed of both has predicted.
+
+    Raises:
+        UserError: there is no such item.
+    """
+    rows = {key: i for i, key in enumerate(zip(second.fold, second.items, strict=True))}
+    complete = {i for i in range(len(second.items)) if (second.hyp[:, i] != NOT_PREDICTED).all()}
+    common = [
+        (i, rows[key])
+        for i, key in enumerate(zip(first.fold, first.items, strict=True))
+        if rows.get(key) in complete and (first.hyp[:, i] != NOT_PREDICTED).all()
+    ]
+    if not common:
+        raise UserError(
+            f"{first.path}: no utterance is predicted both here and in {second.path}; score the missing folds"
+        )
+    mine, theirs = np.array(common).T
+    index, unit = clusters(first.speakers[mine])
+    ref, classes = first.ref[mine], len(first.labels)
+    answers = first.hyp[:, mine], second.hyp[:, theirs]
+    a, b = (cluster_confusions(index, ref, hyp, classes) for hyp in answers)
+    count = a.shape[1]
+    result: Pair = {
+        "system": first.tag,
+        "reference": second.tag,
+        "utterances": len(common),
+        "resampled": unit,
+        "clusters": count,
+        "smallest_p": smallest_p(count, permutations),
+        "scores": paired(a, b, permutations, resamples),
+    }
+    if len(first.seeds) == len(second.seeds) == 1:
+        result["mcnemar"] = mcnemar(ref, answers[0][0], answers[1][0])
+    return result
 
 
 def mcnemar(ref: np.ndarray, a: np.ndarray, b: np.ndarray) -> dict[str, float]:

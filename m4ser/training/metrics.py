@@ -3,11 +3,13 @@
 WA (weighted accuracy) is the overall accuracy; UA (unweighted average recall) is the mean of the class recalls.
 """
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import confusion_matrix
 
-NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}
+Metric = Literal["wa", "ua", "macro_f1", "weighted_f1"]
+NAMES: dict[Metric, str] = {"wa": "WA", "ua": "UA", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}
 DEFINITIONS = (
     "WA (weighted accuracy) = overall accuracy. UA (unweighted accuracy) = mean of the class recalls. macro-F1 = mean "
     "of the class F1 scores. weighted F1 = the same, weighted by class frequency. Means run over the classes that "
@@ -19,6 +21,8 @@ def confusion(ref: ArrayLike, hyp: ArrayLike, classes: int) -> np.ndarray:
     """Counts of class index ``ref`` (rows) recognised as ``hyp`` (columns). Shape: (utterances,) twice -> (C, C)."""
     if np.size(ref) == 0:
         return np.zeros((classes, classes), dtype=np.int64)
+    from sklearn.metrics import confusion_matrix  # a second of import for those who score
+
     return confusion_matrix(ref, hyp, labels=np.arange(classes))
 
 
@@ -40,7 +44,7 @@ def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def from_confusion(matrix: np.ndarray) -> dict[str, np.ndarray]:
+def from_confusion(matrix: np.ndarray) -> dict[Metric, np.ndarray]:
     """All scores in ``NAMES`` of one or many confusion matrices. Shape: (..., C, C) -> dict of (...)."""
     classes = per_class(matrix)
     references = classes["references"]
@@ -53,7 +57,7 @@ def from_confusion(matrix: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def scores(ref: ArrayLike, hyp: ArrayLike) -> dict[str, float]:
+def scores(ref: ArrayLike, hyp: ArrayLike) -> dict[Metric, float]:
     """All scores in ``NAMES`` for class indices ``ref`` and ``hyp``.
 
     >>> {name: round(value, 3) for name, value in scores([0, 0, 0, 1], [0, 0, 1, 1]).items()}

@@ -16,7 +16,7 @@ def test_lists_commands(capsys):
     assert messages.startswith("error: m4ser predicate: no such command\n")
 
 
-@pytest.mark.parametrize("command", ["predict", "info", "score", "compare", "pack", "unpack", "upload", "export-onnx"])
+@pytest.mark.parametrize("command", ["predict", "info", "score", "table", "pack", "unpack", "upload", "export-onnx"])
 def test_every_command_has_help(command, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["m4ser", command, "--help"])
     monkeypatch.setenv("M4SER_COMMAND", "restored afterwards")

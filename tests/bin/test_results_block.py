@@ -2,7 +2,7 @@
 
 import pytest
 
-from m4ser.bin import compare, results_block, score
+from m4ser.bin import score, table
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def readme(scoring_lab):
 
 
 def put(readme, source, *options):
-    results_block.main(["--readme", str(readme), "--name", "main", "--from", str(source), *options])
+    table.main(["insert", "--readme", str(readme), "--name", "main", "--from", str(source), *options])
 
 
 def test_metrics(scoring_lab, readme):
@@ -31,7 +31,7 @@ def test_comparison(scoring_lab, readme):
     exps = [str(scoring_lab.system(tag, 0.6)) for tag in ("a", "b")]
     out = scoring_lab.root / "table"
     options = ["--data", str(scoring_lab.data), "--out", str(out), "--resamples", "50", "--difference", "weighted_f1"]
-    compare.main(["--exp", *exps, *options])
+    table.main(["comparison", "--exp", *exps, *options])
     put(readme, f"{out}.json")
     assert "| system | WA [95 % CI] |" in readme.read_text() and "Δ weighted F1" in readme.read_text()
     assert "Δ UA" not in readme.read_text()

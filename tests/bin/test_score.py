@@ -22,7 +22,7 @@ def test_writes_table_numbers_and_figures(scoring_lab, capsys):
     made = {path.name for path in exp.iterdir() if path.is_file()}
     assert made == {"run.json", "RESULTS.md", "metrics.json", "confusion.png", "per_fold.png", "wer_bins.png"}
     shown = capsys.readouterr().out
-    assert "| pooled ± sd over seeds |" in shown and f"Figures: {exp}/confusion.png" in shown
+    assert "| pooled ± sd over seeds " in shown and f"{exp}/confusion.png" in shown
     metrics = json.loads((exp / "metrics.json").read_text())
     assert metrics["made_by"]["git"] and metrics["pooled"]["utterances"] == 72
     first, text = (exp / "RESULTS.md").read_text().split("\n", 1)
@@ -35,7 +35,7 @@ def test_writes_table_numbers_and_figures(scoring_lab, capsys):
 def test_baseline(scoring_lab):
     good, bad = scoring_lab.system("good", 0.9), scoring_lab.system("bad", 0.4)
     run(scoring_lab, good, "--baseline", bad)
-    assert "| difference to bad | points | 95 % CI | p |" in body(good / "RESULTS.md")
+    assert "| difference to bad | points [95 % CI] | p |" in body(good / "RESULTS.md")
     assert json.loads((good / "metrics.json").read_text())["comparison"]["scores"]["ua"]["p"] < 0.01
 
 

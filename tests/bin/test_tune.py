@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from m4ser.bin import infer, results_block, train, tune
+from m4ser.bin import infer, table, train, tune
 from m4ser.training.configuration import parse_task
 from m4ser.utils.errors import UserError
 
@@ -63,15 +63,15 @@ def test_best_on_dev_comes_first_and_test_is_not_read(toy_dumps, grid, capsys, m
         infer.main([*exp, "--job", "1", "--parts", "dev"])
     assert not list(toy_dumps.glob("exp/tune/*/fold1/seed1/predictions_test.tsv"))
     tune.main(["--grid", str(grid), "--report", *words])  # conf/train_linear.yaml, by its name
-    report = json.loads((toy_dumps / "exp/tune/linear.json").read_text())
-    assert (report["protocol"], report["folds"], report["seeds"]) == ("toy-6", ["1"], ["1"])
-    found = report["points"]
+    about = json.loads((toy_dumps / "exp/tune/linear.json").read_text())["about"]
+    assert (about["protocol"], about["folds"], about["seeds"]) == ("toy-6", ["1"], ["1"])
+    found = about["points"]
     assert len(found) == 3 and found[0]["dev_ua"] >= found[-1]["dev_ua"]
     assert found[0]["runs"] == 1 and found[0]["sd"] is None  # one run has no deviation
     assert "as configured" in (toy_dumps / "exp/tune/linear.md").read_text()
     page = toy_dumps / "README.md"
     page.write_text("<!-- begin results linear -->\n<!-- end results linear -->\n")
-    results_block.main(["--readme", str(page), "--name", "linear", "--from", str(toy_dumps / "exp/tune/linear.json")])
+    table.main(["insert", "--readme", str(page), "--name", "linear", "--from", str(toy_dumps / "exp/tune/linear.json")])
     assert "| linear_00 | " in page.read_text() and "mean over 1 run" in page.read_text()
     plan_file = toy_dumps / "exp/tune/linear_01/run.json"
     plan_file.write_text(json.dumps({**json.loads(plan_file.read_text()), "train_args": "--max_iter 7"}))

@@ -43,7 +43,7 @@ def test_systems_by_seeds_by_folds_then_one_table(compare, recipe):
     for tag in ("m4ser", "speech", "m4ser_text-ref"):
         assert len(of(calls, "train", f"--exp exp/{tag} ")) == 4  # two folds, two seeds
     assert "--text-source ref" in of(calls, "train", "exp/m4ser_text-ref")[0]
-    (table,) = of(calls, "compare")
+    (table,) = of(calls, "table", "comparison --exp")
     assert "--exp exp/m4ser exp/speech exp/m4ser_text-ref " in table and "--reference exp/m4ser " in table
     assert "--out exp/comparison" in table
 
@@ -58,21 +58,21 @@ def test_systems_by_seeds_by_folds_then_one_table(compare, recipe):
     }
     assert len(contents) == 12
     assert contents["speech/fold2/seed1/trained"] == "once"
-    assert len(of(calls, "compare")) == 1 and not of(calls, "format_audio")
+    assert len(of(calls, "table", "comparison --exp")) == 1 and not of(calls, "format_audio")
 
     # nothing to do but the table
     result, calls = compare("--configs", "m4ser speech", "--text-ref", "m4ser", "--seeds", "1 2")
-    assert {line.split()[0] for line in calls} == {"compare", "objective_table"}
+    assert {line.split()[0] for line in calls} == {"table"}
 
 
 def test_several_at_once_and_a_failure_that_names_the_system(compare, recipe):
     result, calls = compare("--configs", "m4ser speech concat", "--at-once", 2)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count(": done\n") == 3
-    assert len(of(calls, "compare")) == 1
+    assert len(of(calls, "table", "comparison --exp")) == 1
     recipe.environment = lambda: {**type(recipe).environment(recipe), "FAIL": "score"}
     result, calls = compare("--configs", "m4ser m4ser_no_aed", "--at-once", 2)
-    assert result.returncode == 1 and not of(calls, "compare")
+    assert result.returncode == 1 and not of(calls, "table", "comparison --exp")
     assert "cannot be used by score" in result.stderr
     assert result.stderr.splitlines()[-1] == "error: failed: m4ser_no_aed; see exp/log/*.compare.log"
 
@@ -83,9 +83,9 @@ def test_all_that_read_the_dumped_features(compare, recipe):
     (recipe.path / "conf/train_speech.yaml").write_text("fusion: speech\nspeech_encoder: precomputed\n")
     result, calls = compare("--seeds", 1, "--folds", 1)
     assert result.returncode == 0, result.stderr
-    assert "--exp exp/concat exp/m4ser exp/m4ser_no_aed exp/speech --names" in of(calls, "compare")[0]
+    assert "--exp exp/concat exp/m4ser exp/m4ser_no_aed exp/speech --names" in of(calls, "table", "comparison --exp")[0]
     result, calls = compare("--seeds", 1, "--folds", 1, "--text-ref", "", script="run_ablation.sh")
-    assert "--exp exp/m4ser exp/m4ser_no_aed exp/concat exp/speech --names" in of(calls, "compare")[0]
+    assert "--exp exp/m4ser exp/m4ser_no_aed exp/concat exp/speech --names" in of(calls, "table", "comparison --exp")[0]
 
 
 def test_tuning_trains_each_point_and_predicts_dev_only(compare, recipe):
@@ -107,7 +107,7 @@ def test_tuning_trains_each_point_and_predicts_dev_only(compare, recipe):
 def test_ablation_is_a_comparison_of_chosen_systems(compare):
     result, calls = compare("--seeds", 1, "--text-ref", "", script="run_ablation.sh")
     assert result.returncode == 0, result.stderr
-    (table,) = of(calls, "compare")
+    (table,) = of(calls, "table", "comparison --exp")
     assert "--exp exp/m4ser exp/m4ser_no_aed exp/concat exp/speech --names" in table and "--out exp/ablation" in table
 
 

@@ -212,10 +212,14 @@ def test_study(official, checkout, tiny_bert):
     result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=280)
     assert result.returncode == 0, result.stdout + result.stderr
     study = read_json(folder / "exp/study.json")
-    assert [row["condition"] for row in study["conditions"]] == ["white 5 dB"]
-    assert 0.05 < study["conditions"][0]["wer"] < 0.6
+    assert [row["condition"] for row in study["about"]["conditions"]] == ["white 5 dB"]
+    assert 0.05 < study["about"]["conditions"][0]["wer"] < 0.6
     page = (folder / "page.md").read_text()
-    assert "begin results study: ./run_study.sh --corpus-dir" in page and "| white 5 dB |" in page
+    assert (
+        study["made_by"]["command"].startswith("./run_study.sh --corpus-dir")
+        and "details: exp/study.json" in page
+        and "| white 5 dB |" in page
+    )
     assert (folder / "study.png").read_bytes().startswith(b"\x89PNG")
 
     # The row is kept, and stands beside others when its runs are gone.
@@ -225,7 +229,7 @@ def test_study(official, checkout, tiny_bert):
     result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=280)
     assert result.returncode == 0, result.stdout + result.stderr
     study = read_json(folder / "exp/study.json")
-    assert [row["condition"] for row in study["conditions"]] == ["white 5 dB", "babble 20 dB"]
+    assert [row["condition"] for row in study["about"]["conditions"]] == ["white 5 dB", "babble 20 dB"]
 
 
 @pytest.mark.parametrize("kept", ["main", "ablations"])
@@ -233,7 +237,7 @@ def test_page_shows_what_is_kept(kept):
     """The tables of a study are those of the comparisons in results/KEPT, to the last digit."""
     folders = sorted((ROOT / "egs/meld_tts/results" / kept).iterdir())
     page = (ROOT / "egs/meld_tts/RESULTS.md").read_text()
-    tables = robustness.markdown(robustness.collect(folders))
-    rows = [line.split(" | ", 1)[1] for line in tables.splitlines() if line.startswith("| ")]
+    table = robustness.table(folders).markdown()
+    rows = [line.split(" | ", 1)[1] for line in table.splitlines() if line.startswith("| ")]
     assert len(rows) == 4 * (2 + len(folders)) + 4  # header, rule; mean and slope of the differences
     assert [row for row in rows if row not in page] == []

@@ -6,8 +6,9 @@ import matplotlib.image
 import matplotlib.pyplot
 import pytest
 
-from m4ser.scoring import comparison, figures, report
-from m4ser.scoring.experiment import Corpus, collect
+from m4ser.scoring import comparison, figures
+from m4ser.scoring.evaluation import evaluate
+from m4ser.scoring.runs import Corpus, collect
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def corpus(scoring_lab):
 
 def test_experiment(scoring_lab, corpus, tmp_path):
     experiment = collect(scoring_lab.system("one", 0.7), corpus)
-    metrics = report.evaluate(experiment, corpus, scoring_lab.asr, "basic", resamples=50)
+    metrics = evaluate(experiment, corpus, scoring_lab.asr, "basic", resamples=50)
     names = figures.draw(metrics, tmp_path)
     assert names == ["confusion.png", "per_fold.png", "wer_bins.png"]
     first = [(tmp_path / name).read_bytes() for name in names]
@@ -27,14 +28,15 @@ def test_experiment(scoring_lab, corpus, tmp_path):
 
 
 def test_only_figures_that_say_something(scoring_lab, corpus, tmp_path):
-    metrics = report.evaluate(collect(scoring_lab.system("one", 0.7), corpus, folds=["1"]), corpus, resamples=50)
+    metrics = evaluate(collect(scoring_lab.system("one", 0.7), corpus, folds=["1"]), corpus, resamples=50)
     assert figures.draw(metrics, tmp_path, "_dev") == ["confusion_dev.png"]
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["confusion_dev.png"]
 
 
 def test_comparison(scoring_lab, corpus, tmp_path):
     experiments = [collect(scoring_lab.system(tag, 0.7), corpus) for tag in ("a", "b")]
-    figures.comparison(comparison.compare(experiments, corpus, resamples=50, permutations=50), tmp_path / "c.png")
+    table = comparison.fill(comparison.compare(experiments, corpus, resamples=50, permutations=50))
+    assert figures.illustrated(table, tmp_path / "c", figures.comparison).figure == "c.png"
     assert matplotlib.image.imread(tmp_path / "c.png").ndim == 3
 
 
@@ -49,7 +51,7 @@ HISTORY = {
 
 
 def test_training_draws_what_there_is(scoring_lab, corpus, tmp_path):
-    metrics = report.evaluate(collect(scoring_lab.system("one", 0.7), corpus), corpus, resamples=50)
+    metrics = evaluate(collect(scoring_lab.system("one", 0.7), corpus), corpus, resamples=50)
     assert figures.training_panels([HISTORY]) == ["loss", "dev scores, %"]
     figure = figures.training(metrics, [HISTORY, HISTORY | {"best_epoch": None}])
     assert [axes.get_title() for axes in figure.axes] == ["loss", "dev scores, %"]
@@ -62,7 +64,7 @@ def test_training_draws_what_there_is(scoring_lab, corpus, tmp_path):
 
 @pytest.mark.parametrize("count", [3, 100])
 def test_speakers_as_bars_or_as_a_histogram(scoring_lab, corpus, count):
-    metrics = report.evaluate(collect(scoring_lab.system("one", 0.7), corpus), corpus, resamples=50)
+    metrics = evaluate(collect(scoring_lab.system("one", 0.7), corpus), corpus, resamples=50)
     speaker = {"utterances": 5, "ua": {"mean": 0.5, "sd": None, "ci": [0.2, 0.8]}}
     figure = figures.per_speaker(metrics, {f"s{i}": speaker for i in range(count)})
     assert figure.axes[0].get_ylabel() == ("speakers" if count > 60 else "")
@@ -70,7 +72,7 @@ def test_speakers_as_bars_or_as_a_histogram(scoring_lab, corpus, count):
 
 
 def test_svg_takes_the_colour_of_its_page_and_has_ids_of_its_own(scoring_lab, corpus):
-    metrics = report.evaluate(collect(scoring_lab.system("one", 0.7), corpus), corpus, resamples=50)
+    metrics = evaluate(collect(scoring_lab.system("one", 0.7), corpus), corpus, resamples=50)
     first, second = (figures.svg(name, figures.per_fold, metrics) for name in ("one", "two"))
     assert first.startswith('<svg viewBox="0 0 ') and first.rstrip().endswith("</svg>")
     assert "currentColor" in first and figures.INK not in first and "#000000" not in first
@@ -83,7 +85,7 @@ def test_svg_takes_the_colour_of_its_page_and_has_ids_of_its_own(scoring_lab, co
 
 
 def test_names_are_shown_as_they_are(scoring_lab, corpus):
-    metrics = report.evaluate(collect(scoring_lab.system("one", 0.7), corpus), corpus, resamples=50)
+    metrics = evaluate(collect(scoring_lab.system("one", 0.7), corpus), corpus, resamples=50)
     speaker = {"utterances": 5, "ua": {"mean": 0.5, "sd": None, "ci": [0.2, 0.8]}}
     drawn = figures.svg("s", figures.per_speaker, metrics, {r"a$\frac$b": speaker, "<c>&": speaker})
     assert r"a$\frac$b (5)" in drawn and "&lt;c&gt;&amp; (5)" in drawn

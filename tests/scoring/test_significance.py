@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from m4ser.scoring.bootstrap import cluster_confusions
+from m4ser.scoring.intervals import cluster_confusions
 from m4ser.scoring.significance import holm, mcnemar, paired, permutation_test, smallest_p
 from m4ser.training.metrics import ua, wa
 

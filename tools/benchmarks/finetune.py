@@ -18,15 +18,15 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import BertConfig, BertModel, HubertConfig, HubertModel
 
 from m4ser.data.audio import RATE
-from m4ser.scoring import tables
+from m4ser.scoring.table import Table, columns
 from m4ser.utils.cli import boolean, command
-from m4ser.utils.files import write_json
 
 SIDES = ("m4ser", "bare")
 CLASSES = 4
@@ -43,7 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--layers", type=int, default=12, help="Transformer layers of both modules (default: 12)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="(default: cpu)")
     parser.add_argument("--amp", type=boolean, default=False, help="automatic mixed precision, on a GPU")
-    parser.add_argument("--out", help="JSON to write, for m4ser.bin.results_block")
+    parser.add_argument("--out", type=Path, help="writes OUT.md, OUT.csv, OUT.json")
     parser.add_argument("--side", choices=SIDES, help="measure this side in this process")
     return parser
 
@@ -176,12 +176,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
     rows = [[side, *(f"{result[side][key]:.2f}" for key in ("seconds", "memory"))] for side in SIDES] + [
         ["ratio", f"{result['seconds_ratio']:.2f}", f"{result['memory_ratio']:.2f}"]
     ]
-    header = ["", "seconds", "peak memory, MB"]
-    print(tables.table(header, rows))
+    load = f"batch {args.batch}, {args.seconds:g} s, {args.words} words"
+    caption = f"Medians of {args.rounds} rounds on {args.device}; {load}."
+    table = Table(columns("", "seconds", "peak memory, MB"), rows, caption=caption)
+    print(table.markdown(aligned=True))
     if args.out:
-        load = f"batch {args.batch}, {args.seconds:g} s, {args.words} words"
-        note = f"Medians of {args.rounds} rounds on {args.device}; {load}."
-        write_json(args.out, {"kind": tables.KIND, "header": header, "rows": rows, "note": note})
+        table.save(args.out)
 
 
 if __name__ == "__main__":

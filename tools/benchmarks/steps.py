@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from espnet2.train.dataset import ESPnetDataset
 
-from m4ser.scoring import tables
+from m4ser.scoring.table import Table, columns
 from m4ser.training.configuration import find_config, parse_task
 from m4ser.training.experiment import runs
 from m4ser.training.lists import data_options, read_folds, write_data
@@ -25,7 +25,6 @@ from m4ser.training.precision import autocast
 from m4ser.training.settings import Settings
 from m4ser.training.task import SERTask
 from m4ser.utils.cli import command
-from m4ser.utils.files import write_json
 
 Batch = dict[str, torch.Tensor]
 INPUTS = ("speech", "speech_lengths", "text", "text_lengths")
@@ -98,7 +97,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="JSON to write, for m4ser.bin.results_block")
+    parser.add_argument("--out", type=Path, help="writes OUT.md, OUT.csv, OUT.json")
     options = parser.parse_args(cmd)
     torch.set_num_threads(options.threads)
     subjects = {Path(config).stem.removeprefix("train_"): Subject(config, options) for config in options.configs}
@@ -117,11 +116,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
         a, b = (statistics.median(times[name]) for times in (steps, inferences))
         c, d = (statistics.median(times[reference]) for times in (steps, inferences))
         rows.append([name, f"{1e3 * a:.1f}", f"{a / c:.2f}", f"{1e3 * b:.1f}", f"{b / d:.2f}"])
-    header = ["configuration", "step ms", "ratio", "inference ms", "ratio"]
-    print(tables.table(header, rows))
+    caption = f"Medians of processor time for batches of 32, threads: {options.threads}."
+    names = ("configuration", "step ms", "ratio", "inference ms", "ratio")
+    table = Table(columns(*names), rows, caption=caption)
+    print(table.markdown(aligned=True))
     if options.out:
-        note = f"Medians of processor time for batches of 32, threads: {options.threads}."
-        write_json(options.out, {"kind": tables.KIND, "header": header, "rows": rows, "note": note})
+        table.save(options.out)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from m4ser.scoring.bootstrap import MIN_SPEAKERS, cluster_confusions, clusters, distribution, intervals, resampled
+from m4ser.scoring.intervals import (
+    MIN_SPEAKERS,
+    cluster_confusions,
+    clusters,
+    distribution,
+    intervals,
+    mean_interval,
+    resampled,
+)
 from m4ser.training.metrics import NAMES, scores
 
 
@@ -80,3 +88,9 @@ def test_coverage_with_speaker_effects():
         held_utterances += low <= truth <= high
     assert 0.88 <= held / runs <= 0.99
     assert held_utterances / runs < 0.7
+
+
+def test_mean_over_conditions_and_interval_by_hand():
+    mean, ends = mean_interval([1, 2, 3])
+    assert mean == 2
+    assert ends == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-5)  # t 4.30265, sd 1, square root of 3

@@ -1,15 +1,16 @@
-"""Everything that scoring knows of one `exp/<tag>`: its prediction files, checked against the corpus and the folds."""
+"""The runs of one `exp/<tag>` read back: prediction files, checked against the corpus and the folds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
-from m4ser.scoring.bootstrap import cluster_confusions, clusters
+from m4ser.models.description import PLAN
+from m4ser.scoring.intervals import cluster_confusions, clusters
 from m4ser.training.experiment import choose_folds
 from m4ser.training.metrics import confusion
 from m4ser.training.predictions import Predictions, read_predictions
@@ -17,6 +18,15 @@ from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import read_json
 
 NOT_PREDICTED = -1
+SETUP = {  # what of run.json a result names
+    "fusion": "fusion",
+    "objectives": "objectives",
+    "speech_encoder": "speech encoder",
+    "text_encoder": "text encoder",
+    "text_source": "text",
+    "asr": "ASR",
+    "config": "configuration",
+}
 
 
 @dataclass(frozen=True)
@@ -103,14 +113,6 @@ class Experiment:
         return cluster_confusions(index, self.ref[keep], hyp, len(self.labels)), unit
 
 
-def _runs(path: Path, partition: str) -> dict[tuple[str, str], Path]:
-    """Prediction files as `{(seed, fold): path}`."""
-    found = {}
-    for file in path.glob(f"fold*/seed*/predictions_{partition}.tsv"):
-        found[file.parent.name.removeprefix("seed"), file.parent.parent.name.removeprefix("fold")] = file
-    return found
-
-
 def sort_key(name: str) -> tuple:
     """Numbers by value, before other names."""
     return (0, int(name), "") if name.isdigit() else (1, 0, name)
@@ -124,6 +126,25 @@ def read_run(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is damaged; run stage 4 again") from None
 
 
+def named_setup(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What `run.json` says of the keys of :data:`SETUP`."""
+    return {key: run[key] for key in SETUP if run.get(key) not in (None, "", {}, [])}
+
+
+def setup_text(setup: Mapping[str, Any]) -> str:
+    """Models and data as one sentence without its end: ``fusion concat; speech encoder tiny``."""
+    return "; ".join(f"{name} {shown(setup[key])}" for key, name in SETUP.items() if key in setup)
+
+
+def shown(value: Any) -> str:
+    """A configuration value as plain text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return " ".join(str(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def trained_with(path: Path, folds: Sequence[str], seeds: Sequence[str]) -> dict[str, list[str]]:
     """Versions and commits of the code that trained these runs, earliest first; nothing where runs do not say.
 
@@ -133,6 +154,12 @@ def trained_with(path: Path, folds: Sequence[str], seeds: Sequence[str]) -> dict
     makers = [read_json(file).get("made_by", {}) for file in files if file.exists()]
     makers.sort(key=lambda maker: (maker.get("date", ""), maker.get("git", "")))
     return joined_makers({key: [maker[key]] for key in ("m4ser", "git") if key in maker} for maker in makers)
+
+
+def trained_text(trained: Mapping[str, Sequence[str]]) -> str:
+    """Which code trained the runs, as a sentence; empty if that is not known."""
+    found = ", ".join(f"{key} {' '.join(values)}" for key, values in trained.items())
+    return f"Trained with {found}." if found else ""
 
 
 def joined_makers(several: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
@@ -171,6 +198,49 @@ def check_references(path: Path, predictions: Predictions, corpus: Corpus) -> No
             )
 
 
+class Found(NamedTuple):
+    """The prediction files of those runs that were asked for."""
+
+    run: dict[str, Any]
+    seeds: list[str]
+    folds: list[str]
+    files: dict[tuple[str, str], Path]  # by (seed, fold)
+    missing: list[tuple[str, str]]
+
+
+def find(
+    path: Path,
+    corpus: Corpus,
+    partition: str,
+    seeds: Sequence[str] | None,
+    folds: Sequence[str] | None,
+    note: Callable[[str], None],
+) -> Found:
+    """Which runs `exp/<tag>` has of those asked for, see :func:`collect`."""
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; run stage 4 first, or correct --exp")
+    run = read_run(path / PLAN)
+    check_run(path, run, corpus)
+    found = {
+        (file.parent.name.removeprefix("seed"), file.parent.parent.name.removeprefix("fold")): file
+        for file in path.glob(f"fold*/seed*/predictions_{partition}.tsv")
+    }
+    if not found:
+        raise UserError(f"{path}: has no fold*/seed*/predictions_{partition}.tsv; run the inference of stage 5 first")
+    wanted = choose_folds(corpus.folds, [str(fold) for fold in folds or ()])
+    found_seeds = {seed for seed, _ in found}
+    used = sorted({str(seed) for seed in seeds or run.get("seeds") or found_seeds}, key=sort_key)
+    missing = [(seed, fold) for seed in used for fold in wanted if (seed, fold) not in found]
+    for seed, fold in missing:
+        note(f"{path}/fold{fold}/seed{seed}: no predictions_{partition}.tsv; run stages 4 and 5 for it")
+    for seed in sorted(found_seeds - set(used), key=sort_key):
+        note(f"{path}: seed {seed} is there but not asked for and not used")
+    if len(missing) == len(used) * len(wanted):
+        raise UserError(f"{path}: no predictions for the seeds and folds asked for; run stages 4 and 5 for them")
+    missing += [(seed, fold) for seed in used for fold in corpus.folds.folds if fold not in wanted]
+    return Found(run, used, wanted, found, missing)
+
+
 def collect(
     path: str | Path,
     corpus: Corpus,
@@ -189,28 +259,9 @@ def collect(
             test utterance that occurs in two folds.
     """
     path = Path(path)
-    if not path.is_dir():
-        raise UserError(f"{path}: no such folder; run stage 4 first, or correct --exp")
     if corpus.folds.trained_on:
         raise UserError(f"{path}: crossed corpora have a table each (RESULTS.md); they are not compared here")
-    run = read_run(path / "run.json")
-    check_run(path, run, corpus)
-    found = _runs(path, partition)
-    if not found:
-        raise UserError(f"{path}: has no fold*/seed*/predictions_{partition}.tsv; run the inference of stage 5 first")
-    wanted = choose_folds(corpus.folds, [str(fold) for fold in folds or ()])
-    found_seeds = {seed for seed, _ in found}
-    used = sorted({str(seed) for seed in seeds or run.get("seeds") or found_seeds}, key=sort_key)
-    missing = [(seed, fold) for seed in used for fold in wanted if (seed, fold) not in found]
-    for seed, fold in missing:
-        note(f"{path}/fold{fold}/seed{seed}: no predictions_{partition}.tsv; run stages 4 and 5 for it")
-    for seed in sorted(found_seeds - set(used), key=sort_key):
-        note(f"{path}: seed {seed} is there but not asked for and not used")
-    if len(missing) == len(used) * len(wanted):
-        raise UserError(f"{path}: no predictions for the seeds and folds asked for; run stages 4 and 5 for them")
-    if len(wanted) < len(corpus.folds.folds):
-        missing += [(seed, fold) for seed in used for fold in corpus.folds.folds if fold not in wanted]
-
+    run, used, wanted, found, missing = find(path, corpus, partition, seeds, folds, note)
     items: list[str] = []
     fold_of: list[str] = []
     rows: dict[tuple[str, str], int] = {}

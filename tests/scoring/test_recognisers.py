@@ -2,8 +2,7 @@ import json
 
 import pytest
 
-from m4ser.bin import results_block
-from m4ser.bin.asr_table import main
+from m4ser.bin import table
 from m4ser.utils.files import read_json, write_json
 
 
@@ -32,30 +31,30 @@ def dumps(tmp_path):
     return tmp_path
 
 
-def test_a_row_for_each_recogniser_and_set(dumps, capsys):
+def test_a_row_for_each_recogniser_and_set(dumps, capsys, unaligned):
     out = dumps / "exp/asr"
     words = ["--asr-dir", str(dumps / "good"), str(dumps / "bad"), "--names", "Whisper", "old", "--out", str(out)]
-    main(words)
-    text = capsys.readouterr().out
+    table.main(["recognisers", *words])
+    text = unaligned(capsys.readouterr().out)
     assert "| Whisper | 2.00 | 1.00 | 0.00 | 1.00 | 32.00 | 3 | 2 | 0.050 | 0.040 |\n" in text
     assert "| old, dev | 20.00 | 19.00 | 0.00 | 1.00 | 50.00 | 3 | – | – | – |\n" in text
     assert "| WER by emotion | sad |\n| --- | ---: |\n| Whisper | 4.00 |\n" in text
-    assert [row["name"] for row in read_json(f"{out}.json")["rows"]] == ["Whisper", "old, dev", "old, test"]
-    assert text.rstrip("\n") in (dumps / "exp/asr.md").read_text()
+    assert [row[0] for row in read_json(f"{out}.json")["rows"]] == ["Whisper", "old, dev", "old, test"]
+    assert "| Whisper | 2.00 |" in (dumps / "exp/asr.md").read_text()
     readme = dumps / "README.md"
     readme.write_text("<!-- begin results asr -->\n<!-- end results asr -->\n")
-    results_block.main(["--readme", str(readme), "--name", "asr", "--from", f"{out}.json"])
+    table.main(["insert", "--readme", str(readme), "--name", "asr", "--from", f"{out}.json"])
     assert "| Whisper | 2.00 |" in readme.read_text()
-    main(["--asr-dir", str(dumps / "bad"), "--sets", "test", "--out", str(out)])
-    assert "| bad | 10.00 |" in capsys.readouterr().out
+    table.main(["recognisers", "--asr-dir", str(dumps / "bad"), "--sets", "test", "--out", str(out)])
+    assert "| bad | 10.00 |" in unaligned(capsys.readouterr().out)
 
 
 def test_what_cannot_be_compared(dumps):
     with pytest.raises(SystemExit, match=r"bad: no wer.json in its sets; run stage 2"):
-        main(["--asr-dir", str(dumps / "bad"), "--sets", "all"])
+        table.main(["recognisers", "--asr-dir", str(dumps / "bad"), "--sets", "all"])
     with pytest.raises(SystemExit, match="--names: 1 names for 2 folders"):
-        main(["--asr-dir", str(dumps / "good"), str(dumps / "bad"), "--names", "x"])
+        table.main(["recognisers", "--asr-dir", str(dumps / "good"), str(dumps / "bad"), "--names", "x"])
     path = dumps / "good/all/wer.json"
     path.write_text(json.dumps({"normalised": None}))
     with pytest.raises(SystemExit, match="has no reference transcripts"):
-        main(["--asr-dir", str(dumps / "good")])
+        table.main(["recognisers", "--asr-dir", str(dumps / "good")])

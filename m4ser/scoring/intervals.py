@@ -1,4 +1,4 @@
-"""95 % confidence intervals by resampling speakers.
+"""95 % confidence intervals: by resampling speakers, and over few conditions.
 
 Utterances of one speaker succeed and fail together, so an interval from resampled utterances is too narrow. Every score
 is a function of the confusion matrix, and the confusion matrix of a resample is the sum of its speakers' matrices:
@@ -8,11 +8,13 @@ is a function of the confusion matrix, and the confusion matrix of a resample is
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from scipy import stats
 
 from m4ser.training.metrics import from_confusion
 
 MIN_SPEAKERS = 5  # of fewer, resamples repeat too often to say anything
 RESAMPLES = 2000
+MIN_CONDITIONS = 3  # of fewer, the interval is too wide to say anything
 
 
 def clusters(speakers: Sequence[str]) -> tuple[np.ndarray, str]:
@@ -78,3 +80,13 @@ def intervals(
     """Percentile interval of each score. Shape: (seeds, clusters, C, C)."""
     values = distribution(confusions, resamples, seed)
     return {name: percentiles(value, level) for name, value in values.items()}
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, tuple[float, float]]:
+    """Mean of one value per condition (text, noise), and its interval by Student's t: they are too few to resample.
+
+    Conditions share their test utterances: the interval says what other texts and trainings would change, not what
+    other speakers would.
+    """
+    mean, half = np.mean(values), stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
+    return float(mean), (float(mean - half), float(mean + half))

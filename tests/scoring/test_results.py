@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.scoring import report
-from m4ser.scoring.experiment import Corpus, collect
+from m4ser.scoring import results
+from m4ser.scoring.evaluation import evaluate
+from m4ser.scoring.runs import Corpus, collect
 from m4ser.training.metrics import scores
 from m4ser.utils.errors import UserError
 
@@ -20,7 +21,7 @@ def corpus(scoring_lab):
 def test_pooled_and_fold_means(scoring_lab, corpus):
     """Recomputed from lists of answers: pooled per seed, then mean and sd; folds: mean over seeds, then over folds."""
     experiment = collect(scoring_lab.system("one", 0.7), corpus)
-    metrics = report.evaluate(experiment, corpus, resamples=100)
+    metrics = evaluate(experiment, corpus, resamples=100)
     by_seed = [scores(experiment.ref, hyp)["ua"] for hyp in experiment.hyp]
     assert metrics["pooled"]["ua"]["mean"] == pytest.approx(np.mean(by_seed), abs=1e-6)
     assert metrics["pooled"]["ua"]["sd"] == pytest.approx(np.std(by_seed, ddof=1), abs=1e-6)
@@ -41,25 +42,25 @@ def test_pooled_and_fold_means(scoring_lab, corpus):
 
 def test_domains(scoring_lab, corpus):
     experiment = collect(scoring_lab.system("one", 0.7), corpus)
-    metrics = report.evaluate(experiment, corpus, resamples=50)
+    metrics = evaluate(experiment, corpus, resamples=50)
     assert list(metrics["by_domain"]) == ["improvised", "scripted"]
     scripted = np.array([int(utt[-1]) < 2 for utt in experiment.items])
     expected = np.mean([scores(experiment.ref[scripted], hyp[scripted])["wa"] for hyp in experiment.hyp])
     assert metrics["by_domain"]["scripted"]["utterances"] == 24
     assert metrics["by_domain"]["scripted"]["wa"]["mean"] == pytest.approx(expected, abs=1e-6)
-    assert "## Domains" in report.markdown(metrics)
+    assert "## Domains" in results.markdown(metrics)
 
 
 def test_wer_bins(scoring_lab, corpus):
     """Half of the texts are right, half have 2 errors in 5 words: WER 0.2, bins "0" and "20-40"."""
     experiment = collect(scoring_lab.system("one", 0.7), corpus)
-    metrics = report.evaluate(experiment, corpus, scoring_lab.asr, "basic", resamples=50)
+    metrics = evaluate(experiment, corpus, scoring_lab.asr, "basic", resamples=50)
     assert metrics["asr_word_errors"] == {"wer": 0.2, "words": 360, "normaliser": "basic"}
     assert {name: value["utterances"] for name, value in metrics["by_wer"].items()} == {"0": 36, "20-40": 36}
     assert metrics["by_wer"]["20-40"]["wer"] == 0.4
     assert metrics["setup"]["asr"] == "asr"
     speech = collect(scoring_lab.system("speech", 0.7, asr="none", text_source="none"), corpus)
-    beside = report.evaluate(speech, corpus, scoring_lab.asr, "basic", resamples=50)
+    beside = evaluate(speech, corpus, scoring_lab.asr, "basic", resamples=50)
     assert beside["setup"]["asr"] == "asr"  # of no use to it, but these are the errors that are counted
 
 
@@ -70,7 +71,7 @@ def test_empty_hypotheses_and_references(scoring_lab):
     write_scp(heard, read_scp(heard) | {"s00-1": ""})
     corpus = Corpus.read(scoring_lab.data)
     experiment = collect(scoring_lab.system("one", 0.7), corpus)
-    metrics = report.evaluate(experiment, corpus, scoring_lab.asr, "basic", resamples=50)
+    metrics = evaluate(experiment, corpus, scoring_lab.asr, "basic", resamples=50)
     assert metrics["by_wer"]["> 60"]["utterances"] == 1  # the empty hypothesis; the empty reference is in no bin
     assert sum(value["utterances"] for value in metrics["by_wer"].values()) == 71
 
@@ -78,40 +79,38 @@ def test_empty_hypotheses_and_references(scoring_lab):
 def test_asr_text_of_another_corpus(scoring_lab, corpus):
     experiment = collect(scoring_lab.system("one", 0.7), corpus)
     with pytest.raises(UserError, match="has no text for s00-0; run stage 2"):
-        report.evaluate(experiment, corpus, scoring_lab.root / "nowhere")
+        evaluate(experiment, corpus, scoring_lab.root / "nowhere")
 
 
 def test_single_seed_has_no_spread(scoring_lab, corpus):
-    metrics = report.evaluate(collect(scoring_lab.system("one", 0.7, seeds=(1,)), corpus), corpus, resamples=50)
+    metrics = evaluate(collect(scoring_lab.system("one", 0.7, seeds=(1,)), corpus), corpus, resamples=50)
     assert metrics["pooled"]["ua"]["sd"] is None
-    pooled = next(line for line in report.summary(metrics).splitlines() if line.startswith("| pooled"))
+    pooled = next(line for line in results.headline(metrics).markdown().splitlines() if line.startswith("| pooled"))
     assert "±" not in pooled
 
 
 def test_partial_results_say_so_first(scoring_lab, corpus):
     exp = scoring_lab.system("one", 0.7)
     (exp / "fold2" / "seed1" / "predictions_test.tsv").unlink()
-    metrics = report.evaluate(collect(exp, corpus), corpus, resamples=50)
+    metrics = evaluate(collect(exp, corpus), corpus, resamples=50)
     assert metrics["partial"] and metrics["missing"] == [{"seed": "1", "fold": "2"}]
     assert (
-        report.markdown(metrics)
+        results.markdown(metrics)
         .splitlines()[2]
-        .startswith("**PARTIAL, not the result of the protocol.** Missing: seed 1")
+        .startswith("**PARTIAL, not the result of the protocol.** Missing: seed 1: 1 fold 2. Protocol `toy-3fold`")
     )
 
 
 def test_few_speakers_are_said(scoring_lab, corpus):
-    metrics = report.evaluate(collect(scoring_lab.system("one", 0.7), corpus, folds=["1"]), corpus, resamples=50)
+    metrics = evaluate(collect(scoring_lab.system("one", 0.7), corpus, folds=["1"]), corpus, resamples=50)
     assert metrics["pooled"]["resampled"] == "utterance"
-    assert "4 speakers are too few" in report.summary(metrics)
+    assert "4 speakers are too few" in results.headline(metrics).markdown()
 
 
 def test_markdown_holds_what_a_reader_needs(scoring_lab, corpus):
     run = {"speech_encoder": "offline:tiny", "fusion": "concat", "objectives": {"aed": 0.1}, "text_source": "asr"}
     experiment = collect(scoring_lab.system("one", 0.7, **run), corpus)
-    text = report.markdown(
-        report.evaluate(experiment, corpus, scoring_lab.asr, "basic", resamples=50), ["confusion.png"]
-    )
+    text = results.markdown(evaluate(experiment, corpus, scoring_lab.asr, "basic", resamples=50), ["confusion.png"])
     for needed in (
         "WA (weighted accuracy) = overall accuracy",
         "Protocol `toy-3fold`, test: 72 utterances of 12 speakers, 3 classes, 3 folds, seeds 1 2",
@@ -125,13 +124,12 @@ def test_markdown_holds_what_a_reader_needs(scoring_lab, corpus):
         "![confusion](confusion.png)",
     ):
         assert needed in text, needed
+    assert max(map(len, text.splitlines())) <= 400
 
 
 def test_same_predictions_same_bytes(scoring_lab, corpus):
     exp = scoring_lab.system("one", 0.7)
-    one, two = (
-        report.evaluate(collect(exp, corpus), corpus, scoring_lab.asr, "basic", resamples=200) for _ in range(2)
-    )
+    one, two = (evaluate(collect(exp, corpus), corpus, scoring_lab.asr, "basic", resamples=200) for _ in range(2))
     assert json.dumps(one) == json.dumps(two)
-    assert report.markdown(one) == report.markdown(two)
-    assert report.markdown(json.loads(json.dumps(one))) == report.markdown(one)
+    assert results.markdown(one) == results.markdown(two)
+    assert results.markdown(json.loads(json.dumps(one))) == results.markdown(one)

@@ -8,8 +8,8 @@ import pytest
 
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
-from m4ser.scoring import matrix, readme
-from m4ser.scoring.experiment import Corpus, collect
+from m4ser.scoring import crossed, figures
+from m4ser.scoring.runs import Corpus, collect
 from m4ser.training.predictions import Predictions, write_predictions
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
@@ -67,7 +67,7 @@ def cells(result):
 
 def test_cells(lab):
     root, exp, _ = lab
-    result = matrix.evaluate(exp, Corpus.read(root / "data"), resamples=200)
+    result = crossed.evaluate(exp, Corpus.read(root / "data"), resamples=200)
     found = cells(result)
     assert (result["rows"], result["columns"], result["partial"]) == (["a", "b"], ["a", "b"], False)
     # a -> a: both folds pooled, one wrong answer of six happy ones.
@@ -92,33 +92,37 @@ def test_seeds_and_missing_runs(lab):
     answer("a.1", [], seed=2)
     notes = []
     corpus = Corpus.read(root / "data")
-    result = matrix.evaluate(exp, corpus, ["1", "2"], note=notes.append, resamples=200)
+    result = crossed.evaluate(exp, corpus, ["1", "2"], note=notes.append, resamples=200)
     assert result["partial"] and len(notes) == 2 and "folda.2/seed2" in notes[0]
     # Of a -> b there are three models now, each with all utterances.
     cell = cells(result)["a", "b"]
     assert cell["answers"] == 3 and cell["ua"]["mean"] == pytest.approx((0.5 + 0.25 + 1) / 3, abs=1e-6)
-    assert "**PARTIAL, not the result of the protocol.** Missing: seed 2: 2 folds a.2 b.1." in matrix.summary(result)
-    few = matrix.evaluate(exp, corpus, folds=["b.1"], resamples=200)
+    assert (
+        "**PARTIAL, not the result of the protocol.** Missing: seed 2: 2 folds a.2 b.1."
+        in crossed.headline(result).markdown()
+    )
+    few = crossed.evaluate(exp, corpus, folds=["b.1"], resamples=200)
     assert few["rows"] == ["b"] and few["partial"]
 
 
 def test_written(lab, tmp_path):
     root, exp, _ = lab
     write_json(root / "asr/a/wer.json", {"normalised": {"wer": 0.25}})
-    result = matrix.evaluate(exp, Corpus.read(root / "data"), asr_dir=root / "asr", resamples=200)
-    text = matrix.markdown(result, "matrix.png")
+    result = crossed.evaluate(exp, Corpus.read(root / "data"), asr_dir=root / "asr", resamples=200)
+    text = crossed.results(result).markdown()
     assert "| a | **91.67** [" in text and "| chance | 50.00 | 50.00 |" in text
     assert "| a | a-own | 6 | 6 | 6 | calm 3 | 12 | whisper | 25.00 |" in text
     assert "| b | b-own | 6 | 6 | 6 | nothing | 4 | ref | – |" in text
-    assert "(of b, utterances: its speakers are too few" in text
-    lines = list(csv.DictReader(io.StringIO(matrix.comma_separated(result))))
+    assert "(of b, utterances: its speakers are too few" in " ".join(text.split())
+    lines = list(csv.DictReader(io.StringIO(crossed.cells_table(result).csv())))
     assert [(line["train"], line["test"], line["in_corpus"]) for line in lines] == [
         ("a", "a", "True"), ("a", "b", "False"), ("b", "a", "False"), ("b", "b", "True"),
     ]  # fmt: skip
     assert float(lines[3]["ua"]) == 1
-    matrix.draw(result, tmp_path / "m.png")
+    figures.save(figures.crossed(crossed.table(result)), tmp_path / "m.png")
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
-    assert "| b |" in readme.block({**result, "made_by": {"m4ser": "0", "git": "abc"}})
+    headline = crossed.headline(result).markdown()
+    assert "| b | " in headline and "weighted F1" not in headline
 
 
 def test_faults(lab):
@@ -127,9 +131,12 @@ def test_faults(lab):
     with pytest.raises(UserError, match="crossed corpora have a table each"):
         collect(exp, corpus)
     with pytest.raises(UserError, match=r"there is no fold c\.1; the folds are a\.1"):
-        matrix.evaluate(exp, corpus, folds=["c.1"])
+        crossed.evaluate(exp, corpus, folds=["c.1"])
+    with pytest.raises(UserError, match="no such folder; run stage 4 first"):
+        crossed.evaluate(root / "exp/other", corpus)
+    (root / "exp/other").mkdir()
     with pytest.raises(UserError, match="run the inference of stage 5 first"):
-        matrix.evaluate(root / "exp/other", corpus)
+        crossed.evaluate(root / "exp/other", corpus)
     write_json(exp / "run.json", {"protocol": "another"})
     with pytest.raises(UserError, match="results of different protocols are not comparable"):
-        matrix.evaluate(exp, corpus)
+        crossed.evaluate(exp, corpus)

@@ -1,0 +1,221 @@
+"""The scores of one experiment, a function of its prediction files alone: what `metrics.json` holds."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+from m4ser.asr.normalise import normaliser
+from m4ser.data.scp import read_scp
+from m4ser.scoring.intervals import RESAMPLES, intervals
+from m4ser.scoring.runs import Corpus, Experiment, majority, named_setup, trained_with
+from m4ser.scoring.significance import Pair
+from m4ser.scoring.table import rounded
+from m4ser.training.experiment import NO_TEXT
+from m4ser.training.metrics import (
+    DEFINITIONS,
+    NAMES,
+    Metric,
+    confusion,
+    expected_calibration_error,
+    from_confusion,
+    per_class,
+)
+from m4ser.utils.errors import UserError
+
+WER_EDGES = (0.0, 0.2, 0.4, 0.6)  # bins: no error, then up to each edge, then more
+
+
+class Spread(TypedDict):
+    """Mean over runs and standard deviation of a sample, None for one run."""
+
+    mean: float
+    sd: float | None
+
+
+class Measured(Spread):
+    """The same with a 95 % interval."""
+
+    ci: tuple[float, float]
+
+
+class Pooled(TypedDict):
+    """Scores of some utterances, all folds pooled; ``resampled`` is the unit of the intervals."""
+
+    utterances: int
+    speakers: int
+    resampled: str
+    wa: Measured
+    ua: Measured
+    macro_f1: Measured
+    weighted_f1: Measured
+
+
+class WordErrors(TypedDict):
+    """Word error rate of the recognised text of the scored utterances."""
+
+    wer: float
+    words: int
+    normaliser: str
+
+
+class Metrics(TypedDict):
+    """Content of `metrics.json`; scores are fractions of one."""
+
+    kind: str
+    tag: str
+    partition: str
+    protocol: str
+    protocol_description: str
+    speaker_disjoint: bool
+    labels: list[str]
+    seeds: list[str]
+    folds: list[str]
+    partial: bool
+    missing: list[dict[str, str]]
+    skipped_recordings: int
+    definitions: str
+    ci: dict[str, float]
+    pooled: Pooled
+    over_folds: dict[Metric, Spread]
+    per_seed: dict[str, dict[str, Any]]
+    per_fold: dict[str, dict[str, Any]]
+    per_class: dict[str, dict[str, float]]
+    confusion_summed_over_seeds: list[list[int]]
+    calibration_error: Spread
+    by_domain: dict[str, Pooled]
+    asr_word_errors: WordErrors | None
+    by_wer: dict[str, Pooled]
+    majority: dict[Metric, float]
+    setup: dict[str, Any]
+    trained_with: dict[str, list[str]]
+    comparison: Pair | None
+
+
+def describe(values: Iterable[float]) -> Spread:
+    """Mean and standard deviation (of a sample; none for one value)."""
+    values = np.asarray(list(values), dtype=float)
+    return {"mean": float(values.mean()), "sd": float(values.std(ddof=1)) if len(values) > 1 else None}
+
+
+def pooled(experiment: Experiment, keep: np.ndarray | None = None, resamples: int = RESAMPLES) -> Pooled:
+    """Scores of some items: mean and sd over seeds, 95 % interval over speakers; how many utterances and speakers."""
+    keep = experiment.everything() if keep is None else keep
+    scores = from_confusion(experiment.confusions(keep))
+    matrices, unit = experiment.cluster_confusions(keep)
+    ends = intervals(matrices, resamples=resamples)
+    measured = {name: {**describe(scores[name]), "ci": ends[name]} for name in NAMES}
+    speakers = len(set(experiment.speakers[keep]))
+    return cast(Pooled, {"utterances": int(keep.sum()), "speakers": speakers, "resampled": unit, **measured})
+
+
+def word_errors(
+    experiment: Experiment, corpus: Corpus, asr_dir: str | Path, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wrong words of each item's ASR text and words of its reference, after normalisation. Shape: twice (N,)."""
+    asr_dir, normalise = Path(asr_dir), normaliser(name)
+    texts: dict[str, str] = {}
+    for part in corpus.folds.sets:
+        if (asr_dir / part / "text").exists():
+            texts.update(read_scp(asr_dir / part / "text", allow_empty=True))
+    absent = set(experiment.items) - set(texts)
+    if absent:
+        raise UserError(
+            f"{asr_dir}: has no text for {min(absent)}; run stage 2 with this ASR first, or correct --asr-dir"
+        )
+    if not corpus.text:
+        raise UserError(f"{corpus.path}: has no reference transcripts (text) to compute a WER; leave out --asr-dir")
+    pairs = [(normalise(corpus.text.get(utt, "")).split(), normalise(texts[utt]).split()) for utt in experiment.items]
+    known = [bool(corpus.text.get(utt)) for utt in experiment.items]  # nobody has written down the others
+    errors = [Levenshtein.distance(*pair) if there else 0 for pair, there in zip(pairs, known, strict=True)]
+    return np.array(errors), np.array([len(ref) for ref, _ in pairs])
+
+
+def _wer_bins(errors: np.ndarray, words: np.ndarray) -> dict[str, np.ndarray]:
+    """Masks by name; an utterance without reference words is in none."""
+    rate = errors / np.maximum(words, 1)
+    bins = {"0": rate == 0}
+    for low, high in pairwise(WER_EDGES):
+        bins[f"{100 * low:.0f}-{100 * high:.0f}"] = (rate > low) & (rate <= high)
+    bins[f"> {100 * WER_EDGES[-1]:.0f}"] = rate > WER_EDGES[-1]
+    return {name: mask & (words > 0) for name, mask in bins.items() if (mask & (words > 0)).any()}
+
+
+def evaluate(
+    experiment: Experiment,
+    corpus: Corpus,
+    asr_dir: str | Path | None = None,
+    normalise: str = "english",
+    comparison: Pair | None = None,
+    resamples: int = RESAMPLES,
+) -> Metrics:
+    """Score one experiment.
+
+    Raises:
+        UserError: `asr_dir` lacks the text of a scored utterance.
+    """
+    labels, folds = experiment.labels, experiment.folds
+    by_seed = {}
+    for seed, hyp, probabilities in zip(experiment.seeds, experiment.hyp, experiment.probabilities, strict=True):
+        known = hyp >= 0
+        scores = from_confusion(confusion(experiment.ref[known], hyp[known], len(labels)))
+        error = expected_calibration_error(experiment.ref[known], probabilities[known])
+        by_seed[seed] = {"utterances": int(known.sum()), **scores, "calibration_error": error}
+    by_fold = {}
+    for name in folds:
+        keep = experiment.fold == name
+        scores = from_confusion(experiment.confusions(keep))
+        counts = {"utterances": int(keep.sum()), "speakers": sorted(set(experiment.speakers[keep]))}
+        by_fold[name] = {**counts, **{metric: describe(scores[metric]) for metric in NAMES}}
+    matrices = experiment.confusions()
+    classes = {key: value.mean(0) for key, value in per_class(matrices).items()}
+    domains = np.array([corpus.domain.get(utt, "") for utt in experiment.items])
+    by_domain = {
+        domain: pooled(experiment, domains == domain, resamples) for domain in sorted(set(domains)) if corpus.domain
+    }
+    by_wer, wer = {}, None
+    if asr_dir is not None:
+        errors, words = word_errors(experiment, corpus, asr_dir, normalise)
+        wer = {"wer": errors.sum() / max(words.sum(), 1), "words": int(words.sum()), "normaliser": normalise}
+        by_wer = {
+            name: pooled(experiment, mask, resamples) | {"wer": errors[mask].sum() / words[mask].sum()}
+            for name, mask in _wer_bins(errors, words).items()
+        }
+    answers = majority(experiment, corpus)[0]
+    setup = named_setup(experiment.run)
+    if asr_dir is not None and setup.get("asr", NO_TEXT) == NO_TEXT:  # no text was read, but its errors are counted
+        setup["asr"] = Path(asr_dir).name
+    result = {
+        "kind": "metrics",
+        "tag": experiment.tag,
+        "partition": experiment.partition,
+        "protocol": corpus.folds.protocol,
+        "protocol_description": corpus.folds.description,
+        "speaker_disjoint": corpus.folds.speaker_disjoint,
+        "labels": labels,
+        "seeds": experiment.seeds,
+        "folds": folds,
+        "partial": experiment.partial,
+        "missing": [{"seed": seed, "fold": fold} for seed, fold in experiment.missing],
+        "skipped_recordings": len(corpus.skipped),
+        "definitions": DEFINITIONS,
+        "ci": {"level": 0.95, "resamples": resamples},
+        "pooled": pooled(experiment, resamples=resamples),
+        "over_folds": {name: describe(by_fold[fold][name]["mean"] for fold in folds) for name in NAMES},
+        "per_seed": by_seed,
+        "per_fold": by_fold,
+        "per_class": {label: {key: value[i] for key, value in classes.items()} for i, label in enumerate(labels)},
+        "confusion_summed_over_seeds": matrices.sum(0),
+        "calibration_error": describe(value["calibration_error"] for value in by_seed.values()),
+        "by_domain": by_domain,
+        "asr_word_errors": wer,
+        "by_wer": by_wer,
+        "majority": from_confusion(confusion(experiment.ref, answers, len(labels))),
+        "setup": setup,
+        "trained_with": trained_with(experiment.path, experiment.folds, experiment.seeds),
+        "comparison": comparison,
+    }
+    return cast(Metrics, rounded(result))

@@ -1,0 +1,77 @@
+"""Result tables inside a page, between two markers, written by program only::
+
+    <!-- begin results NAME -->
+    ...
+    <!-- end results NAME -->
+
+What made a table, command and all, stands in the file that it is from; the page names that file.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from m4ser.scoring import comparison, crossed, results
+from m4ser.scoring.table import Table
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import atomic_write, read_json
+
+
+def read(path: Path) -> Table:
+    """What a page shows of a file: a table of `m4ser table`, the headline of a `metrics.json`.
+
+    Raises:
+        UserError: the file is missing or something else.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; correct the path")
+    found = read_json(path)
+    headlines = {"metrics": results.headline, crossed.KIND: crossed.headline}
+    kind = found.get("kind") if isinstance(found, dict) else None
+    if kind in headlines:
+        return Table.from_json({**headlines[kind](found).json(), "made_by": found["made_by"]})
+    if kind == comparison.KIND:  # of version 0.1
+        return comparison.read(path)
+    if kind != "table" or "columns" not in found:
+        raise UserError(f"{path}: is no result; give a metrics.json or a file that `m4ser table` has made")
+    return Table.from_json(found)
+
+
+def insert(page: str, name: str, table: Table, source: str, path: str | Path = "README.md") -> str:
+    """`page` with the block `name` replaced by the table, which is from the file `source`.
+
+    Raises:
+        UserError: the two markers are not there exactly once.
+    """
+    pattern = re.compile(
+        rf"^<!-- begin results {re.escape(name)}(?::[^\n]*)? -->\n.*?^<!-- end results {re.escape(name)} -->$",
+        re.MULTILINE | re.DOTALL,
+    )
+    found = pattern.findall(page)
+    if len(found) != 1 or found[0].count("<!-- begin results") != 1:
+        raise UserError(
+            f"{path}: needs the lines '<!-- begin results {name} -->' and '<!-- end results {name} -->' once, in this "
+            "order; write them where the table shall be"
+        )
+    made = table.made_by
+    origin = f"Made by m4ser {made['m4ser']}, git {made['git']}; details: {source}."
+    block = f"<!-- begin results {name} -->\n\n{table.markdown()}\n{origin}\n\n<!-- end results {name} -->"
+    return pattern.sub(lambda _: block, page)
+
+
+def update(page: Path, name: str, source: Path, check: bool = False) -> None:
+    """Put the table of a file into a page; with `check` only see whether it is there.
+
+    Raises:
+        UserError: see :func:`read` and :func:`insert`; with `check`, the page has something else.
+    """
+    if not page.is_file():
+        raise UserError(f"{page}: no such file; correct the path")
+    old = page.read_text(encoding="utf-8")
+    shown = Path(os.path.relpath(source, page.parent)).as_posix()
+    new = insert(old, name, read(source), shown, page)
+    if new != old and check:
+        raise UserError(f"{page}: the results '{name}' are not those of {source}; run without --check")
+    if new != old:
+        with atomic_write(page) as file:
+            file.write(new)

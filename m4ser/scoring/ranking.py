@@ -1,0 +1,133 @@
+"""How well systems rank, wherever their thresholds lie: area under the ROC curve (AUC).
+
+Scores of answers (WA, UA, F1) also move with how readily a system answers the frequent class: two systems can differ in
+weighted F1 and rank alike.
+"""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from m4ser.scoring.evaluation import describe
+from m4ser.scoring.intervals import MIN_CONDITIONS, RESAMPLES, clusters, mean_interval, percentiles, resampled
+from m4ser.scoring.runs import Corpus, Experiment, collect
+from m4ser.scoring.table import Cell, Column, Score, Table, percent
+from m4ser.utils.errors import UserError
+
+
+def weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Probability that a positive item has the higher score than a negative one, ties count half.
+
+    Shape: positive, scores (N,); weights (R, N), how often each item counts -> (R,), NaN where one side is empty.
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # of groups of equal scores
+    positives = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
+    negatives = np.add.reduceat(weights[:, order] * ~positive[order], starts, axis=1)
+    won = (positives * (np.cumsum(negatives, axis=1) - negatives / 2)).sum(1)
+    pairs = positives.sum(1) * negatives.sum(1)
+    return np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+
+def macro_auc(ref: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over classes of one class against the rest; a class that does not occur does not count.
+
+    Shape: ref (N,), probabilities (N, C), weights (R, N) -> (R,).
+    """
+    each = [weighted_auc(ref == c, probabilities[:, c], weights) for c in range(probabilities.shape[1])]
+    return np.nanmean([values for values in each if not np.isnan(values).all()], axis=0)
+
+
+def values(ref: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Macro AUC of each seed. Shape: ref (N,), probabilities (seeds, N, C) -> (seeds,)."""
+    once = np.ones((1, len(ref)))
+    return np.array([macro_auc(ref, answers, once)[0] for answers in probabilities])
+
+
+def distribution(
+    speakers: Sequence[str], ref: np.ndarray, probabilities: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+) -> np.ndarray:
+    """Macro AUC of resampled speakers, mean over seeds; the same ``seed`` draws the same speakers.
+
+    Shape: speakers, ref (N,), probabilities (seeds, N, C) -> (resamples,).
+    """
+    index, _ = clusters(speakers)
+    parts = []
+    for drawn in resampled(int(index.max()) + 1, resamples, seed):
+        parts.append(np.mean([macro_auc(ref, answers, drawn[:, index]) for answers in probabilities], axis=0))
+    return np.concatenate(parts)
+
+
+def table(
+    folders: Sequence[Path],
+    corpus: Corpus,
+    names: Sequence[str] = (),
+    against: str = "",
+    partition: str = "test",
+    seeds: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+) -> Table:
+    """Macro AUC of several experiments; ``against`` is a tag: each is compared with the folder of this name beside it.
+
+    A tag in several places gets the mean of its differences.
+
+    Raises:
+        UserError: an experiment or one of its runs is missing.
+    """
+
+    @functools.cache  # what others are compared with is read once
+    def read(folder: Path) -> tuple[Experiment, np.ndarray, np.ndarray]:
+        """Answers, macro AUC of each seed, and mean over seeds in resamples."""
+        one = collect(folder, corpus, partition, seeds)
+        if one.partial:
+            seed, fold = one.missing[0]
+            raise UserError(f"{folder}/fold{fold}/seed{seed}: is missing; run stages 4 and 5 for it")
+        given = one.ref, one.probabilities
+        return one, values(*given), distribution(one.speakers, *given, resamples)
+
+    first, *_ = read(folders[0])
+    frequent = int(np.bincount(first.ref).argmax())
+    rows: list[list[Cell]] = []
+    differences: dict[str, list[float]] = {}
+    for name, folder in zip(names or [folder.name for folder in folders], folders, strict=True):
+        one, own, drawn = read(folder)
+        row: list[Cell] = [name, Score(**_value(own), ci=percentiles(drawn))]
+        if against == folder.name:
+            row.append("reference")
+        elif against:
+            _, theirs, theirs_drawn = read(folder.parent / against)
+            difference = float(own.mean() - theirs.mean())
+            differences.setdefault(folder.name, []).append(difference)
+            row.append(Score(difference, ci=percentiles(drawn - theirs_drawn), difference=True))
+        rows.append([*row, Score(float((one.hyp == frequent).mean()))])
+    means = {tag: found for tag, found in differences.items() if len(found) >= MIN_CONDITIONS}
+    for tag, found in means.items():
+        mean, ends = mean_interval(found)
+        rows.append([f"mean of {len(found)}, {tag}", "", Score(mean, ci=ends, difference=True), ""])
+    columns = [Column("system"), Column("macro AUC [95 % CI]", "auc")]
+    columns += [Column(f"Δ to {against} [95 % CI]", "d_auc")] if against else []
+    label, share = first.labels[frequent], percent((first.ref == frequent).mean())
+    _, unit = clusters(first.speakers)
+    notes = [
+        "AUC: area under the ROC curve of one class against the rest, mean over classes; 50 is chance.",
+        f'Answers "{label}": how often the most frequent class is answered; it is {share} % of the references.',
+        f"Interval: bootstrap over {unit}s"
+        + (", that of a difference paired and not corrected for the number of rows." if against else "."),
+    ]
+    if means:
+        notes.append(
+            "Mean of a tag's differences: Student's interval over its places; it says nothing of other speakers."
+        )
+    caption = (
+        f"Protocol `{corpus.folds.protocol}`, {partition}, seeds {' '.join(first.seeds)}. Macro AUC in per cent, all "
+        "folds pooled, mean over seeds (± sd where several)."
+    )
+    return Table([*columns, Column(f'answers "{label}"', "frequent")], rows, caption=caption, notes=notes)
+
+
+def _value(seeds: np.ndarray) -> dict[str, float | None]:
+    spread = describe(seeds)
+    return {"value": spread["mean"], "sd": spread["sd"]}

@@ -1,0 +1,271 @@
+"""The one kind of table that every result is written as, and the one way each of its forms is rendered.
+
+Scores are fractions of one in a table, in its JSON and CSV, and per cent where people read them.
+"""
+
+import csv
+import dataclasses
+import io
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from m4ser.utils.files import atomic_write, write_json
+from m4ser.utils.provenance import made_by
+
+NOTHING = "–"
+NOTE_WIDTH = 120
+LONGEST_LINE = 400  # of a page; Markdown joins wrapped lines again
+_WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A measured value, or the difference of two, with what is known about its spread.
+
+    ``sd``: standard deviation over runs; ``ci``: ends of the 95 % interval; ``p``: of a paired test, ``p_holm`` the
+    same corrected for the number of tests. ``partial``: runs are missing.
+    """
+
+    value: float
+    sd: float | None = None
+    ci: Sequence[float] | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    difference: bool = False
+    bold: bool = False
+    partial: bool = False
+
+    def __str__(self) -> str:
+        text = signed(self.value) if self.difference else percent(self.value)
+        text = f"**{text}**" if self.bold else text
+        text += f" ± {percent(self.sd)}" if self.sd is not None else ""
+        text += f" {interval(self.ci)}" if self.ci is not None else ""
+        p = self.p if self.p_holm is None else self.p_holm
+        text += f" p {p_value(p)}" if p is not None else ""
+        return text + (" (partial)" if self.partial else "")
+
+
+Cell = Score | float | str | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """Heading and name for programs (default: the heading).
+
+    People read plain numbers multiplied by ``scale``, with so many ``digits``; a column may be for programs only.
+    """
+
+    name: str
+    key: str = ""
+    digits: int = 2
+    scale: float = 1
+    shown: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells, the first of each its name, with all that is needed to read them.
+
+    ``caption``: one line on what the numbers are; ``notes``: sentences below the table; ``more``: tables that belong to
+    it, such as the same rows in other scores; ``figure``: file beside the table; ``about``: what programs need
+    beside the cells; ``made_by``: see :func:`m4ser.utils.provenance.made_by`.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    title: str = ""
+    caption: str = ""
+    notes: Sequence[str] = ()
+    more: Sequence["Table"] = ()
+    figure: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    made_by: Mapping[str, str] = field(default_factory=dict)
+
+    def cell(self, row: str, key: str) -> Cell:
+        """The cell of a row and a column, None where the table has no such column."""
+        keys = [column.key or column.name for column in self.columns]
+        return next(cells for cells in self.rows if cells[0] == row)[keys.index(key)] if key in keys else None
+
+    def lines(self, aligned: bool = False) -> list[str]:
+        """The cells alone as lines of Markdown; ``aligned`` for a terminal."""
+        shown = [i for i, column in enumerate(self.columns) if column.shown]
+        body = [[self.columns[i].name for i in shown]]
+        body += [[_text(row[i], self.columns[i]) for i in shown] for row in self.rows]
+        body = [[text.replace("|", "\\|") for text in row] for row in body]
+        body.insert(1, ["---", *["---:"] * (len(shown) - 1)])
+        if aligned:
+            widths = [max(map(len, cells)) for cells in zip(*body, strict=True)]
+            body = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in body]
+        return [f"| {' | '.join(row)} |" for row in body]
+
+    def narrow(self) -> list["Table"]:
+        """The table, or its columns in parts that are no wider than a line of a page may be."""
+        middle = len(self.columns) // 2 + 1
+        if middle < 3 or max(map(len, self.lines())) <= LONGEST_LINE:
+            return [self]
+        parts = (slice(1, middle), slice(middle, None))
+        halves = [([self.columns[0], *self.columns[p]], [[row[0], *row[p]] for row in self.rows]) for p in parts]
+        return [part for half in halves for part in Table(*half).narrow()]
+
+    def markdown(self, aligned: bool = False) -> str:
+        """Caption, cells, notes, further tables with their titles as headings, figure."""
+        parts = [self.caption, *("\n".join(table.lines(aligned)) for table in self.narrow())]
+        notes = [
+            textwrap.fill(f"- {note}", NOTE_WIDTH, subsequent_indent="  ", **_WHOLE_WORDS)
+            for note in self.notes
+            if note
+        ]
+        own = [*parts, "\n".join(notes)]
+        for table in self.more:
+            own += [f"## {table.title}" if table.title else "", table.markdown(aligned).rstrip("\n")]
+        if self.figure:
+            own.append(f"![{Path(self.figure).stem}]({self.figure})")
+        return "\n\n".join(part for part in own if part) + "\n"
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as a spreadsheet has them: each number of a score in a column of its own."""
+        found = []
+        for row in self.rows:
+            record: dict[str, Any] = {}
+            for cell, column in zip(row, self.columns, strict=True):
+                key = column.key or column.name
+                if isinstance(cell, Score):
+                    low, high = cell.ci or (None, None)
+                    parts = {"": cell.value, "_sd": cell.sd, "_low": low, "_high": high}
+                    parts |= {"_p": cell.p, "_p_holm": cell.p_holm}
+                    record |= {key + end: value for end, value in parts.items() if value is not None or not end}
+                else:
+                    record[key] = cell
+            found.append(record)
+        return found
+
+    def csv(self) -> str:
+        """One line for each row; of several tables each line begins with the heading of its table."""
+        several = (self, *self.more)
+        records = [
+            {"table": t.title or t.columns[0].name} | row if self.more else row for t in several for row in t.records()
+        ]
+        header: list[str] = []
+        for record in records:  # a key goes behind the one that it follows in its record
+            place = 0
+            for key in record:
+                if key not in header:
+                    header.insert(place, key)
+                place = header.index(key) + 1
+        text = io.StringIO()
+        writer = csv.DictWriter(text, header, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        return text.getvalue()
+
+    def json(self) -> dict[str, Any]:
+        """What :meth:`from_json` reads; numbers have six decimals."""
+        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name)}
+        found["columns"] = [_without_defaults(column) for column in self.columns]
+        found["rows"] = [[_without_defaults(c) if isinstance(c, Score) else c for c in row] for row in self.rows]
+        if self.more:
+            found["more"] = [table.json() for table in self.more]
+        return rounded(found)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Table":
+        """The table that :meth:`json` has described."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        known = {key: value for key, value in found.items() if key in names}
+        known["columns"] = [Column(**column) for column in found["columns"]]
+        known["rows"] = [[Score(**c) if isinstance(c, dict) else c for c in row] for row in found["rows"]]
+        known["more"] = [cls.from_json(table) for table in found.get("more", ())]
+        return cls(**known)
+
+    def save(self, out: Path) -> "Table":
+        """Write OUT.md, OUT.csv, OUT.json with the command that made them; the same numbers give the same bytes.
+
+        Returns the table as it was written.
+        """
+        made = {key: value for key, value in made_by().items() if key != "date"}
+        # What is shown is what is stored: six decimals, for the last bits may differ between machines.
+        table = Table.from_json({**self.json(), "made_by": made})
+        write_markdown(out.with_name(f"{out.name}.md"), table.markdown(), made)
+        with atomic_write(out.with_name(f"{out.name}.csv")) as file:
+            file.write(table.csv())
+        write_json(out.with_name(f"{out.name}.json"), {"kind": "table", **table.json()})
+        return table
+
+    @staticmethod
+    def remove(out: Path) -> None:
+        """Remove what :meth:`save` has written there before."""
+        for ending in ("md", "csv", "json"):
+            out.with_name(f"{out.name}.{ending}").unlink(missing_ok=True)
+
+
+def _text(cell: Cell, column: Column) -> str:
+    if cell is None:
+        return NOTHING
+    return f"{cell * column.scale:.{column.digits}f}" if isinstance(cell, float) else str(cell)
+
+
+def _without_defaults(value: Score | Column) -> dict[str, Any]:
+    fields = dataclasses.fields(value)
+    return {f.name: getattr(value, f.name) for f in fields if getattr(value, f.name) != f.default}
+
+
+def write_markdown(path: Path, body: str, made: Mapping[str, str] | None = None) -> None:
+    """Write a generated Markdown file, headed by the command that made it."""
+    made = made or made_by()
+    version = ", ".join([f"m4ser {made['m4ser']}", f"git {made['git']}", *filter(None, [made.get("date")])])
+    head = f"> Made by `{made['command']}` ({version}); do not edit."
+    with atomic_write(path) as file:
+        file.write(textwrap.fill(head, LONGEST_LINE, subsequent_indent="> ", **_WHOLE_WORDS) + f"\n\n{body}")
+
+
+def rounded(value: Any) -> Any:
+    """Plain Python values for JSON, six decimals: the last bits may differ between machines."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def percent(value: float | None) -> str:
+    """0.7234 -> 72.34."""
+    return NOTHING if value is None else f"{100 * value:.2f}"
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """[69.10, 75.02]."""
+    return NOTHING if ends is None else f"[{percent(ends[0])}, {percent(ends[1])}]"
+
+
+def signed(value: float) -> str:
+    """+1.20 or -0.30; what rounds to zero has no sign."""
+    text = f"{100 * value:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text
+
+
+def p_value(p: float) -> str:
+    """Three decimals."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def columns(*names: str) -> list[Column]:
+    """Columns that are no more than their headings."""
+    return [Column(name) for name in names]
+
+
+def listed(values: Iterable[Any], most: int = 6) -> str:
+    """Some values with commas; of many only the first and how many more there are."""
+    texts = [str(value) for value in values]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

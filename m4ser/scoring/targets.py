@@ -1,0 +1,69 @@
+"""What error detection and correction can learn from: the targets of stage 3, and which of dev's training has seen."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from m4ser.asr.alignment import Edits, from_line
+from m4ser.data.folds import Fold
+from m4ser.scoring.table import Cell, Column, Score, Table
+from m4ser.training.experiment import choose_folds, read_maps
+from m4ser.training.lists import read_folds
+from m4ser.utils.errors import UserError
+
+COUNTS = [
+    Column("training words", "words", digits=0),
+    Column("superfluous", digits=0),
+    Column("corrections", digits=0),
+    Column("different ones", "different", digits=0),
+    Column("dev corrections", "dev_corrections", digits=0),
+]
+SHARES = {"seen in training": ("dev_seen", "dev_corrections"), "their words seen": ("dev_words_seen", "dev_words")}
+NOTES = (
+    "Superfluous: words that detection has to remove; corrections: places where words have to be written.",
+    "Seen in training: per cent of the dev corrections that write what some training correction writes; their words "
+    "seen: the same of single words. What was never seen has to be guessed from the sentence.",
+)
+
+
+def counts(edits: Mapping[str, Edits], fold: Fold) -> dict[str, int]:
+    """Targets of one fold; an utterance without is left out."""
+    train, dev = ([edits[utt] for utt in part if utt in edits] for part in (fold.train, fold.dev))
+    learned, wanted = _phrases(train), _phrases(dev)
+    known, known_words = set(learned), {word for phrase in learned for word in phrase.split()}
+    words = [word for phrase in wanted for word in phrase.split()]
+    return {
+        "words": sum(len(one.tags) // 2 for one in train),
+        "superfluous": sum(one.tags[1::2].count("D") for one in train),
+        "corrections": len(learned),
+        "different": len(known),
+        "dev_corrections": len(wanted),
+        "dev_seen": sum(phrase in known for phrase in wanted),
+        "dev_words": len(words),
+        "dev_words_seen": sum(word in known_words for word in words),
+    }
+
+
+def _phrases(edits: Iterable[Edits]) -> list[str]:
+    return [phrase for one in edits for _, phrase in one.changes]
+
+
+def table(texts: Sequence[Path], names: Sequence[str], data: Path, chosen: Sequence[str] = ()) -> Table:
+    """One row for each folder dump/text/<asr>, mean over folds.
+
+    Raises:
+        UserError: a text is missing or has no targets, as without reference transcripts.
+    """
+    folds = read_folds(data)
+    rows = []
+    for name, text in zip(names or [text.name for text in texts], texts, strict=True):
+        lines = read_maps(text, folds.sets, "edits", stage=3)
+        edits = {utt: from_line(line)[1] for utt, line in lines.items() if "tags" in json.loads(line)}
+        if not edits:
+            raise UserError(f"{text}: has no targets, for the corpus has no reference transcripts; choose another")
+        found = [counts(edits, folds.folds[fold]) for fold in choose_folds(folds, list(chosen))]
+        total = {key: sum(one[key] for one in found) for key in found[0]}
+        row: list[Cell] = [name, *(total[column.key or column.name] / len(found) for column in COUNTS)]
+        rows.append(row + [Score(total[a] / total[b]) if total[b] else None for a, b in SHARES.values()])
+    caption = f"Protocol `{folds.protocol}`, mean over folds."
+    return Table([Column("text"), *COUNTS, *map(Column, SHARES)], rows, caption=caption, notes=NOTES)

@@ -1,0 +1,127 @@
+"""What `tune.sh` tried for a system, best on dev first, and several systems in one table. Test is never read."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from m4ser.models.description import PLAN
+from m4ser.scoring.evaluation import describe
+from m4ser.scoring.table import Column, Score, Table, columns, count
+from m4ser.training.experiment import choose_folds, read_maps, runs
+from m4ser.training.lists import read_folds
+from m4ser.training.metrics import scores
+from m4ser.training.predictions import read_predictions
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
+
+KIND = "tuning"
+Settings = Mapping[str, Any]  # option such as optim_conf.lr -> value
+
+
+def options(point: Settings) -> str:
+    """Settings as training options, one shell-quoted string: ``--optim_conf lr=0.001 --max_epoch 20``."""
+    found = []
+    for name, value in point.items():
+        option, _, key = name.partition(".")
+        text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+        found += [f"--{option}", f"{key}={text}" if key else text]
+    return " ".join(shlex.quote(word) for word in found)
+
+
+def points_table(
+    system: str,
+    chosen: Mapping[str, Settings],
+    own: Settings,
+    exp: Path,
+    data: Path,
+    folds: Sequence[str] = (),
+    seeds: Sequence[str] = ("1",),
+) -> Table:
+    """UA on dev of the points ``chosen`` (settings by name) in ``exp``, best first.
+
+    ``own`` is what the configuration says of the options that are tuned, None where it leaves one to the default.
+
+    Raises:
+        UserError: a point is not trained, or was trained with other settings, because the grid or the budget changed.
+    """
+    protocol = read_folds(data)
+    emotion, names = read_maps(data, protocol.sets, "utt2emo"), choose_folds(protocol, list(folds))
+    known = {name: value for name, value in own.items() if value is not None}
+    found = []
+    for name, point in chosen.items():
+        _check_settings(exp / name / PLAN, options(point))
+        values = []
+        for run in runs(exp / name, names, [int(seed) for seed in seeds]):
+            path = run.folder / "predictions_dev.tsv"
+            predictions = read_predictions(path, protocol.labels)
+            if unknown := [utt for utt in predictions.utts if utt not in emotion]:
+                raise UserError(f"{path}: {unknown[0]} is not in {data}; run it again")
+            values.append(scores(predictions.ref.tolist(), predictions.hyp.tolist())["ua"])
+        spread = describe(values)
+        result = {"settings": {**known, **point}, "configured": not point, "dev_ua": spread["mean"], "sd": spread["sd"]}
+        found.append({"point": name, **result, "runs": len(values)})
+    found.sort(key=lambda one: -one["dev_ua"])
+    rows = [
+        [one["point"], (options(one["settings"]) + " (as configured)" * one["configured"]).strip(), _score(one)]
+        for one in found
+    ]
+    caption = (
+        f"Protocol `{protocol.protocol}`, dev: UA in per cent, mean over {count(found[0]['runs'], 'run')} (folds x "
+        f"seeds), {len(found)} points; test is not read."
+    )
+    about = {"kind": KIND, "system": system, "protocol": protocol.protocol, "folds": names, "seeds": list(seeds)}
+    return Table(columns("point", "settings", "dev UA"), rows, caption=caption, about={**about, "points": found})
+
+
+def _check_settings(plan: Path, settings: str) -> None:
+    used = read_json(plan).get("train_args", "") if plan.exists() else settings
+    if not used.endswith(settings):
+        raise UserError(f"{plan}: was trained with {used!r}, the grid says {settings!r}; run tune.sh again")
+
+
+def _score(point: Mapping[str, Any]) -> Score:
+    return Score(point["dev_ua"], point["sd"])
+
+
+def table(paths: Sequence[Path]) -> Table:
+    """A row for each report of `tune.sh` (`exp/tune/NAME.json`), its settings from best to worst.
+
+    Raises:
+        UserError: a file is no report, or the systems were not given the same number of points, the same folds and
+            seeds of one protocol.
+    """
+    found = [_read(path) for path in paths]
+    sizes = [{"points": len(one["points"]), "runs": one["points"][0]["runs"]} for one in found]
+    for path, size, one in zip(paths, sizes, found, strict=True):
+        for what, number in size.items():
+            if number != sizes[0][what]:
+                raise UserError(f"{path}: {number} {what}, {paths[0]}: {sizes[0][what]}; tune all systems alike")
+        for what in ("protocol", "folds", "seeds"):
+            if one.get(what) != found[0].get(what):
+                raise UserError(f"{path}: other {what} than {paths[0]}; tune all systems alike")
+    tried = {name for one in found for point in one["points"] for name in point["settings"]}
+    only = tried.pop() if len(tried) == 1 else None
+    rows = [[one["system"], *(_cell(point, only) for point in one["points"])] for one in found]
+    values = f"Values of `{only}`: " if only else ""
+    caption = f"{values}UA on dev in per cent, mean ± sd of {count(sizes[0]['runs'], 'run')}; test is not read."
+    places = (Column(f"{place}.") for place in range(2, sizes[0]["points"] + 1))
+    return Table([Column("system"), Column("best on dev"), *places], rows, caption=caption, about={"systems": found})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = read_json(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error}); run tune.sh for this system first") from None
+    about = found.get("about", found) if isinstance(found, dict) else {}
+    if not about.get("points"):
+        raise UserError(f"{path}: is no report of tune.sh; give its files exp/tune/NAME.json")
+    return about
+
+
+def _cell(point: Mapping[str, Any], only: str | None) -> str:
+    settings = str(point["settings"].get(only, "default")) if only else options(point["settings"])
+    return f"{settings}: {_score(point)}"

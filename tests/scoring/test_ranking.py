@@ -1,0 +1,100 @@
+"""Area under the ROC curve: by hand, and against scikit-learn; the table on systems that were made up."""
+
+import shutil
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from m4ser.bin import table
+from m4ser.scoring import ranking
+from m4ser.utils.files import read_json
+
+
+def test_by_hand():
+    positive, scores = np.array([False, False, True, True]), np.array([0.1, 0.4, 0.35, 0.8])
+    once, without_second, doubled = [1, 1, 1, 1], [1, 0, 1, 1], [1, 2, 1, 1]
+    found = ranking.weighted_auc(positive, scores, np.array([once, without_second, doubled], dtype=float))
+    assert found.tolist() == pytest.approx([3 / 4, 1.0, 4 / 6])  # pairs in order: of 4, of 2, of 6
+    assert ranking.weighted_auc(positive, np.full(4, 0.5), np.ones((1, 4))).tolist() == [0.5]  # ties count half
+    assert np.isnan(ranking.weighted_auc(positive, scores, np.array([[1.0, 1.0, 0.0, 0.0]]))).all()
+
+
+def test_same_as_scikit_learn_with_ties_and_weights():
+    rng = np.random.default_rng(0)
+    positive, scores = rng.random(200) < 0.3, rng.integers(0, 20, 200) / 20
+    weights = rng.integers(0, 4, (5, 200)).astype(float)
+    expected = [roc_auc_score(positive, scores, sample_weight=each) for each in weights]
+    assert ranking.weighted_auc(positive, scores, weights).tolist() == pytest.approx(expected)
+
+
+def test_macro_is_the_mean_over_classes_that_occur():
+    rng = np.random.default_rng(1)
+    ref, probabilities = rng.integers(0, 3, 90), rng.dirichlet(np.ones(3), 90)
+    expected = roc_auc_score(ref, probabilities, multi_class="ovr", average="macro")
+    assert ranking.values(ref, np.stack([probabilities, probabilities])).tolist() == pytest.approx([expected] * 2)
+    two = np.minimum(ref, 1)
+    expected = np.mean([roc_auc_score(two == c, probabilities[:, c]) for c in (0, 1)])
+    assert ranking.values(two, probabilities[None])[0] == pytest.approx(expected)
+
+
+def test_resamples_are_of_whole_speakers_and_paired():
+    rng = np.random.default_rng(2)
+    speakers = np.repeat([f"s{i}" for i in range(6)], 20)
+    ref = rng.integers(0, 3, 120)
+    good = rng.dirichlet(np.ones(3), (2, 120)) + 0.5 * np.eye(3)[ref]
+    drawn = ranking.distribution(speakers, ref, good, resamples=300)
+    assert drawn.shape == (300,) and (drawn == ranking.distribution(speakers, ref, good, resamples=300)).all()
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert low < ranking.values(ref, good).mean() < high < 1
+    same = np.tile(good[:, :20], (1, 6, 1))  # every speaker alike: nothing changes with who is drawn
+    assert np.ptp(ranking.distribution(speakers, np.tile(ref[:20], 6), same, resamples=50)) == pytest.approx(
+        0, abs=1e-12
+    )
+
+
+@pytest.fixture
+def words(scoring_lab):
+    scoring_lab.system("good", 1.0)
+    scoring_lab.system("bad", 0.4)
+    folder = scoring_lab.root / "exp"
+    words = ["--data", str(scoring_lab.data), "--out", str(folder / "auc"), "--resamples", "100"]
+    return [*words, "--exp", str(folder / "good"), str(folder / "bad")]
+
+
+def test_table(words, scoring_lab, capsys, unaligned):
+    table.main(["ranking", *words])
+    printed = unaligned(capsys.readouterr().out)
+    assert '| system | macro AUC [95 % CI] | answers "angry" |' in printed
+    assert "| good | 100.00 ± 0.00 [100.00, 100.00] | 33.33 |" in printed
+    assert "it is 33.33 % of the references" in printed and "`toy-3fold`, test, seeds 1 2." in printed
+    written = read_json(scoring_lab.root / "exp/auc.json")
+    assert written["rows"][1][0] == "bad" and written["kind"] == "table" and "git" in written["made_by"]
+
+
+def test_difference_to_a_system_beside_it(words, scoring_lab, capsys, unaligned):
+    table.main(["ranking", *words, "--against", "good", "--names", "A", "B"])
+    good, bad = (line.split(" | ") for line in unaligned(capsys.readouterr().out).splitlines()[4:6])
+    assert good[2] == "reference" and bad[2].startswith("-")
+    low, high = (float(end) for end in bad[2].split("[")[1].rstrip("]").split(", "))
+    assert low < float(bad[2].split()[0]) < high < 0  # apart
+    assert float(bad[2].split()[0]) == pytest.approx(float(bad[1].split()[0]) - 100)
+
+
+def test_mean_over_places(words, scoring_lab, capsys, unaligned):
+    exp = scoring_lab.root / "exp"
+    folders = [exp / place / tag for place in ("a", "b", "c") for tag in ("good", "bad")]
+    for folder in folders:
+        shutil.copytree(exp / folder.name, folder)
+    table.main(["ranking", *words[:-3], "--exp", *map(str, folders), "--against", "good", "--names", *"ABCDEF"])
+    *_, last, mean = (line for line in unaligned(capsys.readouterr().out).splitlines() if line.startswith("| "))
+    difference = last.split(" | ")[2].split()[0]  # the same in all places, so the interval has no width
+    assert mean == f"| mean of 3, bad | | {difference} [{difference.lstrip('+')}, {difference.lstrip('+')}] | |"
+
+
+def test_missing_runs_are_named(words, scoring_lab):
+    (scoring_lab.root / "exp/bad/fold2/seed1/predictions_test.tsv").unlink()
+    with pytest.raises(SystemExit, match=r"bad/fold2/seed1: is missing; run stages 4 and 5 for it"):
+        table.main(["ranking", *words])
+    with pytest.raises(SystemExit, match="none: no such folder"):
+        table.main(["ranking", *words, "--against", "none"])
