@@ -191,8 +191,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, work: Any) -> None:
         try:
             self._check_origin()
-            kind, content = work()
-            self._send(HTTPStatus.OK, kind, content)
+            content_type, content = work()
+            self._send(HTTPStatus.OK, content_type, content)
         except RefusedError as refusal:
             self.close_connection = True  # what is left of the request would be taken for the next one
             self._send_json(refusal.status, {"error": str(refusal)})
@@ -213,8 +213,8 @@ class Handler(BaseHTTPRequestHandler):
             return "application/json", json.dumps(self.server.describe()).encode()
         if path not in PAGES:
             raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such page")
-        name, kind = PAGES[path]
-        return kind, resources.files("m4ser.demo").joinpath(name).read_bytes()
+        name, content_type = PAGES[path]
+        return content_type, resources.files("m4ser.demo").joinpath(name).read_bytes()
 
     def _post(self) -> tuple[str, bytes]:
         address = urlsplit(self.path)
@@ -292,9 +292,9 @@ class Handler(BaseHTTPRequestHandler):
     def _send_json(self, status: HTTPStatus, value: dict[str, Any]) -> None:
         self._send(status, "application/json", json.dumps(value, ensure_ascii=False).encode())
 
-    def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
+    def _send(self, status: HTTPStatus, content_type: str, content: bytes) -> None:
         self.send_response(status)
-        for header, value in {"Content-Type": kind, "Content-Length": str(len(content)), **HEADERS}.items():
+        for header, value in {"Content-Type": content_type, "Content-Length": str(len(content)), **HEADERS}.items():
             self.send_header(header, value)
         if self.close_connection:
             self.send_header("Connection", "close")

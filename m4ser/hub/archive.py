@@ -180,8 +180,8 @@ def _check_content(folder: Path, where: Path, files: dict[str, Any]) -> None:
                 with safe_open(path, "pt"):
                     pass
             except (SafetensorError, OSError, ValueError):
-                kind = " but a pickle" if _is_pickle(path) else ""
-                raise UserError(f"{where}: refused: {name} is not a safetensors file{kind}") from None
+                pickled = " but a pickle" if _is_pickle(path) else ""
+                raise UserError(f"{where}: refused: {name} is not a safetensors file{pickled}") from None
         elif name.endswith(".bin") and _is_pickle(path):
             raise UserError(f"{where}: refused: {name} is a pickle, which can run any code")
         elif name.endswith(".json"):
@@ -189,8 +189,8 @@ def _check_content(folder: Path, where: Path, files: dict[str, Any]) -> None:
                 value = json.loads(path.read_text(encoding="utf-8"))
             except (ValueError, RecursionError):
                 raise UserError(f"{where}: {name} is not JSON; get it again") from None
-            if isinstance(value, dict) and (found := [key for key in CODE_KEYS if key in value]):
-                raise UserError(f"{where}: refused: {name} asks for code ({found[0]})")
+            if isinstance(value, dict) and (asking := [key for key in CODE_KEYS if key in value]):
+                raise UserError(f"{where}: refused: {name} asks for code ({asking[0]})")
 
 
 def _is_pickle(path: Path) -> bool:
@@ -219,8 +219,8 @@ def _check_labels(where: Path, folder: Path, labels: list[Any], config: dict[str
     if config["labels"] != labels:
         raise UserError(f"{where}: {DESCRIPTION} has the labels {labels}, config.yaml {config['labels']}")
     with safe_open(folder / "model.safetensors", "pt") as weights:
-        found = [name for name in weights.keys() if CLASSIFIER.fullmatch(name)]  # noqa: SIM118  (not a dictionary)
-        outputs = {weights.get_slice(name).get_shape()[0] for name in found}
+        biases = [name for name in weights.keys() if CLASSIFIER.fullmatch(name)]  # noqa: SIM118  (not a dictionary)
+        outputs = {weights.get_slice(name).get_shape()[0] for name in biases}
     if not outputs:
         raise UserError(f"{where}: model.safetensors has no classifier")
     if wrong := outputs - {len(labels)}:

@@ -89,8 +89,9 @@ def _making(about: ArchiveDescription) -> list[tuple[str, str]]:
             said = f"{asr['name']} {asr['model'] or ''}{inside}".strip()
             said += "".join(f", {name}={value}" for name, value in asr["settings"].items())
         rows += [("text in training", said), ("text normaliser", text["normaliser"])]
-    made = training.get("made_by", {})
-    rows.append(("command", f"`{made.get('command', 'unknown')}` (m4ser {made.get('m4ser')}, git {made.get('git')})"))
+    made_by = training.get("made_by", {})
+    version = f"m4ser {made_by.get('m4ser')}, git {made_by.get('git')}"
+    rows.append(("command", f"`{made_by.get('command', 'unknown')}` ({version})"))
     return rows
 
 

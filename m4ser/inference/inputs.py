@@ -106,15 +106,15 @@ def _expand(source: Any, rate: int | None) -> Iterator[Item]:
 
 def _folder(folder: Path) -> Iterator[Item]:
     """Recordings below a folder by their endings, in the order of their names; links to folders are not followed."""
-    found = False
+    any_recording = False
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
             if Path(name).suffix.lower() in ENDINGS:
-                found = True
+                any_recording = True
                 path = Path(place, name)
                 yield Item(str(path), path)
-    if not found:
+    if not any_recording:
         raise UserError(f"{folder}: no recordings in this folder (endings such as .wav, .flac, .mp3)")
 
 

@@ -157,10 +157,10 @@ class Runner:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, common.STOPPING)
 
     def _start_process(self, job: common.Job) -> None:
-        given, self.free = self.free[: self.gpus_per_job], self.free[self.gpus_per_job :]
+        gpus, self.free = self.free[: self.gpus_per_job], self.free[self.gpus_per_job :]
         env = {**os.environ, LAUNCHED: "1"}
         if self.gpus_per_job:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(given)
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         try:
             job.log.parent.mkdir(parents=True, exist_ok=True)
             with open(job.log, "w", encoding="utf-8") as log:
@@ -180,7 +180,7 @@ class Runner:
                     process = None
         except OSError as error:
             raise UserError(f"{job.log}: the log cannot be written: {error.strerror}") from error
-        self.running[job.index] = (job, process, time.monotonic(), given)
+        self.running[job.index] = (job, process, time.monotonic(), gpus)
 
     def _poll(self, index: int) -> int | None:
         job, process, start, _ = self.running[index]
@@ -190,8 +190,8 @@ class Runner:
         return code
 
     def _forget(self, index: int) -> common.Job:
-        job, _, _, given = self.running.pop(index)
-        self.free += given
+        job, _, _, gpus = self.running.pop(index)
+        self.free += gpus
         self.finished += 1
         return job
 

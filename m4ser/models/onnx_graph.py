@@ -46,14 +46,14 @@ class Graph(nn.Module):
 
     def forward(self, *values: Tensor) -> Tensor:
         """Tensors in the order of ``inputs`` -> logits (B, E)."""
-        given = dict(zip(self.inputs, values, strict=True))
+        tensors = dict(zip(self.inputs, values, strict=True))
         states: list[Tensor | None] = [None] * 4
         for place, name in ((0, "speech"), (2, "text")):
-            if name in given:
+            if name in tensors:
                 encoder = getattr(self.model, f"{name}_encoder")
-                states[place], lengths, _ = encoder(given[name], given[f"{name}_lengths"])
-            elif f"{name}_states" in given:
-                states[place], lengths = given[f"{name}_states"], given[f"{name}_lengths"]
+                states[place], lengths, _ = encoder(tensors[name], tensors[f"{name}_lengths"])
+            elif f"{name}_states" in tensors:
+                states[place], lengths = tensors[f"{name}_states"], tensors[f"{name}_lengths"]
             else:
                 continue
             states[place + 1] = length_mask(lengths, states[place].shape[1])
@@ -137,34 +137,34 @@ def _export(graph: Graph, path: Path, labels: list[str]) -> None:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-    made = onnx.load(path)
-    _write(made, path, labels)
+    onnx_model = onnx.load(path)
+    _write(onnx_model, path, labels)
 
 
-def _write(made: Any, path: Path, labels: list[str]) -> None:
+def _write(onnx_model: Any, path: Path, labels: list[str]) -> None:
     import onnx
 
-    del made.metadata_props[:]
-    onnx.helper.set_model_props(made, {LABELS: json.dumps(labels)})
-    for node in made.graph.node:  # where in which file an operation came from
+    del onnx_model.metadata_props[:]
+    onnx.helper.set_model_props(onnx_model, {LABELS: json.dumps(labels)})
+    for node in onnx_model.graph.node:  # where in which file an operation came from
         del node.metadata_props[:]
         node.doc_string = ""
-    onnx.save(made, path)
+    onnx.save(onnx_model, path)
 
 
 def _quantise(path: Path, labels: list[str]) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    made = onnx.load(path)
-    del made.graph.value_info[:]  # shapes of example sizes, which quantisation would hold the graph to
+    onnx_model = onnx.load(path)
+    del onnx_model.graph.value_info[:]  # shapes of example sizes, which quantisation would hold the graph to
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with tempfile.TemporaryDirectory(prefix="m4ser-") as folder:
             target = Path(folder, "int8.onnx")
-            quantize_dynamic(made, target, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8)
+            quantize_dynamic(onnx_model, target, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8)
             _write(onnx.load(target), path, labels)
     finally:
         logger.setLevel(level)
@@ -178,8 +178,8 @@ def largest_difference(graph: Graph, path: Path) -> float:
         values = graph.example(*sizes)
         with torch.no_grad():
             expected = graph(*values).numpy()
-        (found,) = session.run(None, {name: v.numpy() for name, v in zip(graph.inputs, values, strict=True)})
-        worst = max(worst, float(np.abs(found - expected).max()))
+        (logits,) = session.run(None, {name: v.numpy() for name, v in zip(graph.inputs, values, strict=True)})
+        worst = max(worst, float(np.abs(logits - expected).max()))
     return worst
 
 
@@ -215,12 +215,13 @@ class OnnxModel:
 
     def __call__(self, batch: dict[str, Tensor]) -> Tensor:
         """A batch as the collate function makes it -> logits (B, E)."""
-        given: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for name in ("speech", "text"):
             if f"{name}_states" in self.inputs:
                 encoder = getattr(self.model, f"{name}_encoder")
-                given[f"{name}_states"], given[f"{name}_lengths"], _ = encoder(batch[name], batch[f"{name}_lengths"])
+                states, lengths, _ = encoder(batch[name], batch[f"{name}_lengths"])
+                tensors |= {f"{name}_states": states, f"{name}_lengths": lengths}
             elif name in self.inputs:
-                given |= {key: batch[key] for key in (name, f"{name}_lengths")}
-        (found,) = self.session.run(None, {name: given[name].numpy() for name in self.inputs})
-        return torch.from_numpy(found)
+                tensors |= {key: batch[key] for key in (name, f"{name}_lengths")}
+        (logits,) = self.session.run(None, {name: tensors[name].numpy() for name in self.inputs})
+        return torch.from_numpy(logits)

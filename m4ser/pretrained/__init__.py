@@ -39,8 +39,8 @@ PICKLED = ["pytorch_model*.bin"]  # only for models that have nothing else
 
 def search_dirs(pretrained_dir: str | Path | None = None) -> list[Path]:
     """Folders in which local copies of models are looked for, first one first."""
-    given = [pretrained_dir, os.environ.get("M4SER_PRETRAINED_DIR")]
-    return [*(Path(folder).expanduser() for folder in given if folder), default_dir()]
+    asked = [pretrained_dir, os.environ.get("M4SER_PRETRAINED_DIR")]
+    return [*(Path(folder).expanduser() for folder in asked if folder), default_dir()]
 
 
 def default_dir() -> Path:
@@ -94,9 +94,9 @@ def _resolve_offline(name: str, pretrained_dir: str | Path | None) -> str:
     if short not in OFFLINE_NAMES:
         known = ", ".join(OFFLINE + known for known in OFFLINE_NAMES)
         raise UserError(f"{name}: unknown; the offline models are {known}")
-    found = _find((short,), pretrained_dir)
-    if found:
-        return found
+    local = _find((short,), pretrained_dir)
+    if local:
+        return local
     if short in PACKAGED:
         packaged = packaged_dir(short)
         if packaged:
@@ -106,9 +106,9 @@ def _resolve_offline(name: str, pretrained_dir: str | Path | None) -> str:
 
 
 def _resolve_hub(name: str, pretrained_dir: str | Path | None, files: list[str], proof: str) -> str:
-    found = _find((name, name.replace("/", "--")), pretrained_dir)
-    if found:
-        return found
+    local = _find((name, name.replace("/", "--")), pretrained_dir)
+    if local:
+        return local
     # Imported here: offline names and folders must work without the import's half second.
     from huggingface_hub import snapshot_download
 

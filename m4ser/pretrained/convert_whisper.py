@@ -52,13 +52,13 @@ def read_ct2(path: str | Path) -> dict[str, np.ndarray]:
         for _ in range(count):
             name, (rank,) = string(), take("B")
             shape = take(f"{rank}I")
-            kind, size = take("BI")
-            if kind not in DTYPES:
-                raise UserError(f"{path}: variable {name} has the unsupported type {kind}; use a float16 model")
+            type_number, size = take("BI")
+            if type_number not in DTYPES:
+                raise UserError(f"{path}: variable {name} has the unsupported type {type_number}; use a float16 model")
             raw = data[at : at + size]
             if len(raw) != size:
                 raise struct.error("end of file")
-            variables[name] = np.frombuffer(raw, DTYPES[kind]).reshape(shape)
+            variables[name] = np.frombuffer(raw, DTYPES[type_number]).reshape(shape)
             at += size
         for _ in range(take("I")[0]):
             alias, name = string(), string()

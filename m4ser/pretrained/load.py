@@ -24,8 +24,10 @@ def load_config(folder: str) -> transformers.PretrainedConfig:
         raise unusable(folder, error) from None
 
 
-def load_model(kind: Any, folder: str, **change: Any) -> transformers.PreTrainedModel:
-    """Model of class ``kind``, one of transformers' own or automatic ones, in float32; ``change`` overrides fields of the configuration.
+def load_model(model_class: Any, folder: str, **change: Any) -> transformers.PreTrainedModel:
+    """A model of one of transformers' classes, automatic ones too, in float32.
+
+    ``change`` overrides fields of the configuration.
 
     Raises:
         UserError: weights are missing, damaged or those of another architecture. transformers itself would start such
@@ -36,7 +38,7 @@ def load_model(kind: Any, folder: str, **change: Any) -> transformers.PreTrained
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **change)
+        model, report = model_class.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **change)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise unusable(folder, error) from None
     finally:

@@ -34,9 +34,9 @@ def read_history(checkpoint: str | Path, criterion: tuple[str, str, str]) -> dic
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:
-    found = {}
+    numbers = {}
     for name, value in values.items():
         number = value.total_seconds() if isinstance(value, timedelta) else float(value)
         if math.isfinite(number):
-            found[name] = float(f"{number:.6g}")
-    return found
+            numbers[name] = float(f"{number:.6g}")
+    return numbers

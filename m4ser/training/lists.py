@@ -130,10 +130,11 @@ def speed_of(copy: str, sets: list[str]) -> float:
 
 def data_options(folder: Path, part: str, task: argparse.Namespace) -> list[tuple[str, str, str]]:
     """(path, name, type) of every file of one part, as ESPnet's dataset takes them."""
-    kinds = {
+    types = {
         "feats.scp": ("speech", "m4ser_feats"),
         "wav.scp": ("speech", "sound"),
         "edits": ("text", "text"),
         "utt2emo": ("emotion", "text"),
     }
-    return [(str(folder / part / f), *kind) for f, kind in kinds.items() if (folder / part / f).exists()]
+    there = [(folder / part / file, *name_and_type) for file, name_and_type in types.items()]
+    return [(str(path), name, data_type) for path, name, data_type in there if path.exists()]

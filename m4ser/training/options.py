@@ -39,9 +39,9 @@ def task_command(settings: Settings, task: argparse.Namespace, folds: Folds, run
         for option, key in (("input_size", "dim"), ("frame_rate", "frame_rate")):
             options += ["--speech_encoder_conf", f"{option}={info[key]}"]
         options += ["--speech_encoder_conf", f"num_layers={len(info['layers'])}"]
-    for modality, given in (("speech", settings.speech_encoder), ("text", settings.text_encoder)):
-        if given and needs(task, modality) and getattr(task, f"{modality}_encoder") != "precomputed":
-            options += [f"--{modality}_encoder_conf", f"model={given}"]
+    for modality, model in (("speech", settings.speech_encoder), ("text", settings.text_encoder)):
+        if model and needs(task, modality) and getattr(task, f"{modality}_encoder") != "precomputed":
+            options += [f"--{modality}_encoder_conf", f"model={model}"]
     if settings.tokenizers and needs(task, "text"):
         options += ["--tokenizer", str(Path(settings.tokenizers) / f"fold{run.fold}")]
     if settings.pretrained_dir:
@@ -72,15 +72,15 @@ def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:
     places = {}
     for modality in ("speech", "text"):
         name = f"{modality}_encoder"
-        kinds = stored.get(name), getattr(task, name)
-        if needs(task, modality) and kinds[0] == kinds[1]:
+        encoders = stored.get(name), getattr(task, name)
+        if needs(task, modality) and encoders[0] == encoders[1]:
             places[name] = name
-        elif needs(task, modality) and kinds == ("precomputed", "huggingface"):
+        elif needs(task, modality) and encoders == ("precomputed", "huggingface"):
             places[name] = f"{name}.head"
     if stored.get("fusion") == task.fusion:
         places |= {"fusion": "fusion", "classifier": "classifier"}
-    found = {name.split(".")[0] for name in read_weights(source)}
-    chosen = {old: new for old, new in places.items() if old in found}
+    trained = {name.split(".")[0] for name in read_weights(source)}
+    chosen = {old: new for old, new in places.items() if old in trained}
     if not chosen:
         raise UserError(f"{source}: has other encoders and another fusion; --init-exp finds nothing to start from")
     print(f"{run.folder}: starts with {', '.join(chosen)} of {source}")

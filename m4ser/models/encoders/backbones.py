@@ -341,9 +341,10 @@ def backbone_from_architecture(hf_config: dict[str, Any], hf_features: dict[str,
 
 
 def _check_type(config: PretrainedConfig, where: str) -> None:
-    kind = config.model_type
-    if kind != "whisper" and kind not in WAVEFORM_TYPES:
-        raise UserError(f"{where}: model type {kind!r} is no speech encoder; use whisper, {', '.join(WAVEFORM_TYPES)}")
+    model_type = config.model_type
+    if model_type != "whisper" and model_type not in WAVEFORM_TYPES:
+        known = ", ".join(("whisper", *WAVEFORM_TYPES))
+        raise UserError(f"{where}: model type {model_type!r} is no speech encoder; use {known}")
     if getattr(config, "add_adapter", False):
         raise UserError(
             f"{where}: has an adapter behind the encoder (add_adapter), which changes the frame rate; "

@@ -53,7 +53,7 @@ class Subsampling(nn.Module):
 
     def __init__(self, input_size: int, channels: int = 32):
         super().__init__()
-        self.convolutions = nn.ModuleList(nn.Conv2d(given, channels, 3, stride=2, padding=1) for given in (1, channels))
+        self.convolutions = nn.ModuleList(nn.Conv2d(size, channels, 3, stride=2, padding=1) for size in (1, channels))
         self.output_size = channels * halved(halved(input_size))
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,7 +121,7 @@ class FbankEncoder(Encoder):
                 time_mask_width_ratio_range=(0.0, time_mask),
             )
         self.subsampling = Subsampling(n_mels)
-        given = {
+        fixed = {
             "input_size": self.subsampling.output_size,
             "output_size": output_size,
             "num_blocks": num_blocks,
@@ -129,7 +129,7 @@ class FbankEncoder(Encoder):
             "dropout_rate": dropout_rate,
             "input_layer": "linear",
         }
-        self.encoder = self._build({**self._defaults, **(espnet or {})}, given)
+        self.encoder = self._build({**self._defaults, **(espnet or {})}, fixed)
         self._mask: Tensor | None = None
         for module in self.encoder.encoders.modules():
             if isinstance(module, nn.Conv1d) and module.kernel_size[0] > 1:
@@ -142,12 +142,12 @@ class FbankEncoder(Encoder):
     def _espnet_class(self) -> type:
         """The encoder of ESPnet2 that is wrapped."""
 
-    def _build(self, conf: dict[str, Any], given: dict[str, Any]) -> nn.Module:
-        kind = self._espnet_class()
-        known = set(inspect.signature(kind).parameters) - set(given)
+    def _build(self, conf: dict[str, Any], fixed: dict[str, Any]) -> nn.Module:
+        encoder_class = self._espnet_class()
+        known = set(inspect.signature(encoder_class).parameters) - set(fixed)
         if unknown := sorted(set(conf) - known):
             raise ValueError(f"espnet: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
-        return kind(**given, **conf)
+        return encoder_class(**fixed, **conf)
 
     def _clear_padding(self, module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
         return (inputs[0] * self._mask[:, None],)
@@ -199,11 +199,11 @@ class ConformerEncoder(FbankEncoder):
 
         return Conformer
 
-    def _build(self, conf: dict[str, Any], given: dict[str, Any]) -> nn.Module:
-        encoder = super()._build(conf, given)
+    def _build(self, conf: dict[str, Any], fixed: dict[str, Any]) -> nn.Module:
+        encoder = super()._build(conf, fixed)
         for layer in encoder.encoders:
             if layer.conv_module is not None:
-                layer.conv_module.norm = _ChannelNorm(given["output_size"])
+                layer.conv_module.norm = _ChannelNorm(fixed["output_size"])
         return encoder
 
 

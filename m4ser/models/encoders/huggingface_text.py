@@ -117,7 +117,7 @@ class HuggingFaceTextEncoder(Encoder):
 def _dropouts(config: PretrainedConfig) -> list[str]:
     """Names that an architecture gives to the dropout probabilities of its layers."""
     names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
-    found = [name for name in (*names, "embedding_dropout", "mlp_dropout") if hasattr(config, name)]
-    if not found:
+    present = [name for name in (*names, "embedding_dropout", "mlp_dropout") if hasattr(config, name)]
+    if not present:
         raise ValueError(f"dropout: {config.model_type} has none that is known here; leave it away")
-    return found
+    return present

@@ -48,14 +48,14 @@ def add_lora(model: nn.Module, rank: int, alpha: float = 0.0, targets: Sequence[
     if rank < 1:
         raise ValueError(f"lora_rank must be 1 or more, not {rank}")
     names = tuple(targets) or ATTENTION
-    found = [m for name, m in model.named_modules() if isinstance(m, nn.Linear) and name.rsplit(".", 1)[-1] in names]
-    if not found:
+    layers = [m for name, m in model.named_modules() if isinstance(m, nn.Linear) and name.rsplit(".", 1)[-1] in names]
+    if not layers:
         linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
         raise ValueError(f"lora_targets: no linear layer is called {', '.join(names)}; there are {sorted(linear)}")
     model.requires_grad_(False)
-    for layer in found:
+    for layer in layers:
         parametrize.register_parametrization(layer, "weight", LowRank(layer.weight, rank, alpha or 2 * rank))
-    return len(found)
+    return len(layers)
 
 
 @torch.no_grad()

@@ -17,11 +17,11 @@ class MaskedNorm(nn.Module):
     MIR-GAN uses plain BatchNorm1d: with padding in the batch its statistics would depend on how much padding there is.
     """
 
-    def __init__(self, kind: str, size: int):
+    def __init__(self, norm: str, size: int):
         super().__init__()
-        if kind not in ("layer", "batch"):
-            raise ValueError(f"norm must be layer or batch, not {kind!r}")
-        self.norm = nn.LayerNorm(size) if kind == "layer" else nn.BatchNorm1d(size)
+        if norm not in ("layer", "batch"):
+            raise ValueError(f"norm must be layer or batch, not {norm!r}")
+        self.norm = nn.LayerNorm(size) if norm == "layer" else nn.BatchNorm1d(size)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D), (B, T) -> (B, T, D)."""

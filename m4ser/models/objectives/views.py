@@ -62,8 +62,8 @@ class AugmentedViewObjective(Objective):
         loss = info_nce(first, second, self.temperature)
         with torch.no_grad():
             similarity = nn.functional.normalize(first, dim=-1) @ nn.functional.normalize(second, dim=-1).T
-            found = (similarity.argmax(1) == torch.arange(len(first), device=first.device)).float().mean()
-        return Loss(loss, {"loss_augmented_view": loss.detach(), "acc_augmented_view": found})
+            accuracy = (similarity.argmax(1) == torch.arange(len(first), device=first.device)).float().mean()
+        return Loss(loss, {"loss_augmented_view": loss.detach(), "acc_augmented_view": accuracy})
 
 
 def mask_pieces(ids: Tensor, lengths: Tensor, share: float, mask: int) -> Tensor:

@@ -103,8 +103,8 @@ class ClassificationBaseline(MatmulPrecision, CLSTask):
     def build_model(cls, args: argparse.Namespace) -> ClassificationModel:
         """ESPnet's model on the weighted layers of the dumped features."""
         frontend = WeightedLayers(args.speech_encoder_conf)
-        given = {**vars(args), "token_list": [*args.labels, UNKNOWN], "input_size": frontend.output_size()}
-        inner = super().build_model(argparse.Namespace(**given))
+        options = {**vars(args), "token_list": [*args.labels, UNKNOWN], "input_size": frontend.output_size()}
+        inner = super().build_model(argparse.Namespace(**options))
         inner.frontend = frontend
         model = ClassificationModel(args.labels, inner)
         note_parameters(args, model)

@@ -153,8 +153,8 @@ def fit(
         raise UserError("the training part has one class only; a classifier needs two")
     conf: dict[str, Any] = {"C": c, "max_iter": args.max_iter, "random_state": args.seed}
     conf["class_weight"] = None if args.class_weight == "none" else args.class_weight
-    kind = LinearSVC if args.classifier == "svm" else LogisticRegression
-    fitted = kind(**conf).fit(x, y)
+    classifier_class = LinearSVC if args.classifier == "svm" else LogisticRegression
+    fitted = classifier_class(**conf).fit(x, y)
     weight, bias = fitted.coef_, fitted.intercept_
     if len(present) == 2:  # scikit-learn has one line for two classes
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
