@@ -5,10 +5,9 @@ Nothing is computed and no audio or features are copied: the lists point to the 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from m4ser.data.datadir import DataDir
-from m4ser.data.folds import Folds
+from m4ser.data.folds import CorpusInfo, Folds
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
@@ -28,11 +27,13 @@ def join(data: Path, dump: Path, out: Path) -> list[str]:
         UserError: the dump of a corpus is not there, incomplete, or of another model than the others.
     """
     kind = out.relative_to(dump).parts[0]
-    joiner = {"audio": join_audio, "feats": join_features, "asr": join_text}[kind]
     lines, found = [], sources(data, dump, out)
     for name, source in found.items():
         corpus = DataDir.read((data if kind == "audio" else dump / "audio") / name)
-        joiner(corpus, source, out / name)
+        if source is None:
+            join_reference(corpus, out / name)
+        else:
+            {"audio": join_audio, "feats": join_features, "asr": join_text}[kind](corpus, source, out / name)
         lines.append(f"{out / name}: {len(corpus.utts)} utterances of {source or 'the reference transcripts'}")
     if kind == "feats":
         check_same(out, list(found))
@@ -60,7 +61,7 @@ def sources(data: Path, dump: Path, out: Path) -> dict[str, Path | None]:
     return {name: source_of(name, corpus, out.relative_to(dump)) for name, corpus in folds.corpora.items()}
 
 
-def source_of(name: str, corpus: dict[str, Any], step: Path) -> Path | None:
+def source_of(name: str, corpus: CorpusInfo, step: Path) -> Path | None:
     """Folder of the step in the dump of a corpus; None for reference text.
 
     Raises:
@@ -123,12 +124,15 @@ def check_same(out: Path, names: Sequence[str]) -> None:
                 )
 
 
-def join_text(data: DataDir, source: Path | None, out: Path) -> None:
-    """Recognised text, or the reference transcripts instead."""
+def join_reference(data: DataDir, out: Path) -> None:
+    """The reference transcripts instead of recognised text."""
     (out / "decode.json").unlink(missing_ok=True)
-    if source is None:
-        write_scp(out / "text", data.maps["text"])
-        return
+    write_scp(out / "text", data.maps["text"])
+
+
+def join_text(data: DataDir, source: Path, out: Path) -> None:
+    """Recognised text."""
+    (out / "decode.json").unlink(missing_ok=True)
     decoded = [read_json(path) for path in sorted(source.glob("*/decode.json"))]
     looping = sum(part["looping_hypotheses"] for part in decoded)
     kept = {key: decoded[0][key] for key in ("asr", "model", "settings", "loop_rule")} if decoded else {}

@@ -27,11 +27,6 @@ from m4ser.training.experiment import choose_folds
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
 
-try:
-    import fcntl
-except ImportError:  # no file locks on this system: two runs at once are the user's to avoid
-    fcntl = None
-
 LOCK = ".lock"
 
 
@@ -379,7 +374,9 @@ def remove(path: Path) -> None:
 
 def lock(descriptor: int, folder: str) -> None:
     """Lock the caller's open file, waiting for another run (or what is left of a killed one) to let go of it."""
-    if fcntl is None:
+    try:
+        import fcntl
+    except ImportError:  # no file locks on this system: two runs at once are the user's to avoid
         return
     with contextlib.suppress(OSError):  # file systems without locks
         try:

@@ -7,41 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from m4ser.stages.declared import Parser
-from m4ser.stages.plan import Plan, make_plan
+from m4ser.stages.plan import Plan
 from m4ser.utils.errors import UserError
 
 SER = Path(__file__).resolve().parents[2] / "egs/TEMPLATE/ser.sh"
-CONFIGURATIONS = {
-    "m4ser": "fusion: concat\n",
-    "speech": "fusion: speech\n",
-    "functionals": "task: linear\nfeatures: opensmile:eGeMAPSv02\n",
-    "wave": "speech_encoder: huggingface\n",
-    "scratch": "speech_encoder: conformer\ntext_encoder: transformer\n",
-    "tokens": "text_encoder: transformer\ntext_encoder_conf: {tokens: 90}\n",
-}
 # What version 0.1.0 called experiments, features and text; folders that are there keep their names.
 with open(Path(__file__).with_name("names.tsv"), encoding="utf-8") as file:
     NAMES = [tuple(row.values()) for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
-
-
-@pytest.fixture
-def recipe(tmp_path, monkeypatch):
-    """A recipe's folder with a few configurations, two experiments and a corpus."""
-    path = tmp_path / "egs/stub"
-    for folder in ("conf", "exp/m4ser", "exp/other", "corpus"):
-        (path / folder).mkdir(parents=True)
-    for name, content in CONFIGURATIONS.items():
-        (path / f"conf/train_{name}.yaml").write_text(content)
-    monkeypatch.chdir(path)
-    monkeypatch.setenv("PWD", str(path))
-    monkeypatch.setenv("OLDPWD", str(path))
-    monkeypatch.setenv("STUB", "corpus")
-    return path
-
-
-def plan(*user, recipe=()):
-    return make_plan(Parser(str(SER), "run.sh").parse([*recipe, "--", *user]), "/egs/TEMPLATE")
 
 
 def test_many_names_are_recorded():
@@ -49,14 +21,14 @@ def test_many_names_are_recorded():
 
 
 @pytest.mark.parametrize(("of_recipe", "user", "tag", "features", "text"), NAMES)
-def test_names_are_those_of_earlier_versions(recipe, of_recipe, user, tag, features, text):
-    made = plan(*shlex.split(user), recipe=shlex.split(of_recipe))
+def test_names_are_those_of_earlier_versions(plan, of_recipe, user, tag, features, text):
+    made = plan(*shlex.split(user), sets=shlex.split(of_recipe))
     assert (made.options.tag, made.text_tag) == (tag, text)
     assert (made.exp_dir, made.text_dir) == (f"exp/{tag}", f"dump/text/{text}")
     assert made.feats_dir == f"dump/feats/{features}"
 
 
-def test_folders_are_where_the_options_say(recipe):
+def test_folders_are_where_the_options_say(recipe, plan):
     made = plan("--data", "da ta", "--dump", "d", "--exp", "e", "--train-config", "conf/train_tokens.yaml")
     assert (made.options.data, made.audio_dir, made.exp_dir) == ("da ta", "d/audio", "e/tokens")
     assert made.asr_dir == "d/asr/faster_whisper_whisper-tiny.en-ct2"
@@ -65,7 +37,7 @@ def test_folders_are_where_the_options_say(recipe):
     assert made.corpus_folder == str(recipe / "corpus")
 
 
-def test_what_is_left_open(recipe):
+def test_what_is_left_open(plan):
     made = plan()
     assert made.features and made.speeds == [] and made.tokens == 0
     assert made.options.speech_encoder == "offline:whisper-tiny.en"
@@ -75,13 +47,13 @@ def test_what_is_left_open(recipe):
     assert plan("--seeds", "1,2", "--folds", "a, b").variables()["seeds"] == "1 2"
 
 
-def test_a_configuration_without_features_has_no_copies_of_them(recipe, capsys):
+def test_a_configuration_without_features_has_no_copies_of_them(plan, capsys):
     assert plan("--speed-perturb", "0.9,1.1").speeds == ["0.9", "1.1"]
     words = ("--train-config", "conf/train_wave.yaml", "--speed-perturb", "0.9")
     assert plan(*words).speeds == []
     note = "note: --speed-perturb alters features of stage 1, and conf/train_wave.yaml reads none\n"
     assert capsys.readouterr().err == note
-    assert plan(*words[:2], recipe=words[2:]).speeds == []  # the recipe's own: nobody asked for them now
+    assert plan(*words[:2], sets=words[2:]).speeds == []  # the recipe's own: nobody asked for them now
     assert capsys.readouterr().err == ""
 
 
@@ -106,7 +78,7 @@ def test_a_configuration_without_features_has_no_copies_of_them(recipe, capsys):
         (["--train-args", "it's"], '--train-args "it\'s": No closing quotation; quote it as for a shell'),
     ],
 )
-def test_what_does_not_go_together(recipe, words, message):
+def test_what_does_not_go_together(plan, words, message):
     with pytest.raises(UserError) as error:
         plan(*words)
     assert str(error.value) == message
@@ -114,12 +86,12 @@ def test_what_does_not_go_together(recipe, words, message):
         plan("--train-config", "conf/no.yaml")
 
 
-def test_an_experiment_is_named_by_its_tag_or_folder(recipe):
+def test_an_experiment_is_named_by_its_tag_or_folder(plan):
     made = plan("--baseline", "other", "--init-exp", "exp/m4ser")
     assert (made.options.baseline, made.options.init_exp) == ("exp/other", "exp/m4ser")
 
 
-def test_words_for_the_preparation(recipe):
+def test_words_for_the_preparation(recipe, plan):
     (recipe / "run.sh").write_text("# --- options\ntable=  # [path] a table\n# --- end of options\n")
     (recipe / "local").mkdir()
     for name in ("prepare.py", "help.py", ".#prepare.py", "notes.txt"):
@@ -133,12 +105,12 @@ def test_words_for_the_preparation(recipe):
     assert plan("--allow-partial", "true").options.prepare_args == "--allow-partial true"
 
 
-def test_a_plan_survives_being_handed_to_a_step(recipe):
+def test_a_plan_survives_being_handed_to_a_step(plan):
     made = plan("--tag", "x", "--train-args", "--a 'é' \"b\" $c", "--speed-perturb", "0.9")
     assert Plan.from_json(made.to_json()) == made
 
 
-def test_every_variable_that_ser_sh_reads_is_set(recipe):
+def test_every_variable_that_ser_sh_reads_is_set(plan):
     """The shell would only find out in the stage that reads it."""
     script = SER.read_text(encoding="utf-8").split("# --- end of options")[1]
     assigned = set(re.findall(r"\b([a-z_]+)\+?=", script)) | set(re.findall(r"for \(?\(?([a-z]+)", script))
