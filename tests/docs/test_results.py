@@ -1,0 +1,50 @@
+"""Every result table on a page is that of its file: ``results/NAME.json`` beside it, of README.md in ``docs``."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from m4ser.scoring.pages import read as read_table
+from m4ser.scoring.pages import update
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"<!-- begin results (\w+) -->\n(.*?)<!-- end results \1 -->", re.DOTALL)
+
+
+def blocks():
+    """(page, name, text between the markers) of every table that has been filled in."""
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("egs/*/*.md")]:
+        for name, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+            yield pytest.param(page, name, text, id=f"{page.relative_to(ROOT)}: {name}")
+
+
+def folder(page):
+    return (ROOT / "docs" if page.parent == ROOT else page.parent) / "results"
+
+
+@pytest.mark.parametrize(("page", "name", "text"), blocks())
+def test_a_table_is_that_of_its_file(page, name, text):
+    source = folder(page) / f"{name}.json"
+    update(page, name, source, check=True)
+    table = read_table(source)
+    assert table.lines()[-1] in text
+    assert table.made_by["command"] and table.made_by["git"]
+
+
+def test_every_file_is_shown():
+    shown = {folder(page) / f"{name}.json" for page, name, _ in (block.values for block in blocks())}
+    kept = {path for place in (ROOT / "docs", *ROOT.glob("egs/*")) for path in (place / "results").glob("*.json")}
+    assert kept == shown and len(kept) > 30
+
+
+def test_tables_that_are_shown_twice_agree():
+    """The front page and the recipes' pages show rows of larger tables."""
+    front = read_table(ROOT / "docs/results/front_page.json")
+    for column in ("mini", "RAVDESS"):
+        full = read_table(ROOT / f"egs/{column.lower()}/results/comparison.json")
+        score = {row[0]: row[2] for row in full.rows}
+        names = ("m4ser", "concat", "speech", "text", "espnet_cls", "egemaps_svm")
+        index = [c.key for c in front.columns].index(column)
+        for row, name in zip(front.rows, names, strict=True):
+            assert (row[index].value, row[index].ci) == (score[name].value, score[name].ci), (column, name)
