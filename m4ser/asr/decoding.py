@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from m4ser.asr.backends import Backend, backend_class, build_backend, parse_settings
+from m4ser.asr.backends import Backend, Setting, backend_class, build_backend, parse_settings
 from m4ser.asr.hallucination import RULE
 from m4ser.data import parts
 from m4ser.data.audio import RATE, load_16k
@@ -17,7 +17,6 @@ from m4ser.utils.files import write_json
 from m4ser.utils.progress import track
 
 PART = "hypotheses.json"
-Setting = bool | int | float | str  # of a backend
 
 
 class DecodedSet(TypedDict):

@@ -87,9 +87,12 @@ def report(
         utt: {"raw": _errors(ref, hyps[utt]), "normalised": _errors(change(ref), change(hyps[utt]))}
         for utt, ref in refs.items()
     }
+    everything = _group(list(counts.values()))
     result: Report = {
         "normaliser": normalise,
-        **_group(list(counts.values())),
+        "utterances": everything["utterances"],
+        "normalised": everything["normalised"],
+        "raw": everything["raw"],
         "wrong_utterances": sum(any(count["normalised"][:3]) for count in counts.values()),
         "empty_hypotheses": sum(not hyps[utt].split() for utt in refs),
     }

@@ -150,8 +150,8 @@ def write_flac(path: str | Path, samples: np.ndarray, rate: int = RATE, source: 
 
 def error_text(error: Exception) -> str:
     """What an exception says, on one line."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(said.split()) or type(error).__name__
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _decode(path: Path, start: float | None, end: float | None, longest: float) -> tuple[np.ndarray, int]:
@@ -211,7 +211,7 @@ def _decode_video(path: Path, start: float | None, end: float | None, longest: f
 def _span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
     """First frame and number of frames to read."""
     if frames > 1 << 40:
-        raise AudioError(path, "does not tell its length (FLAC written to a pipe)", "convert it again to a file")
+        raise AudioError(path, "does not say how long it is (FLAC written to a pipe)", "convert it again to a file")
     first = round((start or 0.0) * rate)
     last = frames if end is None else round(end * rate)
     if first >= frames > 0 or last > frames + OVERSHOOT * rate:

@@ -4,7 +4,6 @@ import codecs
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_write
@@ -46,7 +45,7 @@ def read_scp(path: str | Path, allow_empty: bool = False) -> dict[str, str]:
     return entries
 
 
-def write_scp(path: str | Path, entries: Mapping[str, Any]) -> None:
+def write_scp(path: str | Path, entries: Mapping[str, object]) -> None:
     """Write `entries` sorted by key, atomically; values are turned into text with `str`.
 
     Raises:

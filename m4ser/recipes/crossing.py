@@ -27,9 +27,14 @@ LabelMap = Mapping[tuple[str, str], str]  # {(corpus, label): class}, "" for non
 class Source:
     """A corpus as its recipe has left it, its utterances under new ids and classes.
 
-    `utterances` has the old ids as keys. `left_out` counts the labels without a class, `skipped` the recordings that
-    its stage 1 left out. `text` is the folder of `dump/asr` to take the text from: `ref` for the reference, "" for that
-    of the run.
+    Args:
+        name: under which it is crossed.
+        data, dump: its folders.
+        folds: its own protocol.
+        utterances: those with a class, by their old ids.
+        left_out: number of utterances of each label without a class.
+        skipped: recordings that its stage 1 left out.
+        text: folder of `dump/asr` to take the text from, `ref` for the reference, "" for that of the run.
     """
 
     name: str
@@ -79,24 +84,19 @@ def read_label_map(path: Path) -> dict[tuple[str, str], str]:
 
 
 def read_source(word: str, root: Path, label_map: LabelMap, text: Mapping[str, str]) -> Source:
-    """Read a prepared corpus: `[NAME=]FOLDER`, the folder of a recipe or one of its data folders (`../esd/data_zh`).
+    """Read a prepared corpus.
 
-    A folder that is not there as it is named is looked for in `root`. The dump of `data_zh` is `dump_zh`.
+    Args:
+        word: `[NAME=]FOLDER`, the folder of a recipe or one of its data folders (`../esd/data_zh`, whose dump is
+            `dump_zh`). A folder that is not there as it is named is looked for in `root`.
+        root: folder of all recipes.
+        label_map: classes of labels that differ from :func:`~m4ser.recipes.labels.to_common`.
+        text: for some corpora, the folder of `dump/asr` that their text is from, or `ref`.
 
     Raises:
-        UserError: stage 0 or 1 of its recipe has not been run, or the name is none.
+        UserError: stage 0 or 1 of its recipe has not been run, or the name cannot be one.
     """
-    given, _, path = word.rpartition("=")
-    folder = Path(path) if Path(path).is_dir() else root / path
-    data = folder if (folder / "folds.json").is_file() else folder / "data"
-    name = given or data.resolve().parent.name + data.name.removeprefix("data")
-    dump = data.parent / f"dump{data.name.removeprefix('data')}"
-    if not NAME.fullmatch(name):
-        raise UserError(f"--corpora {word}: {name} cannot be the name of a corpus; give one as NAME={path}")
-    for file in (data / "folds.json", dump / "audio" / ".done"):
-        if not file.is_file():
-            fault = f"{file}: no such file; run stages 0 to 2 of that recipe first"
-            raise UserError(f"{fault} ({data.parent / 'run.sh'} --stop-stage 2), or correct --corpora")
+    name, data, dump = _places(word, root)
     sets = {part: DataDir.read(dump / "audio" / part) for part in Folds.read(data / "folds.json").sets}
     utt2spk = {utt: speaker for part in sets for utt, speaker in read_scp(data / part / "utt2spk").items()}
     folds = Folds.read(data / "folds.json", utt2spk)
@@ -107,29 +107,50 @@ def read_source(word: str, root: Path, label_map: LabelMap, text: Mapping[str, s
     for part in sets.values():
         part.validate(folds.labels, ("wav.scp", "utt2spk", "utt2emo"), check_audio=False)
         source.skipped -= len(part.utts)
-        for utt in part.utts:
-            label = part.maps["utt2emo"][utt]
+        for utt, label in part.maps["utt2emo"].items():
             emotion = label_map.get((name, label.casefold()), to_common(recipe, label))
-            if not emotion:
+            if emotion:
+                source.utterances[utt] = _renamed(part, utt, name, emotion)
+            else:
                 source.left_out[label] += 1
-                continue
-            extra = {kind: entries[utt] for kind, entries in part.maps.items() if kind in ("utt2lang", "utt2gender")}
-            source.utterances[utt] = Utterance(
-                utt_id=f"{name}-{utt}",
-                audio=Path(part.maps["wav.scp"][utt]),
-                speaker=f"{name}-{part.maps['utt2spk'][utt]}",
-                emotion=emotion,
-                text=part.maps.get("text", {}).get(utt, ""),
-                extra={**extra, "utt2domain": name},
-                set=name,
-            )
     return source
+
+
+def _places(word: str, root: Path) -> tuple[str, Path, Path]:
+    """Name, data folder and dump of a corpus."""
+    own_name, _, path = word.rpartition("=")
+    folder = Path(path) if Path(path).is_dir() else root / path
+    data = folder if (folder / "folds.json").is_file() else folder / "data"
+    variant = data.name.removeprefix("data")
+    name = own_name or data.resolve().parent.name + variant
+    dump = data.parent / f"dump{variant}"
+    if not NAME.fullmatch(name):
+        raise UserError(f"--corpora {word}: {name} cannot be the name of a corpus; give one as NAME={path}")
+    for file in (data / "folds.json", dump / "audio" / ".done"):
+        if not file.is_file():
+            fault = f"{file}: no such file; run stages 0 to 2 of that recipe first"
+            raise UserError(f"{fault} ({data.parent / 'run.sh'} --stop-stage 2), or correct --corpora")
+    return name, data, dump
+
+
+def _renamed(data: DataDir, utt: str, corpus: str, emotion: str) -> Utterance:
+    """An utterance of a corpus under an id that no other corpus has."""
+    extra: dict[str, str] = {kind: data.maps[kind][utt] for kind in ("utt2lang", "utt2gender") if kind in data.maps}
+    return Utterance(
+        utt_id=f"{corpus}-{utt}",
+        audio=Path(data.maps["wav.scp"][utt]),
+        speaker=f"{corpus}-{data.maps['utt2spk'][utt]}",
+        emotion=emotion,
+        text=data.maps.get("text", {}).get(utt, ""),
+        extra={**extra, "utt2domain": corpus},
+        set=corpus,
+    )
 
 
 def classes_of(sources: Sequence[Source]) -> list[str]:
     """The classes that occur, the common ones first."""
-    found = {utt.emotion for source in sources for utt in source.utterances.values()}
-    return [*(name for name in COMMON if name in found), *sorted(found - set(COMMON))]
+    classes = {utt.emotion for source in sources for utt in source.utterances.values()}
+    return [*(name for name in COMMON if name in classes), *sorted(classes - set(COMMON))]
 
 
 def cross(sources: Sequence[Source], train: Sequence[str], test: Sequence[str]) -> Folds:
@@ -141,14 +162,7 @@ def cross(sources: Sequence[Source], train: Sequence[str], test: Sequence[str]) 
         UserError: an unknown name, a corpus that is neither trained nor tested, or one that tests utterances twice.
     """
     by_name = {source.name: source for source in sources}
-    for word in [*(name for row in train for name in row.split(JOIN)), *test]:
-        if word not in by_name:
-            raise UserError(f"--train, --test: there is no corpus {word}; --corpora has {', '.join(by_name)}")
-    used = {name for row in train for name in row.split(JOIN)}
-    if twice := [row for row in train if len(set(row.split(JOIN))) < len(row.split(JOIN))]:
-        raise UserError(f"--train {twice[0]}: has a corpus twice")
-    if idle := [name for name in by_name if name not in used | set(test)]:
-        raise UserError(f"--corpora: {idle[0]} is neither in --train nor in --test; leave it out")
+    _check_names(list(by_name), train, test)
     tested = {name: by_name[name].tested() for name in test}
     folds, trained_on = {}, {}
     for row in train:
@@ -168,16 +182,28 @@ def cross(sources: Sequence[Source], train: Sequence[str], test: Sequence[str]) 
                 folds[fold_name] = Fold(**{part: sorted(ids) for part, ids in parts.items()})
                 trained_on[fold_name] = row
     classes = classes_of(sources)
+    trained = sorted({name for row in train for name in row.split(JOIN)})
     protocols = ", ".join(f"{name} ({by_name[name].folds.protocol})" for name in by_name)
     description = f"classes {' '.join(classes)}; corpora {protocols}; the epoch is chosen on dev of what is trained on"
-    if shared := [name for name in sorted(used) if not by_name[name].folds.speaker_disjoint]:
+    if shared := [name for name in trained if not by_name[name].folds.speaker_disjoint]:
         description += f"; {', '.join(shared)} shares speakers between its own train and test part"
     return Folds(
         f"cross-corpus-{'-'.join(test)}-{len(classes)}class",
         description,
         folds=folds,
-        speaker_disjoint=all(by_name[name].folds.speaker_disjoint for name in used),
-        dev_speaker_disjoint=all(by_name[name].folds.dev_speaker_disjoint for name in used),
+        speaker_disjoint=all(by_name[name].folds.speaker_disjoint for name in trained),
+        dev_speaker_disjoint=all(by_name[name].folds.dev_speaker_disjoint for name in trained),
         trained_on=trained_on,
         corpora={name: source.describe(classes) for name, source in by_name.items()},
     )
+
+
+def _check_names(corpora: Sequence[str], train: Sequence[str], test: Sequence[str]) -> None:
+    trained = {name for row in train for name in row.split(JOIN)}
+    for word in [*(name for row in train for name in row.split(JOIN)), *test]:
+        if word not in corpora:
+            raise UserError(f"--train, --test: there is no corpus {word}; --corpora has {', '.join(corpora)}")
+    if twice := [row for row in train if len(set(row.split(JOIN))) < len(row.split(JOIN))]:
+        raise UserError(f"--train {twice[0]}: has a corpus twice")
+    if idle := [name for name in corpora if name not in trained | set(test)]:
+        raise UserError(f"--corpora: {idle[0]} is neither in --train nor in --test; leave it out")

@@ -21,13 +21,15 @@ def file_stem(utt: Utterance) -> str:
 
 
 def emobox_folds(
-    emobox_dir: Path, name: str, found: Sequence[Utterance], stem_of: Callable[[Utterance], str] = file_stem
+    emobox_dir: Path, name: str, utterances: Sequence[Utterance], stem_of: Callable[[Utterance], str] = file_stem
 ) -> Folds:
-    """Folds `data/<name>/fold_<k>` of EmoBox; recordings are recognised by their file names.
+    """Folds of EmoBox, whose dev set is each tenth training utterance of each class: EmoBox itself has none.
 
-    ``stem_of`` gives the name, without suffix, that the recording of an utterance has there.
-
-    EmoBox has no development set; each tenth training utterance of each class becomes one.
+    Args:
+        emobox_dir: clone of EmoBox, with `data/<name>/fold_<k>`.
+        name: of the corpus there.
+        utterances: of the corpus.
+        stem_of: name, without suffix, that the recording of an utterance has there.
 
     Raises:
         UserError: the clone or a file of it is missing, or it lists a recording that was not found.
@@ -38,8 +40,8 @@ def emobox_folds(
             f"{emobox_dir}: has no data/{name}/fold_1/{name}_train_fold_1.jsonl; "
             "give a clone of https://github.com/emo-box/EmoBox as --emobox-dir"
         )
-    by_name = {stem_of(utt): utt for utt in found}
-    emotion = {utt.utt_id: utt.emotion for utt in found}
+    by_name = {stem_of(utt): utt for utt in utterances}
+    emotion = {utt.utt_id: utt.emotion for utt in utterances}
     folds, shared = {}, set()
     for file in files:
         train, test = (_read(file.with_name(file.name.replace("_train_", f"_{part}_")), by_name) for part in PARTS)
@@ -58,7 +60,6 @@ def emobox_folds(
 
 def _read(path: Path, by_name: dict[str, Utterance]) -> list[Utterance]:
     # {"key": "emodb-03a02Wb", "wav": "downloads/emodb/wav/03a02Wb.wav", "emo": "anger", ...}
-    found = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         stems = [Path(json.loads(line)["wav"]).stem for line in lines]
@@ -67,5 +68,4 @@ def _read(path: Path, by_name: dict[str, Utterance]) -> list[Utterance]:
     for number, stem in enumerate(stems, 1):
         if stem not in by_name:
             raise UserError(f"{path}: line {number}: the corpus has no recording {stem}; copy the whole corpus")
-        found.append(by_name[stem])
-    return found
+    return [by_name[stem] for stem in stems]

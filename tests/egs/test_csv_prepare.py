@@ -119,8 +119,8 @@ def test_a_given_split(official):
 def test_faults_are_told_by_line(official, header, line, message):
     rows = [(*row, "") for row in ROWS] if header else ROWS
     words = table(official, rows, f"file,emotion,speaker{header}", line + "\n")
-    told = official.fails(*words)
-    assert message.format(corpus=official.corpus) in told and "my corpus.csv: " in told
+    error = official.fails(*words)
+    assert message.format(corpus=official.corpus) in error and "my corpus.csv: " in error
 
 
 def test_other_faults(official):

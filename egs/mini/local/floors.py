@@ -97,7 +97,7 @@ def ua(rows: Rows, split: str, log_probs: np.ndarray) -> float:
 
 
 def by_cue(rows: Rows, log_probs: np.ndarray) -> list[float]:
-    """Accuracy on test, in percent, where the words tell the emotion, tell none, and mislead."""
+    """Accuracy on test, in percent, where the words carry the emotion, carry none, and mislead."""
     emotions, test = sorted({row["emotion"] for row in rows}), of(rows, "test")
     right: dict[str, list[bool]] = defaultdict(list)
     for row, guess in zip(test, log_probs.argmax(1), strict=True):

@@ -92,7 +92,7 @@ PROSODY = {
 }
 SPREAD = (6.0, 9.0, 22.0, 2.5, 1.2)
 
-# The same sentence frames and slots for every emotion, so that only the fillers of {state}, {quality}, {did} tell.
+# The same sentence frames and slots for every emotion, so that only the fillers of {state}, {quality}, {did} differ.
 FRAMES = (
     "{who} was {degree} {state} {when}",
     "{who} {did} the {thing} {where}",
@@ -182,7 +182,7 @@ def plan() -> list[Item]:
     """All utterances: balanced over emotions for every speaker, no sentence twice in the corpus."""
     random = np.random.RandomState(SEED)
     items, used = [], set()
-    # Numbers drawn at random, so that an id does not tell the emotion.
+    # Numbers drawn at random, so that an id says nothing about the emotion.
     numbers = {name: random.permutation(UTTERANCES[speaker.split]) for name, speaker in SPEAKERS.items()}
     for split, emotion in itertools.product(UTTERANCES, EMOTIONS):
         names = [name for name, speaker in SPEAKERS.items() if speaker.split == split]

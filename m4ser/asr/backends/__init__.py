@@ -20,7 +20,8 @@ from typing import Any
 from m4ser.asr.backends.base import Backend, Hypothesis
 from m4ser.utils.errors import UserError
 
-__all__ = ["BACKENDS", "Backend", "Hypothesis", "backend_class", "build_backend", "parse_settings"]
+Setting = bool | int | float | str  # of a backend: a keyword argument of its constructor
+__all__ = ["BACKENDS", "Backend", "Hypothesis", "Setting", "backend_class", "build_backend", "parse_settings"]
 
 # name -> (module, class); modules are imported when they are needed, each brings heavy libraries.
 BACKENDS = {
@@ -57,7 +58,7 @@ def build_backend(
     model: str | None = None,
     pretrained_dir: str | Path | None = None,
     references: Mapping[str, str] | None = None,
-    **settings: Any,
+    **settings: Setting,
 ) -> Backend:
     """Build a recogniser.
 
@@ -77,14 +78,12 @@ def build_backend(
     for setting in settings:
         if setting not in known:
             raise UserError(f"--asr-conf {setting}: {name} has no such setting; it has {', '.join(known)}")
-    given = {"model": model, "pretrained_dir": pretrained_dir, "references": references}
-    for argument, value in given.items():
-        if argument in parameters and value is not None:
-            settings[argument] = value
-    return backend(**settings)
+    arguments: dict[str, Any] = {"model": model, "pretrained_dir": pretrained_dir, "references": references}
+    wanted = {name: value for name, value in arguments.items() if name in parameters and value is not None}
+    return backend(**settings, **wanted)
 
 
-def parse_settings(name: str, words: Sequence[str]) -> dict[str, Any]:
+def parse_settings(name: str, words: Sequence[str]) -> dict[str, Setting]:
     """Settings of a backend from words `name=value`, as the types of the constructor's defaults say.
 
     Raises:
@@ -92,7 +91,7 @@ def parse_settings(name: str, words: Sequence[str]) -> dict[str, Any]:
     """
     parameters = inspect.signature(backend_class(name).__init__).parameters
     known = [parameter for parameter in parameters if parameter not in GIVEN]
-    settings: dict[str, Any] = {}
+    settings: dict[str, Setting] = {}
     for word in words:
         setting, equals, value = word.partition("=")
         if not equals or setting not in known:
@@ -101,7 +100,7 @@ def parse_settings(name: str, words: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def _parse(word: str, value: str, default: Any) -> Any:
+def _parse(word: str, value: str, default: object) -> Setting:
     if isinstance(default, bool):
         if value in ("true", "false"):
             return value == "true"

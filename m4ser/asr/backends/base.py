@@ -25,7 +25,7 @@ class Hypothesis:
 class Backend(ABC):
     """A recogniser. Its results for an utterance depend on that utterance and the settings, on nothing decoded before.
 
-    A backend's settings are the keyword arguments of its constructor; their defaults tell the type. Those with an
+    A backend's settings are the keyword arguments of its constructor; their defaults say of which type. Those with an
     argument `model` take the name of a model, those with `references` the transcripts (see build_backend).
     """
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer, GenerationMixin
 from transformers import WhisperForConditionalGeneration as WhisperModel
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
+from transformers.utils import ModelOutput
 
 from m4ser.asr.backends.windows import (
     LONGEST,
@@ -138,17 +139,19 @@ class Whisper:
         chances = self._first_step(encoded, len(audio))
         silence = chances[:, self.no_speech].sum(dim=-1).tolist()
         prompt = torch.tensor([self._prompt(row) for row in chances], device=features.device)
-        result = GenerationMixin.generate(  # not Whisper's own: it pads to 30 s, samples when unsure, cuts at silence
-            self.model,
-            encoder_outputs=encoded,
-            decoder_input_ids=prompt,
-            attention_mask=torch.ones(len(audio), frames, device=features.device),  # only to have no warning
-            max_length=self.model.config.max_target_positions,
-            num_beams=self.beam_size,
-            do_sample=False,
-            length_penalty=1.0,
-            output_scores=True,
-            return_dict_in_generate=True,
+        result: Any = (
+            GenerationMixin.generate(  # not Whisper's own: it pads to 30 s, samples when unsure, cuts at silence
+                self.model,
+                encoder_outputs=encoded,
+                decoder_input_ids=prompt,
+                attention_mask=torch.ones(len(audio), frames, device=features.device),  # only to have no warning
+                max_length=self.model.config.max_target_positions,
+                num_beams=self.beam_size,
+                do_sample=False,
+                length_penalty=1.0,
+                output_scores=True,
+                return_dict_in_generate=True,
+            )
         )
         logprobs = self.model.compute_transition_scores(
             result.sequences, result.scores, result.get("beam_indices"), normalize_logits=self.beam_size == 1
@@ -160,8 +163,8 @@ class Whisper:
             silent = is_silent(no_speech, logprob, count)
             yield "" if silent else str(self.tokenizer.decode(tokens, skip_special_tokens=True)), logprob, count
 
-    def _first_step(self, encoded: transformers.utils.ModelOutput, batch: int) -> Tensor:
-        """Probabilities of the token after the start, which tell the language and whether anybody speaks."""
+    def _first_step(self, encoded: ModelOutput, batch: int) -> Tensor:
+        """Probabilities of the token after the start, which say what the language is and whether anybody speaks."""
         start = torch.tensor([self.start] * batch, device=self.positions.device)
         return self.model(encoder_outputs=encoded, decoder_input_ids=start).logits[:, 0].float().softmax(dim=-1)
 
