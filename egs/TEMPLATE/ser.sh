@@ -15,8 +15,8 @@ template=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 stage=0                           # [int] first stage to run
 stop_stage=5                      # [int] last stage to run
 force=false                       # [bool] run the asked stages again even if they are done
-corpus=                           # [text] name of the corpus: its variable in db.sh; default: the recipe's folder
-corpus_dir=                       # [path] folder of the corpus in its official layout; default: from db.sh
+corpus=                           # [text] name of the corpus: its variable in db.local.sh; default: the recipe's folder
+corpus_dir=                       # [path] folder of the corpus in its official layout; default: from db.local.sh
 join_dumps=false                  # [bool] stages 1 and 2 take what the corpora's own recipes have made (egs/cross_corpus)
 download=false                    # [bool] fetch the corpus first, to --corpus-dir or else the recipe's folder downloads
 allow_partial=false               # [bool] accept an incomplete corpus

@@ -24,24 +24,18 @@ folder=$egs/$name
 variable=${name^^}
 new=$egs/.$name.new$$
 trap 'rm -rf -- "$new"' EXIT
-mkdir -p "$new/local" "$new/conf"
+mkdir -p "$new/local"
 for file in run.sh README.md local/prepare.py; do
     sed -e "s/mycorpus/$name/g" -e "s/MYCORPUS/$variable/g" "$template/recipe/$file" >"$new/$file"
 done
-for file in "$template"/conf/train*.yaml; do
-    [ ! -f "$file" ] || cp -- "$file" "$new/conf/"
-done
 chmod +x "$new/run.sh" "$new/local/prepare.py"
 mv -- "$new" "$folder"
-if ! grep -q "^export $variable=" "$template/db.sh"; then
-    # shellcheck disable=SC2016  # the $ is for the reader of the file
-    printf 'export %s="${%s:-}"\n' "$variable" "$variable" >>"$template/db.sh"
-fi
 
 cat <<END
 $folder is made. Now
  1. local/prepare.py: fill in what is marked TODO (about a hundred lines with the helpers of m4ser.recipes)
- 2. $template/db.sh: the folder of the corpus as $variable, or give --corpus-dir
+ 2. $template/db.local.sh: the folder of the corpus, $variable=DIR, or give --corpus-dir
  3. try it: cd $folder && ./run.sh --stop-stage 0, then ./run.sh
- 4. README.md: licence, where to get the corpus, protocol, expected counts
+ 4. conf/recipe.yaml, if the corpus needs other settings than $template/conf, see docs/configurations.md
+ 5. README.md: licence, where to get the corpus, protocol, expected counts
 END

@@ -10,7 +10,7 @@ CDPATH='' cd -- "$(dirname -- "$0")"
 . ../TEMPLATE/options.sh
 
 # --- options
-corpus_dir=                       # [path] folder of MELD's three CSV files; default: MELD in db.sh
+corpus_dir=                       # [path] folder of MELD's three CSV files; default: MELD in db.local.sh
 conditions="reference clean white20 white10 white5 white0 babble20 babble10 babble5 babble0 pocketsphinx"  # [text] rows: reference, clean, pocketsphinx, white10, babble5 ...
 configs="text concat mf_aed_aec m4ser m4ser_no_aed m4ser_no_aec m4ser_no_aed_aec m4ser_no_adversarial m4ser_no_contrastive"  # [text] systems: names as in conf/train_NAME.yaml
 baseline=m4ser                    # [text] system that the others are compared with

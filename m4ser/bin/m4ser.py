@@ -11,6 +11,7 @@ COMMANDS = {
     "score": ("m4ser.bin.score", "result table and figures of an experiment"),
     "table": ("m4ser.bin.table", "tables: of several experiments with paired tests, recognisers, ..."),
     "report": ("m4ser.bin.report_html", "one page with everything about an experiment"),
+    "config": ("m4ser.bin.config", "a training configuration, merged with what it builds on"),
     "pack": ("m4ser.bin.pack", "one archive of a trained model"),
     "unpack": ("m4ser.bin.unpack", "check an archive and unpack it"),
     "upload": ("m4ser.bin.upload", "put an archive on the model hub"),

@@ -19,7 +19,7 @@ def get_parser() -> argparse.ArgumentParser:
     options = actions.add_parser("options", allow_abbrev=False, help="the options of a script")
     run = actions.add_parser("run", allow_abbrev=False, help="options of ser.sh, folders, which steps are done")
     run.add_argument("--recipe-script", default="run.sh", help="what users type, with options of its own")
-    run.add_argument("--template", required=True, help="folder of db.sh, for messages")
+    run.add_argument("--template", required=True, help="folder of db.local.sh, for messages")
     compare = actions.add_parser("compare", allow_abbrev=False, help="options of compare.sh and its systems")
     tune = actions.add_parser("tune", allow_abbrev=False, help="options of tune.sh")
     for action in (options, run, compare, tune):

@@ -41,7 +41,7 @@ def for_run(script: str, recipe_script: str, template: str, words: Sequence[str]
     Args:
         script: path of ``ser.sh``.
         recipe_script: what the user has typed instead, ``run.sh``, with options of its own for ``local/prepare.py``.
-        template: folder of ``db.sh``, for messages.
+        template: folder of ``db.local.sh``, for messages.
         words: what the recipe sets, ``--``, what its user typed.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The folder of a recipe's corpus: given, known from ``db.sh``, used before, or to be downloaded."""
+"""The folder of a recipe's corpus: given, known from ``db.local.sh``, used before, or to be downloaded."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def find_corpus(given: str, corpus: str, data: str, download: bool, template: st
         corpus: name of the corpus; "": that of the recipe's folder.
         data: folder of the data directories.
         download: the corpus is to be fetched if nothing else is known.
-        template: folder of ``db.sh``, for the message.
+        template: folder of ``db.local.sh``, for the message.
 
     Raises:
         UserError: none of these is known.
@@ -39,7 +39,7 @@ def find_corpus(given: str, corpus: str, data: str, download: bool, template: st
 
 
 def _not_known(variable: str, template: str) -> str:
-    message = f"no corpus folder: give --corpus-dir DIR, or fill in {variable} in {template}/db.sh"
+    message = f"no corpus folder: give --corpus-dir DIR, or put {variable}=DIR into {template}/db.local.sh"
     program = _PREPARE.read_text(encoding="utf-8") if _PREPARE.is_file() else ""
     if obtain := re.search(r'^OBTAIN = "(.+)"', program, re.MULTILINE):
         message += f"; the corpus is to be had from {obtain[1]}"

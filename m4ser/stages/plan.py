@@ -166,7 +166,7 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
 
     Args:
         parsed: words of the recipe and of its user.
-        template: folder of ``db.sh``, for messages.
+        template: folder of ``db.local.sh``, for messages.
 
     Raises:
         UserError: options that do not go together, or something that they name and that is not there.

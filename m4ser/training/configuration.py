@@ -11,7 +11,10 @@ or ESPnet but :func:`parse_task`, which needs the options of a task.
 """
 
 import argparse
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,16 +138,43 @@ def origins(stacked: list[Layer]) -> dict[tuple[str, ...], Layer]:
     }
 
 
+def render(path: str | Path, train_args: str = "") -> str:
+    """A merged configuration as YAML; a comment at each value says what file, and section of it, the value is from.
+
+    With ``train_args``, options as in one shell-quoted string, values are those that training gets; this loads ESPnet.
+
+    Raises:
+        UserError: as :func:`read_config`, and as :func:`parse_task` where there are ``train_args``.
+    """
+    stacked = stack(path)
+    shown, where = merge(stacked), {value: str(layer) for value, layer in origins(stacked).items()}
+    if train_args:
+        with contextlib.redirect_stdout(sys.stderr):  # ESPnet prints when it is imported
+            plain, altered = vars(parse_task(path)), vars(parse_task(path, train_args))
+        shown |= {option: value for option, value in altered.items() if value != plain[option]}
+        merged = merge(stacked)
+        where |= {value: "--train-args" for value in _leaves(shown) if _at(shown, value) != _at(merged, value)}
+    lines = list(_rendered(shown))
+    width = max((len(line) for line, _ in lines), default=0)
+    return "".join(f"{line:{width}}  # {where[value]}\n" if value in where else f"{line}\n" for line, value in lines)
+
+
+def summaries(recipe: str | Path) -> dict[str, str]:
+    """For each system of a recipe the first line of its file, a comment that says what it is."""
+    found = {}
+    for name in systems(recipe):
+        first, *_ = _existing(find_config(name, recipe)).read_text(encoding="utf-8").splitlines() or [""]
+        found[name] = first.removeprefix("# ") if first.startswith("#") else ""
+    return found
+
+
 def write_merged(path: str | Path, folder: str | Path) -> Path:
     """Write a merged configuration to ``train_config.yaml`` in ``folder``; its path. The same content is left alone.
 
     Raises:
         UserError: as :func:`read_config`.
     """
-    stacked = stack(path)
-    names = ", ".join(dict.fromkeys(str(layer) for layer in stacked))
-    text = f"# Merged from {names}.\n" + yaml.safe_dump(merge(stacked), sort_keys=False, allow_unicode=True)
-    target = Path(folder) / MERGED
+    target, text = Path(folder) / MERGED, render(path)
     if not target.is_file() or target.read_text(encoding="utf-8") != text:
         with atomic_write(target) as file:
             file.write(text)
@@ -207,7 +237,7 @@ def _existing(path: Path, wanted_by: Path | None = None) -> Path:
     other = f", nor {template / path.name}" if template else ""
     if wanted_by is not None:
         raise UserError(f"{wanted_by}: {BASE}: there is no {path}{other}")
-    raise UserError(f"{path}: no such training configuration{other}; see --train-config")
+    raise UserError(f"{path}: no such training configuration{other}; m4ser config lists those of a recipe")
 
 
 def _sections(conf: Path) -> dict[str, Config]:
@@ -256,11 +286,31 @@ def _merged(below: Config, above: Config, where: str) -> Config:
 
 
 def _has(tree: Config, path: tuple[str, ...]) -> bool:
+    return _at(tree, path) is not None
+
+
+def _at(tree: Config, path: tuple[str, ...]) -> Any:
+    """The value of a path; None where there is none, which no merged value is."""
+    value: Any = tree
     for key in path:
-        if not isinstance(tree, dict) or key not in tree:
-            return False
-        tree = tree[key]
-    return True
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _rendered(tree: Config, path: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Lines of YAML, each with the path of its value."""
+    for key, value in tree.items():
+        line = f"{'    ' * len(path)}{_scalar(key)}:"
+        if isinstance(value, dict) and value:
+            yield line, (*path, key)
+            yield from _rendered(value, (*path, key))
+        else:
+            yield f"{line} {_scalar(value)}", (*path, key)
+
+
+def _scalar(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _leaves(tree: Config, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

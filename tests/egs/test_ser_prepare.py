@@ -69,6 +69,6 @@ def test_without_a_corpus_the_message_says_where_to_get_it(recipe):
     program = recipe.path / "local" / "prepare.py"
     program.write_text(f'OBTAIN = "https://corpus.example/ (licence form)"\n{program.read_text()}')
     message = recipe.run("--stop-stage", "0").stderr
-    assert message.endswith("/db.sh; the corpus is to be had from https://corpus.example/ (licence form)\n")
+    assert message.endswith("/db.local.sh; the corpus is to be had from https://corpus.example/ (licence form)\n")
     program.write_text(f"{program.read_text()}\n# recipe.run(utterances, download=[ARCHIVE])\n")
     assert recipe.run("--stop-stage", "0").stderr.endswith(", or is fetched with --download true\n")

@@ -150,7 +150,7 @@ def test_missing_corpus(recipe):
     assert result.stderr == "error: nowhere: no such corpus folder; correct --corpus-dir\n"
     result = recipe.run()
     assert result.returncode == 1
-    assert result.stderr.startswith("error: no corpus folder: give --corpus-dir DIR, or fill in STUB in ")
+    assert result.stderr.startswith("error: no corpus folder: give --corpus-dir DIR, or put STUB=DIR into ")
     recipe.ok("--stop-stage", 0, STUB=str(recipe.path / "corpus"))
     result = recipe.run("--corpus-dir", "corpus", "--train-config", "conf/no.yaml")
     assert result.stderr.splitlines()[-1].startswith("error: conf/no.yaml: no such training configuration")

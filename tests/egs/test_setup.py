@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from m4ser.training import configuration
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,38 +24,57 @@ def setup(checkout, *words, cwd=None):
     )
 
 
-def test_makes_real_files_and_a_line_in_db(checkout):
+def test_makes_real_files_and_changes_no_other(checkout):
+    before = {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()}
     result = setup(checkout, "egs/my_corpus")
     assert result.returncode == 0, result.stderr
     made = checkout / "egs/my_corpus"
     files = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
-    assert {"run.sh", "README.md", "local/prepare.py"} <= files
+    assert files == {"run.sh", "README.md", "local/prepare.py"}
     assert not any(path.is_symlink() for path in made.rglob("*"))
     assert os.access(made / "run.sh", os.X_OK)
     for file in ("run.sh", "README.md", "local/prepare.py"):
         text = (made / file).read_text()
         assert "mycorpus" not in text and "MYCORPUS" not in text
         assert "my_corpus" in text or "MY_CORPUS" in text
-    db = (checkout / "egs/TEMPLATE/db.sh").read_text()
-    assert db.endswith('export MY_CORPUS="${MY_CORPUS:-}"\n')
+    assert {path: path.read_bytes() for path in before} == before
     assert not list((checkout / "egs").glob(".*"))
+    assert f"{checkout}/egs/TEMPLATE/db.local.sh: the folder of the corpus, MY_CORPUS=DIR" in result.stdout
 
 
-def test_configurations_are_copied(checkout):
-    (checkout / "egs/TEMPLATE/conf/train_other.yaml").write_text("fusion: concat\n")
+def test_has_every_system_of_the_template(checkout, monkeypatch):
     assert setup(checkout, "egs/new").returncode == 0
-    assert (checkout / "egs/new/conf/train_other.yaml").read_text() == "fusion: concat\n"
+    monkeypatch.chdir(checkout / "egs/new")
+    assert configuration.systems(".") == configuration.systems(ROOT / "egs/TEMPLATE")
+    for name in configuration.systems("."):
+        expected = configuration.read_config(ROOT / f"egs/TEMPLATE/conf/train_{name}.yaml")
+        assert configuration.read_config(configuration.find_config(name, ".")) == expected
+
+
+@pytest.mark.slow
+def test_the_corpus_is_found_by_db_local(checkout):
+    """A line there is used unless the environment has the variable."""
+    assert setup(checkout, "egs/new").returncode == 0
+    (checkout / "egs/TEMPLATE/db.local.sh").write_text("NEW=${NEW:-/nowhere/a corpus}\n")
+    for env, expected in (({}, "/nowhere/a corpus"), ({"NEW": "/elsewhere"}, "/elsewhere")):
+        result = subprocess.run(
+            [checkout / "egs/new/run.sh", "--stop-stage", "0"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert result.returncode == 1
+        assert f"stage 0: data directories from {expected}\n" in result.stdout
 
 
 def test_refuses_to_overwrite(checkout):
     assert setup(checkout, "new", cwd=checkout / "egs").returncode == 0
-    before = (checkout / "egs/TEMPLATE/db.sh").read_text()
     (checkout / "egs/new/run.sh").write_text("mine")
     result = setup(checkout, "egs/new/")
     assert result.returncode == 1
     assert result.stderr.endswith("egs/new: is there already; choose another name or remove it\n")
     assert (checkout / "egs/new/run.sh").read_text() == "mine"
-    assert (checkout / "egs/TEMPLATE/db.sh").read_text() == before
 
 
 @pytest.mark.parametrize(
@@ -109,4 +130,4 @@ def test_the_new_recipe_runs_the_template(checkout):
     assert result.stdout.startswith("usage: ./run.sh [options]")
     result = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
-    assert "error: no corpus folder: give --corpus-dir DIR, or fill in NEW in" in result.stderr
+    assert "error: no corpus folder: give --corpus-dir DIR, or put NEW=DIR into" in result.stderr

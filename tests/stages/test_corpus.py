@@ -1,4 +1,4 @@
-"""Where the corpus is: given, in db.sh, used before, to be downloaded."""
+"""Where the corpus is: given, in db.local.sh, used before, to be downloaded."""
 
 import json
 
@@ -27,8 +27,8 @@ def test_the_first_that_is_known(recipe, monkeypatch):
     record = {"id": "1", "stage": "0", "options": {"corpus-dir": "/earlier"}, "inputs": {}, "after": {}, "cells": []}
     (recipe / "data/.done").write_text(json.dumps(record))
     assert find() == "/earlier"
-    monkeypatch.setenv("MY_CORPUS", "of db.sh")
-    assert find() == "of db.sh"
+    monkeypatch.setenv("MY_CORPUS", "of db.local.sh")
+    assert find() == "of db.local.sh"
     assert find(corpus="another") == "/earlier"
     assert find(given="given") == "given"  # as typed: it is not there
     (recipe / "given").mkdir()
@@ -49,7 +49,7 @@ def test_a_download_makes_its_folder(recipe):
 
 
 def test_nothing_known(recipe):
-    message = "no corpus folder: give --corpus-dir DIR, or fill in MY_CORPUS in /egs/TEMPLATE/db.sh"
+    message = "no corpus folder: give --corpus-dir DIR, or put MY_CORPUS=DIR into /egs/TEMPLATE/db.local.sh"
 
     def said():
         with pytest.raises(UserError) as error:
