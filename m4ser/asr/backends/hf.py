@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer, GenerationMixin
 from transformers import WhisperForConditionalGeneration as WhisperModel
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
-from transformers.utils import ModelOutput
 
 from m4ser.asr.backends.windows import (
     LONGEST,
@@ -163,7 +163,7 @@ class Whisper:
             silent = is_silent(no_speech, logprob, count)
             yield "" if silent else str(self.tokenizer.decode(tokens, skip_special_tokens=True)), logprob, count
 
-    def _first_step(self, encoded: ModelOutput, batch: int) -> Tensor:
+    def _first_step(self, encoded: BaseModelOutput, batch: int) -> Tensor:
         """Probabilities of the token after the start, which say what the language is and whether anybody speaks."""
         start = torch.tensor([self.start] * batch, device=self.positions.device)
         return self.model(encoder_outputs=encoded, decoder_input_ids=start).logits[:, 0].float().softmax(dim=-1)
