@@ -84,7 +84,7 @@ def augment(
     flat = x.dim() == 2
     x = x.unsqueeze(-1) if flat else x
     x = x.masked_fill(~length_mask(lengths, x.shape[1]).unsqueeze(-1), 0.0)
-    rows, new_lengths = [None] * len(x), lengths.clone()
+    rows, new_lengths = list(x), lengths.clone()
     for kind, name in enumerate(names):
         chosen = torch.nonzero(kinds == kind).flatten().tolist()
         if chosen:

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from m4ser.models.batches import Collate, SERPreprocessor
-from m4ser.models.encoders.base import Encoder
+from m4ser.models.encoders.base import Encoder, TextEncoder
 from m4ser.models.encoders.fbank import ConformerEncoder, EBranchformerEncoder
 from m4ser.models.encoders.huggingface_speech import HuggingFaceSpeechEncoder
 from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
@@ -77,7 +77,7 @@ speech_encoder_choices = Choices[Encoder](
     },
     default="precomputed",
 )
-text_encoder_choices = Choices[Encoder](
+text_encoder_choices = Choices[TextEncoder](
     "text_encoder",
     {"huggingface": HuggingFaceTextEncoder, "transformer": TransformerTextEncoder},
     default="huggingface",
@@ -97,7 +97,7 @@ fusion_choices = Choices[Fusion](
     },
     default="concat",
 )
-CHOICES: list[Choices] = [speech_encoder_choices, text_encoder_choices, fusion_choices]
+CHOICES: list[Choices[Any]] = [speech_encoder_choices, text_encoder_choices, fusion_choices]
 OBJECTIVES: dict[str, type[Objective]] = {
     "aed": ErrorDetection,
     "aec": ErrorCorrection,
@@ -126,10 +126,10 @@ def construct(make: Callable[..., Built], conf: dict[str, Any], option: str, **a
         raise UserError(f"{option}: {error}") from None
 
 
-def encoder_model(args: argparse.Namespace, choices: Choices[Encoder]) -> str | None:
+def encoder_model(args: argparse.Namespace, choices: Choices[Any]) -> str | None:
     """Name of an encoder's pretrained model in a configuration, None where the encoder is trained from scratch."""
     parameter = inspect.signature(choices.get_class(getattr(args, choices.name))).parameters.get("model")
-    return parameter and getattr(args, f"{choices.name}_conf").get("model", parameter.default)
+    return None if parameter is None else getattr(args, f"{choices.name}_conf").get("model", parameter.default)
 
 
 def build_text_processor(args: argparse.Namespace) -> TextProcessor | None:
@@ -174,11 +174,9 @@ def build_model(args: argparse.Namespace, model_class: type[SERModel] = SERModel
     if not args.labels:
         raise UserError("--labels is missing: the emotion classes in index order")
     fusion_class = fusion_choices.get_class(args.fusion)
-    speech_encoder = text_encoder = text = None
-    if fusion_class.uses_speech:
-        speech_encoder = _build_encoder(speech_encoder_choices, args)
-    if fusion_class.uses_text:
-        text = build_text_processor(args)
+    speech_encoder = _build_encoder(speech_encoder_choices, args) if fusion_class.uses_speech else None
+    text, text_encoder = build_text_processor(args), None
+    if text is not None:
         text_encoder = _build_encoder(text_encoder_choices, args, vocabulary_size=len(text.tokenizer))
         if args.output_dir is not None:
             args.tokenizer = str(_save_tokenizer(text, Path(args.output_dir)))
@@ -186,15 +184,16 @@ def build_model(args: argparse.Namespace, model_class: type[SERModel] = SERModel
     text_size = text_encoder.output_size() if text_encoder else 0
     fusion = construct(fusion_class, args.fusion_conf, "fusion_conf", speech_size=speech_size, text_size=text_size)
     size = getattr(fusion, "size", text_size or speech_size)
-    precomputed = isinstance(speech_encoder, PrecomputedEncoder)
-    speech_input = (speech_encoder.num_layers, speech_encoder.input_size) if precomputed else None
+    speech_input = None
+    if isinstance(speech_encoder, PrecomputedEncoder):
+        speech_input = speech_encoder.num_layers, speech_encoder.input_size
     sizes = Sizes(size, text_size, fusion.output_size, len(args.labels), speech_size, speech_input)
     vocabulary, embeddings = text_encoder.word_embeddings.shape if text_encoder else (0, 0)
     # Objectives draw their weights aside: the rest starts the same with and without them.
     with torch.random.fork_rng(devices=[]):
         objectives, weights = _build_objectives(args, sizes, fusion, text, vocabulary, embeddings)
     tools = Tools()
-    if text is not None:
+    if text is not None and text_encoder is not None:
         tools = Tools(
             text_encoder.embed, lambda: text_encoder.word_embeddings, text.start, text.end, text.words, text.mask
         )
@@ -212,7 +211,7 @@ def build_model(args: argparse.Namespace, model_class: type[SERModel] = SERModel
     )
 
 
-def _build_encoder(choices: Choices[Encoder], args: argparse.Namespace, **known: Any) -> Encoder:
+def _build_encoder(choices: Choices[Built], args: argparse.Namespace, **known: Any) -> Built:
     """Build the encoder chosen, with what it takes of ``known``.
 
     ``args`` get the architecture of a pretrained model, which then needs its folder no more.

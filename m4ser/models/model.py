@@ -1,16 +1,17 @@
 """SERModel: encoders, a fusion, a linear classifier, and objectives that exist in training only."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from m4ser.models.augment import AUGMENTATIONS, augment_at_random
 from m4ser.models.batches import ENCODER_INPUTS
-from m4ser.models.encoders.base import Encoder
-from m4ser.models.fusion.base import Fusion
+from m4ser.models.encoders.base import Encoder, TextEncoder
+from m4ser.models.fusion.base import Classifier, Fusion
 from m4ser.models.objectives.aec import ErrorCorrection
-from m4ser.models.objectives.base import Objective, Targets, Tools
+from m4ser.models.objectives.base import Loss, Objective, Targets, Tools, given
 from m4ser.models.representations import Representations, length_mask
 
 
@@ -32,11 +33,14 @@ class SERModel(nn.Module):
             stays as it is or is altered by one of them, all equally likely.
     """
 
+    classifier: Classifier
+    class_weights: Tensor | None
+
     def __init__(
         self,
         labels: list[str],
         speech_encoder: Encoder | None,
-        text_encoder: Encoder | None,
+        text_encoder: TextEncoder | None,
         fusion: Fusion,
         objectives: dict[str, Objective] | None = None,
         weights: dict[str, float] | None = None,
@@ -74,17 +78,17 @@ class SERModel(nn.Module):
         text_lengths: Tensor | None = None,
     ) -> Representations:
         """Encoder inputs (B, ...) with lengths (B,) -> what the fusion returns."""
-        states: list[Tensor | None] = [None] * 4
+        heard = heard_mask = read = read_mask = None
         if self.speech_encoder is not None:
-            states[:2] = self.encode_speech(speech, speech_lengths)
+            heard, heard_mask = self.encode_speech(given(speech), given(speech_lengths))
         if self.text_encoder is not None:
-            states[2], lengths, _ = self.text_encoder(text, text_lengths)
-            states[3] = length_mask(lengths, states[2].shape[1])
-        return self.fusion(*states)
+            read, lengths, _ = self.text_encoder(text, text_lengths)
+            read_mask = length_mask(lengths, read.shape[1])
+        return self.fusion(heard, heard_mask, read, read_mask)
 
     def encode_speech(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Speech input (B, T, ...) with lengths (B,) -> states (B, M, D) and their mask (B, M)."""
-        states, lengths, _ = self.speech_encoder(speech, speech_lengths)
+        states, lengths, _ = given(self.speech_encoder)(speech, speech_lengths)
         return states, length_mask(lengths, states.shape[1])
 
     def logits(self, reps: Representations) -> Tensor:
@@ -98,17 +102,21 @@ class SERModel(nn.Module):
         return self.outcome(reps, self._answers(reps), self._targets(emotion, batch))
 
     @torch.no_grad()
-    def evaluate(self, emotion: Tensor, **batch: Any) -> tuple[dict[str, Any], Tensor, dict[str, list]]:
+    def evaluate(self, emotion: Tensor, **batch: Any) -> tuple[dict[str, Any], Tensor, dict[str, list[Any]]]:
         """Like :meth:`forward`, with the logits (B, E) and every objective's records for its epoch metrics."""
         emotion = emotion.squeeze(-1)
         reps = self._represent_batch(batch)
         targets = self._targets(emotion, batch)
         answers = self._answers(reps)
         records = {}
-        for name, objective in self.objectives.items():
+        for name, objective in self.each_objective():
             extra = {"detection": self.objectives["aed"]} if self._detects_for(objective) else {}
             records[name] = objective.evaluate(reps, targets, self.tools, **extra)
         return self.outcome(reps, answers, targets), self.classifier.combine(answers), records
+
+    def each_objective(self) -> Iterable[tuple[str, Objective]]:
+        """Names and objectives, as a dictionary's items: PyTorch knows them as modules only."""
+        return cast(Iterable[tuple[str, Objective]], self.objectives.items())
 
     def _detects_for(self, objective: Objective) -> bool:
         return isinstance(objective, ErrorCorrection) and "aed" in self.objectives
@@ -145,8 +153,8 @@ class SERModel(nn.Module):
             "loss_emotion": emotion_loss.detach(),
             "acc": (logits.argmax(-1) == targets.emotion).float().mean().detach(),
         }
-        for name, objective in self.objectives.items():
-            part = objective(reps, targets, self.tools)
+        for name, objective in self.each_objective():
+            part: Loss = objective(reps, targets, self.tools)
             loss = loss + self.weights[name] * part.loss
             if part.unweighted is not None:
                 loss = loss + part.unweighted

@@ -10,7 +10,7 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ TOLERANCE = 1e-4  # of the logits, between the graph and PyTorch
 LABELS = "m4ser_labels"
 SIZES = ((1, 1, 2), (1, 57, 9), (3, 20, 30))  # batch, frames, pieces, at which the two are compared
 TEXT_SHORTEST = 2  # pieces: [CLS] and [SEP]
+Kind = TypeVar("Kind", bound=nn.Module)
 
 
 class Graph(nn.Module):
@@ -47,17 +48,18 @@ class Graph(nn.Module):
     def forward(self, *values: Tensor) -> Tensor:
         """Tensors in the order of ``inputs`` -> logits (B, E)."""
         tensors = dict(zip(self.inputs, values, strict=True))
-        states: list[Tensor | None] = [None] * 4
-        for place, name in ((0, "speech"), (2, "text")):
+        inputs: list[Tensor | None] = []
+        for name in ("speech", "text"):
             if name in tensors:
                 encoder = getattr(self.model, f"{name}_encoder")
-                states[place], lengths, _ = encoder(tensors[name], tensors[f"{name}_lengths"])
+                states, lengths, _ = encoder(tensors[name], tensors[f"{name}_lengths"])
             elif f"{name}_states" in tensors:
-                states[place], lengths = tensors[f"{name}_states"], tensors[f"{name}_lengths"]
+                states, lengths = tensors[f"{name}_states"], tensors[f"{name}_lengths"]
             else:
+                inputs += [None, None]
                 continue
-            states[place + 1] = length_mask(lengths, states[place].shape[1])
-        return self.model.logits(self.model.fusion(*states))
+            inputs += [states, length_mask(lengths, states.shape[1])]
+        return self.model.logits(self.model.fusion(*inputs))
 
     def example(self, batch: int, frames: int, pieces: int) -> list[Tensor]:
         """Random inputs of these sizes; the first row is the longest."""
@@ -70,15 +72,22 @@ class Graph(nn.Module):
                 lengths[0] = longest
                 values.append(lengths)
             elif name == "text":
-                highest = model.text_encoder.word_embeddings.shape[0]
+                highest = _inside(model.text_encoder, HuggingFaceTextEncoder).word_embeddings.shape[0]
                 values.append(torch.randint(0, highest, (batch, longest), generator=random))
             elif name == "speech":
-                size = model.speech_encoder.num_layers * model.speech_encoder.input_size
+                encoder = _inside(model.speech_encoder, PrecomputedEncoder)
+                size = encoder.num_layers * encoder.input_size
                 values.append(torch.randn(batch, longest, size, generator=random))
             else:
-                encoder = getattr(model, name.replace("_states", "_encoder"))
-                values.append(torch.randn(batch, longest, encoder.output_size(), generator=random))
+                size = getattr(model, name.replace("_states", "_encoder")).output_size()
+                values.append(torch.randn(batch, longest, size, generator=random))
         return values
+
+
+def _inside(encoder: nn.Module | None, kind: type[Kind]) -> Kind:
+    """An encoder that is part of the graph, which those of ``kind`` are."""
+    assert isinstance(encoder, kind)
+    return encoder
 
 
 def export(run: str | Path, path: str | Path, int8: bool = False, head: bool = False) -> dict[str, Any]:

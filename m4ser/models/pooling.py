@@ -1,12 +1,25 @@
 """From a sequence to one vector: (B, T, D), (B, T) -> (B, output_size). Padding never counts."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from m4ser.models.representations import masked_mean, masked_std
 
 
-class MeanPooling(nn.Module):
+class Pooling(nn.Module, ABC):
+    """``output_size`` is the size of the vector."""
+
+    output_size: int
+
+    @abstractmethod
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D), (B, T), True on valid positions -> (B, output_size)."""
+
+
+class MeanPooling(Pooling):
     """Temporal average pooling; that M4SER has it is a guess."""
 
     def __init__(self, size: int):
@@ -18,7 +31,7 @@ class MeanPooling(nn.Module):
         return masked_mean(x, mask)
 
 
-class MaxPooling(nn.Module):
+class MaxPooling(Pooling):
     """Largest value over time of every dimension; zeros for a row without valid positions."""
 
     def __init__(self, size: int):
@@ -31,7 +44,7 @@ class MaxPooling(nn.Module):
         return largest.masked_fill(~mask.any(1, keepdim=True), 0.0)
 
 
-class StatisticsPooling(nn.Module):
+class StatisticsPooling(Pooling):
     """Mean and standard deviation over time: how much a feature moves matters for emotion."""
 
     def __init__(self, size: int):
@@ -43,7 +56,7 @@ class StatisticsPooling(nn.Module):
         return torch.cat([masked_mean(x, mask), masked_std(x, mask)], dim=-1)
 
 
-class AttentivePooling(nn.Module):
+class AttentivePooling(Pooling):
     """Attentive statistics pooling (Okabe et al. 2018): mean and deviation under learned frame weights."""
 
     def __init__(self, size: int, hidden: int = 64):
@@ -60,10 +73,15 @@ class AttentivePooling(nn.Module):
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)
 
 
-POOLINGS = {"mean": MeanPooling, "max": MaxPooling, "statistics": StatisticsPooling, "attentive": AttentivePooling}
+POOLINGS: dict[str, Callable[[int], Pooling]] = {
+    "mean": MeanPooling,
+    "max": MaxPooling,
+    "statistics": StatisticsPooling,
+    "attentive": AttentivePooling,
+}
 
 
-def build_pooling(name: str, size: int) -> nn.Module:
+def build_pooling(name: str, size: int) -> Pooling:
     """Return the pooling called ``mean``, ``max``, ``statistics`` or ``attentive``.
 
     Raises: ValueError for another name.

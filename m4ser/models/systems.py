@@ -1,6 +1,7 @@
 """What a configuration can be for, by its key ``task``, and what all systems have in common once they are trained."""
 
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from m4ser.utils.errors import UserError
@@ -29,8 +30,9 @@ class EmotionModel(Protocol):
 
     labels: list[str]
 
-    def represent(self, **inputs: "Tensor") -> "Representations":
-        """Encoder inputs (B, ...) with lengths (B,) -> representations."""
+    @property
+    def represent(self) -> Callable[..., "Representations"]:
+        """Encoder inputs (B, ...) with lengths (B,), those that the system reads -> representations."""
         ...
 
     def logits(self, reps: "Representations") -> "Tensor":

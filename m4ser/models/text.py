@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -100,7 +101,7 @@ class TextProcessor:
         self._pieces = lru_cache(maxsize=100_000)(self._word_pieces)
 
     @classmethod
-    def from_name(cls, name: str, pretrained_dir: str | None = None, **conf) -> "TextProcessor":
+    def from_name(cls, name: str, pretrained_dir: str | None = None, **conf: Any) -> "TextProcessor":
         """Build from a model's name as :func:`m4ser.pretrained.resolve` understands it."""
         return cls(resolve(name, pretrained_dir), **conf)
 
@@ -121,7 +122,9 @@ class TextProcessor:
         CHANGE by its index there.
         """
         elements = self._with_dummies if self.dummy_tokens else self._without_dummies
-        ids, index, classes, slots, corrections = [self.start], [IGNORE], [IGNORE], [], []
+        ids, index, classes = [self.start], [IGNORE], [IGNORE]
+        slots: list[int] = []
+        corrections: list[list[int]] = []
         for pieces, number, tag, missing in elements(words, tags, dict(changes)):
             at_end = pieces == (self.end,)
             if len(ids) + len(pieces) + (not at_end) > self.max_pieces:
@@ -137,9 +140,9 @@ class TextProcessor:
                 break
         longest = max((len(c) for c in corrections), default=1)
         table = np.full((len(corrections), longest), IGNORE, dtype=np.int64)
-        for row, pieces in zip(table, corrections, strict=True):
-            row[: len(pieces)] = pieces
-        return EncodedText(*(np.array(x, dtype=np.int64) for x in (ids, index, classes, slots)), table)
+        for row, correction in zip(table, corrections, strict=True):
+            row[: len(correction)] = correction
+        return EncodedText(_array(ids), _array(index), _array(classes), _array(slots), table)
 
     def _with_dummies(self, words: list[str], tags: str | None, missing: dict[int, str]) -> Iterator[Element]:
         """``d1 w1 d2 w2 ... wn d(n+1) [SEP]``; the tags are those of stage 3."""
@@ -175,4 +178,9 @@ class TextProcessor:
 
     def words(self, ids: list[int]) -> list[str]:
         """Words of a sequence of pieces; special pieces are dropped."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False).split()
+        text = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text).split()
+
+
+def _array(values: list[int]) -> np.ndarray:
+    return np.array(values, dtype=np.int64)

@@ -13,7 +13,8 @@ functions let padding in at several places; what is done about each:
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from transformers import (
     AutoModel,
     PretrainedConfig,
     Wav2Vec2FeatureExtractor,
+    WhisperConfig,
     WhisperFeatureExtractor,
     WhisperModel,
 )
@@ -47,14 +49,22 @@ class Backbone(nn.Module, ABC):
         dim: size of a hidden state.
         samples_per_frame: 16 kHz samples from one frame to the next.
         longest: longer recordings are cut into pieces of about equal length, at most this many samples each.
-        layers: the Transformer layers.
+        model: the pretrained model itself, of which each family has a class of its own.
+        hf_config, hf_features: what rebuilds it and its feature extractor.
     """
 
+    model: Any
+    hf_config: dict[str, Any]
+    hf_features: dict[str, Any]
     num_layers: int
     dim: int
     samples_per_frame: int
     longest: int = 30 * RATE
-    layers: nn.ModuleList
+
+    @property
+    @abstractmethod
+    def layers(self) -> nn.ModuleList:
+        """The Transformer layers."""
 
     @property
     def frame_rate(self) -> float:
@@ -76,7 +86,8 @@ class Backbone(nn.Module, ABC):
         cuts = [self.cuts(length) for length in lengths.tolist()]
         if not any(cuts):
             return self.states(samples, lengths, time_mask)
-        pieces, row_of = [], []
+        pieces: list[Tensor] = []
+        row_of: list[int] = []
         for row, (places, length) in enumerate(zip(cuts, lengths.tolist(), strict=True)):
             pieces += torch.tensor_split(samples[row, :length], places)
             row_of += [row] * (len(places) + 1)
@@ -115,6 +126,9 @@ class WhisperBackbone(Backbone):
     Whisper tiny.en the hidden states keep a cosine similarity to the padded ones of 0.997 (first layer) to 0.95 (last).
     A recording is filled up with zeros to whole frames: ceil(samples / 320) frames, 50 a second.
     """
+
+    mel_filters: Tensor
+    window: Tensor
 
     def __init__(self, encoder: WhisperEncoder, extractor: WhisperFeatureExtractor) -> None:
         super().__init__()
@@ -198,7 +212,7 @@ class WhisperBackbone(Backbone):
 class WaveformBackbone(Backbone):
     """HuBERT, wav2vec 2.0, WavLM, data2vec and their relatives: convolutions on the waveform, then a Transformer."""
 
-    def __init__(self, model: nn.Module, extractor: Wav2Vec2FeatureExtractor) -> None:
+    def __init__(self, model: Any, extractor: Wav2Vec2FeatureExtractor) -> None:
         super().__init__()
         self.hf_config, self.hf_features = plain_config(model.config), extractor.to_dict()
         self.model, config = model, model.config
@@ -232,7 +246,7 @@ class WaveformBackbone(Backbone):
     def freeze_cnn(self) -> None:
         self.model.feature_extractor._freeze_parameters()
 
-    def _clear_padding(self, layer: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+    def _clear_padding(self, layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         return output if self._frame_mask is None else output * self._frame_mask[:, None]
 
     def states(self, samples: Tensor, lengths: Tensor, time_mask: Tensor | None) -> tuple[list[Tensor], Tensor]:
@@ -283,7 +297,7 @@ class _GroupNorm(nn.GroupNorm):
         return torch.addcmul((self.bias - mean * scale)[..., None], x, scale[..., None])
 
 
-def _ignore_padding_in_group_norm(model: nn.Module) -> _GroupNorm | None:
+def _ignore_padding_in_group_norm(model: Any) -> _GroupNorm | None:
     """Replace the group norm of the first convolution, None where the model has none. Its weights keep their names."""
     first = model.feature_extractor.conv_layers[0]
     norm = getattr(first, "layer_norm", None)
@@ -313,7 +327,7 @@ def rebuild_config(fields: dict[str, Any]) -> PretrainedConfig:
     return AutoConfig.for_model(fields.pop("model_type"), **fields)
 
 
-def load_backbone(name: str, pretrained_dir: str | None = None) -> Backbone:
+def load_backbone(name: str, pretrained_dir: str | Path | None = None) -> Backbone:
     """Load a pretrained model by name, local folder or hub id (see :mod:`m4ser.pretrained`).
 
     Raises:
@@ -336,7 +350,7 @@ def backbone_from_architecture(hf_config: dict[str, Any], hf_features: dict[str,
     config = rebuild_config(hf_config)
     _check_type(config, "hf_config")
     if config.model_type == "whisper":
-        return WhisperBackbone(WhisperEncoder(config), WhisperFeatureExtractor(**hf_features))
+        return WhisperBackbone(WhisperEncoder(cast(WhisperConfig, config)), WhisperFeatureExtractor(**hf_features))
     return WaveformBackbone(AutoModel.from_config(config), Wav2Vec2FeatureExtractor(**hf_features))
 
 

@@ -20,3 +20,16 @@ class Encoder(nn.Module, ABC):
         self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Inputs (B, T, ...), lengths (B,) -> states (B, M, D), lengths (B,), None; padded states are zeros."""
+
+
+class TextEncoder(Encoder):
+    """An encoder of pieces that lends its embeddings to error correction."""
+
+    @abstractmethod
+    def embed(self, ids: Tensor) -> Tensor:
+        """Embedding layer of piece ids (B, T): (B, T, D)."""
+
+    @property
+    @abstractmethod
+    def word_embeddings(self) -> Tensor:
+        """The piece embedding matrix (V, D)."""

@@ -27,6 +27,10 @@ class RunningNorm(nn.Module):
     Global normalisation without a pass over the data beforehand; evaluation changes nothing.
     """
 
+    count: Tensor  # of frames
+    total: Tensor  # (F,), sum over frames
+    square: Tensor  # (F,), sum of squares
+
     def __init__(self, size: int):
         super().__init__()
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
@@ -129,7 +133,7 @@ class FbankEncoder(Encoder):
             "dropout_rate": dropout_rate,
             "input_layer": "linear",
         }
-        self.encoder = self._build({**self._defaults, **(espnet or {})}, fixed)
+        self.encoder: Any = self._build({**self._defaults, **(espnet or {})}, fixed)
         self._mask: Tensor | None = None
         for module in self.encoder.encoders.modules():
             if isinstance(module, nn.Conv1d) and module.kernel_size[0] > 1:
@@ -139,10 +143,10 @@ class FbankEncoder(Encoder):
     _defaults: ClassVar[dict[str, Any]] = {}
 
     @abstractmethod
-    def _espnet_class(self) -> type:
+    def _espnet_class(self) -> type[nn.Module]:
         """The encoder of ESPnet2 that is wrapped."""
 
-    def _build(self, conf: dict[str, Any], fixed: dict[str, Any]) -> nn.Module:
+    def _build(self, conf: dict[str, Any], fixed: dict[str, Any]) -> Any:
         encoder_class = self._espnet_class()
         known = set(inspect.signature(encoder_class).parameters) - set(fixed)
         if unknown := sorted(set(conf) - known):
@@ -150,6 +154,7 @@ class FbankEncoder(Encoder):
         return encoder_class(**fixed, **conf)
 
     def _clear_padding(self, module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        assert self._mask is not None  # forward sets it
         return (inputs[0] * self._mask[:, None],)
 
     def output_size(self) -> int:
@@ -172,9 +177,9 @@ class FbankEncoder(Encoder):
             if self.augment is not None and self.training:
                 x, _ = self.augment(x, lengths)
         x, lengths = self.subsampling(x.masked_fill(~mask.unsqueeze(-1), 0.0), lengths)
-        self._mask = length_mask(lengths, x.shape[1])
-        states, _, _ = self.encoder(x, lengths, masks=~self._mask)
-        return states.masked_fill(~self._mask.unsqueeze(-1), 0.0), lengths, None
+        self._mask = mask = length_mask(lengths, x.shape[1])
+        states, _, _ = self.encoder(x, lengths, masks=~mask)
+        return states.masked_fill(~mask.unsqueeze(-1), 0.0), lengths, None
 
 
 class _ChannelNorm(nn.LayerNorm):
@@ -194,12 +199,12 @@ class ConformerEncoder(FbankEncoder):
         "cnn_module_kernel": 15,
     }
 
-    def _espnet_class(self) -> type:
+    def _espnet_class(self) -> type[nn.Module]:
         from espnet2.asr.encoder.conformer_encoder import ConformerEncoder as Conformer
 
         return Conformer
 
-    def _build(self, conf: dict[str, Any], fixed: dict[str, Any]) -> nn.Module:
+    def _build(self, conf: dict[str, Any], fixed: dict[str, Any]) -> Any:
         encoder = super()._build(conf, fixed)
         for layer in encoder.encoders:
             if layer.conv_module is not None:
@@ -218,7 +223,7 @@ class EBranchformerEncoder(FbankEncoder):
         "cgmlp_conv_kernel": 15,
     }
 
-    def _espnet_class(self) -> type:
+    def _espnet_class(self) -> type[nn.Module]:
         from espnet2.asr.encoder.e_branchformer_encoder import EBranchformerEncoder as EBranchformer
 
         return EBranchformer

@@ -138,7 +138,7 @@ class HuggingFaceSpeechEncoder(Encoder):
         return self.head(x, frames)
 
 
-def _choose(layers: str | list[int], available: int) -> list[int]:
+def _choose(layers: str | int | list[int], available: int) -> list[int]:
     """Numbers of the hidden states to use, ascending."""
     if layers in ("all", "last"):
         return list(range(available)) if layers == "all" else [available - 1]

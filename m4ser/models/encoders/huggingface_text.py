@@ -8,14 +8,14 @@ from transformers import AutoModel, PretrainedConfig
 
 from m4ser.models.attention import short_attention
 from m4ser.models.encoders.backbones import plain_config, rebuild_config
-from m4ser.models.encoders.base import Encoder
+from m4ser.models.encoders.base import TextEncoder
 from m4ser.models.encoders.lora import add_lora
 from m4ser.models.representations import length_mask
 from m4ser.pretrained import resolve
 from m4ser.pretrained.load import load_config, load_model
 
 
-class HuggingFaceTextEncoder(Encoder):
+class HuggingFaceTextEncoder(TextEncoder):
     """Contextual states of word pieces: H_T = BERT(TE(T) + PE(T)).
 
     Args:
@@ -50,9 +50,10 @@ class HuggingFaceTextEncoder(Encoder):
         self.repeatable = dropout == 0
         folder = resolve(model, pretrained_dir) if hf_config is None else ""
         config = load_config(folder) if hf_config is None else rebuild_config(hf_config)
-        change = {"num_hidden_layers": keep_layers} if keep_layers else {}
+        change: dict[str, int | float] = {"num_hidden_layers": keep_layers} if keep_layers else {}
         if dropout >= 0:
             change |= dict.fromkeys(_dropouts(config), dropout)
+        self.model: Any  # each architecture has a class of its own
         if hf_config is None:
             self.model = load_model(AutoModel, folder, **change)
         else:

@@ -6,6 +6,7 @@ their attention to a function instead of calling the layers, where a replaced la
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +64,10 @@ def merge_lora(model: nn.Module) -> int:
     """Write the low-rank terms into the weights: inference then costs what it did without. Returns their number."""
     merged = 0
     for module in model.modules():
-        if parametrize.is_parametrized(module, "weight") and isinstance(module.parametrizations.weight[0], LowRank):
+        if not parametrize.is_parametrized(module, "weight"):
+            continue
+        adapted: Any = module.parametrizations
+        if isinstance(adapted.weight[0], LowRank):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
             merged += 1
     return merged

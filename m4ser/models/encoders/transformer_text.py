@@ -4,12 +4,12 @@ from typing import Any
 
 from torch import Tensor
 
-from m4ser.models.encoders.base import Encoder
+from m4ser.models.encoders.base import TextEncoder
 from m4ser.models.representations import length_mask
 from m4ser.models.text import PADDING_ID
 
 
-class TransformerTextEncoder(Encoder):
+class TransformerTextEncoder(TextEncoder):
     """Token embeddings with positions, then ESPnet's Transformer encoder.
 
     Args:

@@ -16,7 +16,9 @@ class Attention(nn.MultiheadAttention):
     Its own forward transposes the streams first, which makes the projections several times slower on CPUs.
     """
 
-    def forward(self, own: Tensor, other: Tensor, other_mask: Tensor) -> Tensor:
+    def forward(  # type: ignore[override]  # of PyTorch's class, only the parameters and their names are wanted
+        self, own: Tensor, other: Tensor, other_mask: Tensor
+    ) -> Tensor:
         """Queries of (B, T, D), keys and values of (B, S, D) where (B, S) is valid -> (B, T, D)."""
         size = self.embed_dim
         query = functional.linear(own, self.in_proj_weight[:size], self.in_proj_bias[:size])

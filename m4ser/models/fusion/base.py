@@ -7,12 +7,23 @@ from torch import Tensor, nn
 from m4ser.models.representations import Representations
 
 
-class LinearClassifier(nn.Linear):
-    """From the utterance vector (B, U) to scores of the classes (B, E), by one expert.
+class Classifier(nn.Module, ABC):
+    """From the utterance vector (B, U) to scores of the classes (B, E), by one or more experts.
 
-    A classifier has ``experts``, whose answers training compares with the labels one by one, and ``combine``, which
-    makes the model's answer of theirs.
+    Training compares each expert's answer with the labels by itself.
     """
+
+    @abstractmethod
+    def experts(self, utterance: Tensor) -> list[Tensor]:
+        """(B, U) -> scores (B, E) of each expert."""
+
+    @abstractmethod
+    def combine(self, answers: list[Tensor]) -> Tensor:
+        """What :meth:`experts` returns -> the model's scores (B, E)."""
+
+
+class LinearClassifier(nn.Linear, Classifier):
+    """One linear layer, the only expert."""
 
     def experts(self, utterance: Tensor) -> list[Tensor]:
         """(B, U) -> scores (B, E) of each expert."""
@@ -26,8 +37,8 @@ class LinearClassifier(nn.Linear):
 class Fusion(nn.Module, ABC):
     """A fusion is built from the encoders' sizes and returns one :class:`Representations`.
 
-    ``uses_speech`` and ``uses_text`` say which encoders the model needs; the sequences of the other are None.
-    ``output_size`` is the size of the utterance vector.
+    ``uses_speech`` and ``uses_text`` say which encoders the model needs; the sequences of the other are None, which the
+    ``forward`` of a fusion of one modality allows for. ``output_size`` is the size of the utterance vector.
     """
 
     uses_speech = True
@@ -35,11 +46,9 @@ class Fusion(nn.Module, ABC):
     output_size: int
 
     @abstractmethod
-    def forward(
-        self, speech: Tensor | None, speech_mask: Tensor | None, text: Tensor | None, text_mask: Tensor | None
-    ) -> Representations:
+    def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Representations:
         """(B, M, D_S), (B, M), (B, N, D_T), (B, N) -> Representations. Masks are True on valid positions."""
 
-    def build_classifier(self, num_classes: int) -> nn.Module:
-        """What makes scores of the utterance vector, see :class:`LinearClassifier`."""
+    def build_classifier(self, num_classes: int) -> Classifier:
+        """What makes scores of the utterance vector."""
         return LinearClassifier(self.output_size, num_classes)

@@ -4,6 +4,8 @@ Reconstructed from MIR-GAN (Hu et al., ACL 2023), whose encoder layer is self-at
 feed-forward net per stream; M4SER's depth and the use of self-attention are not known and are switches here.
 """
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from m4ser.models.fusion.attention import Attention
@@ -34,7 +36,7 @@ class CrossModalLayer(nn.Module):
 
     def forward(self, own: Tensor, own_mask: Tensor, other: Tensor, other_mask: Tensor) -> Tensor:
         """(B, T, D), (B, T), (B, S, D), (B, S) -> (B, T, D); rows of padded positions mean nothing."""
-        if self.self_attention is not None:
+        if self.self_attention is not None and self.self_norm is not None:
             own = self.self_norm(own + self.dropout(self.self_attention(own, own, own_mask)))
         own = self.cross_norm(own + self.dropout(self.cross_attention(own, other, other_mask)))
         return self.feed_forward_norm(own + self.dropout(self.feed_forward(own)))
@@ -47,9 +49,9 @@ class CrossModalEncoder(nn.Module):
         self, size: int, layers: int, heads: int, feed_forward: int, dropout: float, self_attention: bool = False
     ):
         super().__init__()
-        make = [size, heads, feed_forward, dropout, self_attention]
-        self.speech_layers = nn.ModuleList(CrossModalLayer(*make) for _ in range(layers))
-        self.text_layers = nn.ModuleList(CrossModalLayer(*make) for _ in range(layers))
+        make = partial(CrossModalLayer, size, heads, feed_forward, dropout, self_attention)
+        self.speech_layers = nn.ModuleList(make() for _ in range(layers))
+        self.text_layers = nn.ModuleList(make() for _ in range(layers))
 
     def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return H_S_spe (B, M, D) and H_T_spe (B, N, D), zeros on padded positions."""

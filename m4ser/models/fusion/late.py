@@ -5,13 +5,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from m4ser.models.fusion.base import Fusion
+from m4ser.models.fusion.base import Classifier, Fusion
 from m4ser.models.fusion.plain import ConcatFusion
 from m4ser.models.pooling import build_pooling
 from m4ser.models.representations import Representations
 
 
-class AveragedExperts(nn.Module):
+class AveragedExperts(Classifier):
     """One linear classifier per part of the utterance vector; the answer is the mean of their probabilities."""
 
     def __init__(self, sizes: list[int], num_classes: int):
@@ -41,7 +41,7 @@ class LateFusion(ConcatFusion):
     linear classifiers and trains them together: that is ``concat``.
     """
 
-    def build_classifier(self, num_classes: int) -> nn.Module:
+    def build_classifier(self, num_classes: int) -> Classifier:
         """One linear classifier per modality."""
         return AveragedExperts([self.pool_speech.output_size, self.pool_text.output_size], num_classes)
 

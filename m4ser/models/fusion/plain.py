@@ -18,7 +18,9 @@ class SpeechFusion(Fusion):
         self.pool = build_pooling(pooling, speech_size)
         self.output_size = self.pool.output_size
 
-    def forward(self, speech: Tensor, speech_mask: Tensor, text=None, text_mask=None) -> Representations:
+    def forward(
+        self, speech: Tensor, speech_mask: Tensor, text: Tensor | None = None, text_mask: Tensor | None = None
+    ) -> Representations:
         """Utterance vector: pooled speech."""
         return Representations(self.pool(speech, speech_mask), speech, speech_mask)
 
@@ -33,7 +35,9 @@ class TextFusion(Fusion):
         self.pool = build_pooling(pooling, text_size)
         self.output_size = self.pool.output_size
 
-    def forward(self, speech, speech_mask, text: Tensor, text_mask: Tensor) -> Representations:
+    def forward(
+        self, speech: Tensor | None, speech_mask: Tensor | None, text: Tensor, text_mask: Tensor
+    ) -> Representations:
         """Utterance vector: pooled text."""
         return Representations(self.pool(text, text_mask), text=text, text_mask=text_mask)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import softplus
 
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
 from m4ser.models.representations import Representations
 
 
@@ -72,30 +72,27 @@ class AdversarialObjective(Objective):
 
     def discriminator_loss(self, reps: Representations) -> tuple[Tensor, dict[str, Tensor]]:
         """L_D on detached states; gradients reach the discriminator only."""
-        speech = self.discriminator(reps.speech_specific.detach()).float()
-        text = self.discriminator(reps.text_specific.detach()).float()
-        invariant = self.discriminator(reps.invariant.detach()).float()
-        loss = frame_mean(softplus(-speech), reps.speech_mask) + frame_mean(softplus(text), reps.text_mask)
+        states, masks = _states_and_masks(reps)
+        speech, text, invariant = (self.discriminator(x.detach()).float() for x in states)
+        loss = frame_mean(softplus(-speech), masks[0]) + frame_mean(softplus(text), masks[1])
         if self.invariant_weight:
             decided = undecided(invariant).clamp(max=self.clamp)
-            loss = loss - self.invariant_weight * frame_mean(decided, reps.invariant_mask)
+            loss = loss - self.invariant_weight * frame_mean(decided, masks[2])
         stats = {
-            "disc_acc_speech": frame_mean((speech > 0).float(), reps.speech_mask),
-            "disc_acc_text": frame_mean((text < 0).float(), reps.text_mask),
-            "disc_invariant": frame_mean(torch.sigmoid(invariant), reps.invariant_mask),
+            "disc_acc_speech": frame_mean((speech > 0).float(), masks[0]),
+            "disc_acc_text": frame_mean((text < 0).float(), masks[1]),
+            "disc_invariant": frame_mean(torch.sigmoid(invariant), masks[2]),
         }
         return loss, {key: value.detach() for key, value in stats.items()}
 
     def generator_loss(self, reps: Representations) -> Tensor:
         """L_G; gradients reach encoders and fusion through H_inv, none the discriminator."""
         frozen = {name: value.detach() for name, value in self.discriminator.named_parameters()}
-        loss = frame_mean(
-            undecided(functional_call(self.discriminator, frozen, reps.invariant).float()), reps.invariant_mask
-        )
+        states, masks = _states_and_masks(reps)
+        loss = frame_mean(undecided(functional_call(self.discriminator, frozen, states[2]).float()), masks[2])
         if self.gradient_to_specific:
-            speech = functional_call(self.discriminator, frozen, reps.speech_specific).float()
-            text = functional_call(self.discriminator, frozen, reps.text_specific).float()
-            loss = loss + frame_mean(softplus(-speech), reps.speech_mask) + frame_mean(softplus(text), reps.text_mask)
+            speech, text = (functional_call(self.discriminator, frozen, x).float() for x in states[:2])
+            loss = loss + frame_mean(softplus(-speech), masks[0]) + frame_mean(softplus(text), masks[1])
         return loss
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
@@ -104,3 +101,9 @@ class AdversarialObjective(Objective):
         loss = self.generator_loss(reps)
         stats = {"loss_generator": loss.detach(), "loss_discriminator": own_loss.detach(), **stats}
         return Loss(loss, stats, unweighted=own_loss)
+
+
+def _states_and_masks(reps: Representations) -> tuple[list[Tensor], list[Tensor]]:
+    """Speech-specific, text-specific and invariant states (B, T, D), and where each is valid (B, T)."""
+    states = [given(x) for x in (reps.speech_specific, reps.text_specific, reps.invariant)]
+    return states, [given(x) for x in (reps.speech_mask, reps.text_mask, reps.invariant_mask)]

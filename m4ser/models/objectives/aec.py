@@ -4,12 +4,15 @@ Reconstructed from ConstDecoder (Yang et al., Interspeech 2022): a one-layer Tra
 state of the CHANGE position at every step and attends to all text states; embeddings are the text encoder's own.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 
 from m4ser.models.objectives.aed import ErrorDetection
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
 from m4ser.models.representations import Representations
 from m4ser.models.text import IGNORE, INSERTION, TAGS
 
@@ -56,7 +59,7 @@ class ErrorCorrection(Objective):
 
         (K, T) previous pieces, (K, D) state of each CHANGE, (K, N, D) text states, (K, N) -> (K, T, D).
         """
-        previous = tools.embed(pieces)
+        previous = given(tools.embed)(pieces)
         steps = pieces.shape[1]
         z = torch.cat([previous, state.unsqueeze(1).expand(-1, steps, -1)], dim=-1)
         causal = torch.ones(steps, steps, dtype=torch.bool, device=pieces.device).triu(1)
@@ -67,26 +70,29 @@ class ErrorCorrection(Objective):
     def score(self, hidden: Tensor, tools: Tools) -> Tensor:
         """Scores of the next piece: (..., D) -> (..., V). The costly part: ask for needed positions only."""
         if self.tied_output:
-            return nn.functional.linear(hidden, tools.word_embeddings(), self.output_bias)
+            return nn.functional.linear(hidden, given(tools.word_embeddings)(), self.output_bias)
         return self.output(hidden)
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
         """Mean over the pieces of all corrections; zero when the batch has no CHANGE."""
-        row, column = (targets.slots != IGNORE).nonzero(as_tuple=True)
+        text, text_mask, slots = given(reps.text), given(reps.text_mask), given(targets.slots)
+        row, column = (slots != IGNORE).nonzero(as_tuple=True)
         if len(row) == 0:
-            loss = sum(p.sum() for p in self.parameters()) * 0.0 + reps.text.sum() * 0.0
+            loss = sum(p.sum() for p in self.parameters()) * 0.0 + text.sum() * 0.0
             return Loss(loss, {"loss_aec": loss.detach()})
-        wanted = targets.corrections[row, column]  # (K, P)
+        wanted = given(targets.corrections)[row, column]  # (K, P)
         start = wanted.new_full((len(row), 1), tools.start)
         previous = torch.cat([start, wanted[:, :-1].clamp(min=0)], dim=1)
-        state = reps.text[row, targets.slots[row, column]]
-        hidden = self.decode(previous, state, reps.text[row], reps.text_mask[row], tools)
+        state = text[row, slots[row, column]]
+        hidden = self.decode(previous, state, text[row], text_mask[row], tools)
         written = wanted != IGNORE
         loss = nn.functional.cross_entropy(self.score(hidden[written], tools).float(), wanted[written])
         return Loss(loss, {"loss_aec": loss.detach()})
 
     @torch.no_grad()
-    def greedy(self, state: Tensor, memory: Tensor, memory_mask: Tensor, tools: Tools, steps: int = 10) -> list:
+    def greedy(
+        self, state: Tensor, memory: Tensor, memory_mask: Tensor, tools: Tools, steps: int = 10
+    ) -> list[list[int]]:
         """Best piece after best piece until the end piece or ``steps``: a list of K lists of pieces."""
         pieces = torch.full((len(state), 1), tools.start, dtype=torch.long, device=state.device)
         unfinished = torch.arange(len(state), device=state.device)
@@ -106,15 +112,16 @@ class ErrorCorrection(Objective):
     @torch.no_grad()
     def correct(self, reps: Representations, targets: Targets, tools: Tools, tags: Tensor) -> list[list[str]]:
         """Words of every utterance after applying ``tags`` (B, N) and writing greedily at CHANGE."""
-        row, position = ((tags == CHANGE_INDEX) & starts(targets.word_index)).nonzero(as_tuple=True)
-        written = {}
+        text, ids, word_index = given(reps.text), given(targets.ids), given(targets.word_index)
+        row, position = ((tags == CHANGE_INDEX) & starts(word_index)).nonzero(as_tuple=True)
+        written: dict[tuple[int, int], list[int]] = {}
         if len(row):
-            phrases = self.greedy(reps.text[row, position], reps.text[row], reps.text_mask[row], tools)
+            phrases = self.greedy(text[row, position], text[row], given(reps.text_mask)[row], tools)
             written = dict(zip(zip(row.tolist(), position.tolist(), strict=True), phrases, strict=True))
         return [
-            apply_tags(ids, index, tag, {p: phrase for (b, p), phrase in written.items() if b == utterance}, tools)
-            for utterance, (ids, index, tag) in enumerate(
-                zip(targets.ids.tolist(), targets.word_index.tolist(), tags.tolist(), strict=True)
+            apply_tags(pieces, index, tag, {p: phrase for (b, p), phrase in written.items() if b == utterance}, tools)
+            for utterance, (pieces, index, tag) in enumerate(
+                zip(ids.tolist(), word_index.tolist(), tags.tolist(), strict=True)
             )
         ]
 
@@ -126,19 +133,21 @@ class ErrorCorrection(Objective):
         Detection may not say KEEP at an insertion point, where nothing stands that could be kept.
         """
         counts = dict.fromkeys(("slots", "exact", "before", "after", "words"), 0)
-        row, column = (targets.slots != IGNORE).nonzero(as_tuple=True)
+        text, slots = given(reps.text), given(targets.slots)
+        row, column = (slots != IGNORE).nonzero(as_tuple=True)
         if len(row):
-            state = reps.text[row, targets.slots[row, column]]
-            phrases = self.greedy(state, reps.text[row], reps.text_mask[row], tools)
-            wanted = [[p for p in c if p not in (IGNORE, tools.end)] for c in targets.corrections[row, column].tolist()]
+            phrases = self.greedy(text[row, slots[row, column]], text[row], given(reps.text_mask)[row], tools)
+            corrections = given(targets.corrections)[row, column].tolist()
+            wanted = [[p for p in c if p not in (IGNORE, tools.end)] for c in corrections]
             counts["slots"], counts["exact"] = len(wanted), sum(a == b for a, b in zip(phrases, wanted, strict=True))
         if detection is None:
             return [counts]
-        logits = detection.logits(reps.text).clone()
-        logits[..., KEEP_INDEX] = logits[..., KEEP_INDEX].masked_fill(targets.word_index == INSERTION, -torch.inf)
+        logits = detection.logits(text).clone()
+        insertion = given(targets.word_index) == INSERTION
+        logits[..., KEEP_INDEX] = logits[..., KEEP_INDEX].masked_fill(insertion, -torch.inf)
         corrected = self.correct(reps, targets, tools, logits.argmax(-1))
         for utterance, fixed in enumerate(corrected):
-            if (targets.tags[utterance] == IGNORE).all():
+            if (given(targets.tags)[utterance] == IGNORE).all():
                 continue  # its reference is not known
             hypothesis, reference = source_and_reference(targets, utterance, tools)
             counts["before"] += Levenshtein.distance(hypothesis, reference)
@@ -147,7 +156,7 @@ class ErrorCorrection(Objective):
         return [counts]
 
     @staticmethod
-    def summarise(records) -> dict[str, float]:
+    def summarise(records: Sequence[Any]) -> dict[str, float]:
         """``aec_exact``: share of exact corrections; ``wer_asr``, ``wer_aec``: error rates before and after."""
         total = {key: sum(record[key] for record in records) for key in (records[0] if records else ())}
         metrics = {}
@@ -164,7 +173,9 @@ def starts(word_index: Tensor) -> Tensor:
     return (word_index == INSERTION) | ((word_index >= 0) & (word_index != before))
 
 
-def apply_tags(ids: list[int], index: list[int], tags: list[int], written: dict, tools: Tools) -> list[str]:
+def apply_tags(
+    ids: list[int], index: list[int], tags: list[int], written: dict[int, list[int]], tools: Tools
+) -> list[str]:
     """Words that remain: kept ones, and the ``written`` pieces at CHANGE. A word follows the tag of its first piece."""
     result: list[int] = []
     decision = None
@@ -177,17 +188,17 @@ def apply_tags(ids: list[int], index: list[int], tags: list[int], written: dict,
                 result.extend(written.get(position, []))
         if number != INSERTION and decision == KEEP_INDEX:
             result.append(piece)
-    return tools.words(result)
+    return given(tools.words)(result)
 
 
 def source_and_reference(targets: Targets, utterance: int, tools: Tools) -> tuple[list[str], list[str]]:
     """Words of the hypothesis and of the reference, rebuilt from one utterance's pieces and labels."""
-    ids, index = targets.ids[utterance].tolist(), targets.word_index[utterance].tolist()
-    slots, corrections = targets.slots[utterance].tolist(), targets.corrections[utterance].tolist()
-    hypothesis = tools.words([piece for piece, number in zip(ids, index, strict=True) if number >= 0])
+    labels = (targets.ids, targets.word_index, targets.slots, targets.corrections, targets.tags)
+    ids, index, slots, corrections, tags = (given(of)[utterance].tolist() for of in labels)
+    hypothesis = given(tools.words)([piece for piece, number in zip(ids, index, strict=True) if number >= 0])
     written = {
         slot: [p for p in pieces if p not in (IGNORE, tools.end)]
         for slot, pieces in zip(slots, corrections, strict=True)
         if slot != IGNORE
     }
-    return hypothesis, apply_tags(ids, index, targets.tags[utterance].tolist(), written, tools)
+    return hypothesis, apply_tags(ids, index, tags, written, tools)

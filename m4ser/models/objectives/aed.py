@@ -4,13 +4,14 @@ Reconstructed from ConstDecoder (Yang et al., Interspeech 2022), whose labels M4
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
 from m4ser.models.representations import Representations
 from m4ser.models.text import IGNORE, TAGS
 
@@ -28,6 +29,7 @@ class ErrorDetection(Objective):
     """
 
     needs_edits = True
+    class_weights: Tensor
 
     def __init__(self, sizes: Sizes, class_weights: Sequence[float] = (1.0, 1.0, 1.5), dropout: float = 0.2):
         super().__init__()
@@ -41,20 +43,21 @@ class ErrorDetection(Objective):
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
         """Weighted mean over labelled pieces; zero, with a gradient of zero, when there is none."""
-        logits = self.logits(reps.text).float()
-        weight = self.class_weights[targets.tags.clamp(min=0)] * (targets.tags != IGNORE)
-        nll = nn.functional.cross_entropy(logits.transpose(1, 2), targets.tags.clamp(min=0), reduction="none")
+        logits, tags = self.logits(given(reps.text)).float(), given(targets.tags)
+        weight = self.class_weights[tags.clamp(min=0)] * (tags != IGNORE)
+        nll = nn.functional.cross_entropy(logits.transpose(1, 2), tags.clamp(min=0), reduction="none")
         loss = (nll * weight).sum() / weight.sum().clamp(min=1e-6)
         return Loss(loss, {"loss_aed": loss.detach()})
 
-    def evaluate(self, reps: Representations, targets: Targets, tools: Tools) -> list:
+    def evaluate(self, reps: Representations, targets: Targets, tools: Tools) -> list[Any]:
         """Flat predicted and true classes of the labelled pieces."""
-        labelled = targets.tags != IGNORE
-        predicted = self.logits(reps.text).argmax(-1)[labelled]
-        return [(targets.tags[labelled].cpu().numpy(), predicted.cpu().numpy())]
+        tags = given(targets.tags)
+        labelled = tags != IGNORE
+        predicted = self.logits(given(reps.text)).argmax(-1)[labelled]
+        return [(tags[labelled].cpu().numpy(), predicted.cpu().numpy())]
 
     @staticmethod
-    def summarise(records) -> dict[str, float]:
+    def summarise(records: Sequence[Any]) -> dict[str, float]:
         """F1 of every class and their mean; nothing of a dev set without reference transcripts."""
         if not sum(len(true) for true, _ in records):
             return {}

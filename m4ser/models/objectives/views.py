@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from m4ser.models.augment import augment_at_random, check_names
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
 from m4ser.models.representations import Representations
 
 
@@ -50,15 +50,15 @@ class AugmentedViewObjective(Objective):
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
         """InfoNCE and the share of utterances that find their own view."""
-        view = {}
+        view: dict[str, Tensor] = {}
         if targets.speech is not None:
-            altered = augment_at_random(targets.speech, targets.speech_lengths, self.kinds)
+            altered = augment_at_random(targets.speech, given(targets.speech_lengths), self.kinds)
             view["speech"], view["speech_lengths"], _ = altered
         if targets.ids is not None:
-            view["text"] = mask_pieces(targets.ids, targets.text_lengths, self.masked_pieces, tools.mask)
-            view["text_lengths"] = targets.text_lengths
+            view["text_lengths"] = lengths = given(targets.text_lengths)
+            view["text"] = mask_pieces(targets.ids, lengths, self.masked_pieces, tools.mask)
         first = self.projection(reps.utterance)
-        second = self.projection(tools.represent(**view).utterance)
+        second = self.projection(given(tools.represent)(**view).utterance)
         loss = info_nce(first, second, self.temperature)
         with torch.no_grad():
             similarity = nn.functional.normalize(first, dim=-1) @ nn.functional.normalize(second, dim=-1).T
