@@ -22,25 +22,23 @@ data=data                         # [text] folder of the data directories
 dump=dump                         # [text] folder of audio, features, recognised text
 # --- end of options
 
-declare -a more=() # --run-args, word by word, but for the training options in it
+declare -a systems=() configurations=() tags=() settings=() # points
+declare -a more=()                                          # --run-args, word by word, but for training options
 ask tune --script "${BASH_SOURCE[0]}" --words "$@"
 export M4SER_COMMAND
 
-which=()
-[ -z "$folds" ] || which=(--folds "$folds")
+which=(--data "$data" --seeds "$seeds" ${folds:+--folds "$folds"})
 for config in $configs; do
-    tune=(python -m m4ser.bin.tune --system "$config" --grid "$grid" --budget "$budget" --data "$data" --exp "$exp"
-        --seeds "$seeds" "${which[@]}")
-    plan=$("${tune[@]}" --plan)
-    while IFS=$'\t' read -r tag settings; do
-        ./run.sh --stage 0 --stop-stage 4 --tag "$tag" --train-config "conf/train_$config.yaml" \
-            --train-args "${train_args:+$train_args }$settings" --seeds "$seeds" --folds "$folds" \
-            --exp "$exp" --data "$data" --dump "$dump" "${more[@]}" </dev/null
-        ask count --data "$data" --folds "$folds" --seeds "$seeds"
+    for index in "${!tags[@]}"; do
+        [ "${systems[index]}" = "$config" ] || continue
+        tag=${tags[index]}
+        ./run.sh --stage 0 --stop-stage 4 --tag "$tag" --train-config "${configurations[index]}" \
+            --train-args "${settings[index]}" --seeds "$seeds" --folds "$folds" \
+            --exp "$exp" --data "$data" --dump "$dump" "${more[@]}"
+        ask count "${which[@]}"
         for ((job = 1; job <= count; job++)); do
-            python -m m4ser.bin.infer --parts dev --job "$job" --data "$data" --exp "$exp/$tag" --seeds "$seeds" \
-                --audio "$dump/audio" "${which[@]}" </dev/null
+            python -m m4ser.bin.infer --parts dev --job "$job" "${which[@]}" --exp "$exp/$tag" --audio "$dump/audio"
         done
-    done <<<"$plan"
-    "${tune[@]}" --report
+    done
+    python -m m4ser.bin.tune --system "$config" --grid "$grid" --budget "$budget" --exp "$exp" "${which[@]}"
 done

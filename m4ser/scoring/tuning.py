@@ -1,15 +1,13 @@
 """What `tune.sh` tried for a system, best on dev first, and several systems in one table. Test is never read."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from m4ser.models.description import PLAN
 from m4ser.scoring.evaluation import describe
 from m4ser.scoring.table import Column, Score, Table, columns, count
+from m4ser.training.configuration import as_options
 from m4ser.training.experiment import choose_folds, read_maps, runs
 from m4ser.training.lists import read_folds
 from m4ser.training.metrics import scores
@@ -19,16 +17,6 @@ from m4ser.utils.files import read_json
 
 KIND = "tuning"
 Settings = Mapping[str, Any]  # option such as optim_conf.lr -> value
-
-
-def options(point: Settings) -> str:
-    """Settings as training options, one shell-quoted string: ``--optim_conf lr=0.001 --max_epoch 20``."""
-    found = []
-    for name, value in point.items():
-        option, _, key = name.partition(".")
-        text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
-        found += [f"--{option}", f"{key}={text}" if key else text]
-    return " ".join(shlex.quote(word) for word in found)
 
 
 def points_table(
@@ -52,7 +40,7 @@ def points_table(
     known = {name: value for name, value in own.items() if value is not None}
     found = []
     for name, point in chosen.items():
-        _check_settings(exp / name / PLAN, options(point))
+        _check_settings(exp / name / PLAN, as_options(point))
         values = []
         for run in runs(exp / name, names, [int(seed) for seed in seeds]):
             path = run.folder / "predictions_dev.tsv"
@@ -65,7 +53,7 @@ def points_table(
         found.append({"point": name, **result, "runs": len(values)})
     found.sort(key=lambda one: -one["dev_ua"])
     rows = [
-        [one["point"], (options(one["settings"]) + " (as configured)" * one["configured"]).strip(), _score(one)]
+        [one["point"], (as_options(one["settings"]) + " (as configured)" * one["configured"]).strip(), _score(one)]
         for one in found
     ]
     caption = (
@@ -123,5 +111,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _cell(point: Mapping[str, Any], only: str | None) -> str:
-    settings = str(point["settings"].get(only, "default")) if only else options(point["settings"])
+    settings = str(point["settings"].get(only, "default")) if only else as_options(point["settings"])
     return f"{settings}: {_score(point)}"

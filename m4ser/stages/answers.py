@@ -6,6 +6,7 @@ A name can be an element, ``speeds[0]`` or ``finished[audio]``.
 import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from m4ser.stages.declared import HelpError, Parsed, Parser
 from m4ser.utils.cli import shell_words
@@ -121,27 +122,37 @@ def for_comparison(script: str, words: Sequence[str]) -> Variables:
 
 
 def for_tuning(script: str, words: Sequence[str]) -> Variables:
-    """Options of ``tune.sh``, where ``train_args``, which join the settings of each point, are taken from ``more``.
+    """Options of ``tune.sh`` and its points: ``systems[I]``, ``configurations[I]``, ``tags[I]`` and ``settings[I]``.
+
+    The settings are training options: those of ``--run-args``, which ``more`` has no longer, then the point's, which
+    override them.
 
     Raises:
-        UserError: a mistake in the words, a system that is not there, or a folder that is no recipe's.
+        UserError: a mistake in the words, a system or points that are not there, or a folder that is no recipe's.
     """
     answer = for_options(script, words)
     if HELP in answer:
         return answer
     from m4ser.stages.comparing import check_recipe, config_of
+    from m4ser.stages.tuning import trials
+    from m4ser.training.configuration import as_options
 
     check_recipe()
-    for name in answer["configs"].split():
-        config_of(name, ".")
     train_args, more, rest = "", [], iter(shell_words(answer["run_args"], "--run-args"))
     for word in rest:
         if word == "--train-args":
             train_args = next(rest, "")
         else:
             more.append(word)
-    kept = {name: value for name, value in answer.items() if not name.startswith("more[")}
-    return kept | {"train_args": train_args} | elements("more", more)
+    answer = {name: value for name, value in answer.items() if not name.startswith("more[")} | elements("more", more)
+    count = 0
+    for system in answer["configs"].split():
+        for tag, point in trials(system, Path(answer["grid"]), int(answer["budget"])).points.items():
+            settings = " ".join(filter(None, (train_args, as_options(point))))
+            values = {"systems": system, "configurations": config_of(system, "."), "tags": tag, "settings": settings}
+            answer |= {f"{name}[{count}]": value for name, value in values.items()}
+            count += 1
+    return answer
 
 
 def for_count(data: str, folds: Sequence[str], seeds: Sequence[str]) -> Variables:

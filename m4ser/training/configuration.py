@@ -13,8 +13,9 @@ or ESPnet but :func:`parse_task`, which needs the options of a task.
 import argparse
 import contextlib
 import os
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,16 @@ def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
         if isinstance(value, dict):
             _refuse_numbers_as_text(value, f"--train-args: --{option}")
     return args
+
+
+def as_options(settings: Mapping[str, Any]) -> str:
+    """Settings as training options, one shell-quoted string: ``--optim_conf lr=0.001 --max_epoch 20``."""
+    found = []
+    for name, value in settings.items():
+        option, _, key = name.partition(".")
+        text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+        found += [f"--{option}", f"{key}={text}" if key else text]
+    return " ".join(shlex.quote(word) for word in found)
 
 
 def _normal(path: Path) -> Path:

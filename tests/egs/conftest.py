@@ -21,9 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PYTHON = """#!/bin/sh
 # The stages' commands are the stand-in, everything else is the real python.
-case "$*" in
-    "-m m4ser.bin.tune "*" --plan") exec "{real}" "$@" ;;
-esac
 case "$1 $2" in
     "-m m4ser.bin.stages" | "-m m4ser.launch"*) exec "{real}" "$@" ;;
     "-m m4ser.bin."*) exec "{real}" "{standin}" "$@" ;;

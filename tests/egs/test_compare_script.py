@@ -101,7 +101,7 @@ def test_tuning_trains_each_point_and_predicts_dev_only(compare, recipe):
     assert sorted("--max_epoch" in line for line in trained) == [False, False, True, True]
     assert len(of(calls, "infer", "--parts dev ")) == len(of(calls, "infer")) == 4
     assert of(calls, "make_targets", "--normaliser basic")
-    assert [line.split()[2] for line in of(calls, "tune", "--report")] == ["m4ser", "speech"]
+    assert [line.split()[2] for line in of(calls, "tune")] == ["m4ser", "speech"]
 
 
 def test_ablation_is_a_comparison_of_chosen_systems(compare):
