@@ -74,6 +74,7 @@ class DemoServer(ThreadingHTTPServer):
         max_bytes: of an upload.
     """
 
+    recognizer: "EmotionRecognizer"
     daemon_threads = True
     allow_reuse_address = True
 
@@ -84,7 +85,9 @@ class DemoServer(ThreadingHTTPServer):
         port: int = 0,
         max_bytes: int = 50_000_000,
     ):
-        self.recognizer, self.max_bytes, self.bound = recognizer, max_bytes, host
+        if recognizer is not None:
+            self.recognizer = recognizer
+        self.max_bytes, self.bound = max_bytes, host
         self.places, self.model = threading.Semaphore(WAITING), threading.Lock()
         if ":" in host:
             self.address_family = socket.AF_INET6

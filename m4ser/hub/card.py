@@ -4,11 +4,11 @@ from typing import Any
 
 from m4ser.hub.stored import StoredModel
 from m4ser.models.description import ArchiveDescription, Pipeline, Training
-from m4ser.training.metrics import NAMES, scores
+from m4ser.training.metrics import NAMES, Metric, scores
 from m4ser.training.predictions import read_predictions
 from m4ser.utils.files import read_json
 
-SHOWN = ("wa", "ua", "macro_f1", "weighted_f1")
+SHOWN: tuple[Metric, ...] = ("wa", "ua", "macro_f1", "weighted_f1")
 
 
 def scores_of(stored: StoredModel) -> dict[str, Any]:

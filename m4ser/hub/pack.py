@@ -109,12 +109,15 @@ def write_folder(
 def _training(stored: StoredModel) -> Training:
     """What the plan of the experiment says of this run."""
     keys = ("tag", "protocol", "fusion", "objectives", "speech_encoder", "text_encoder", "text_source", "asr")
-    kept = {key: stored.about[key] for key in keys if key in stored.about}
-    for key in ("speech_encoder", "text_encoder"):  # not the folders of the machine it was trained on
-        kept[key] = _public_name(kept.get(key, ""))
+    training = Training()
+    training.update({key: stored.about[key] for key in keys if key in stored.about})  # type: ignore[typeddict-item]
+    # Not the folders of the machine it was trained on.
+    training["speech_encoder"] = _public_name(training.get("speech_encoder", ""))
+    training["text_encoder"] = _public_name(training.get("text_encoder", ""))
     info = stored.folder / TRAIN_INFO  # of this run; the plan is of the last one that was added
     made_by = (read_json(info) if info.exists() else stored.about).get("made_by", {})
-    return Training(**kept, fold=stored.fold, seed=stored.seed, made_by=made_by)
+    training.update({"fold": stored.fold, "seed": stored.seed, "made_by": made_by})
+    return training
 
 
 def inference_config(run: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from m4ser.asr.backends import build_backend
+from m4ser.asr.backends.base import Backend
 from m4ser.data.audio import RATE, as_stage_1, error_text
 from m4ser.hub.opening import open_model
 from m4ser.hub.stored import StoredModel
@@ -27,6 +28,7 @@ from m4ser.inference.timeline import speech_spans
 from m4ser.models.batches import logits
 from m4ser.models.build import build_collate, build_preprocessor
 from m4ser.models.checkpoint import load_run
+from m4ser.models.model import SERModel
 from m4ser.utils.errors import UserError
 
 LONGEST = 2 * 3600.0  # seconds; a longer recording is refused rather than filling the memory
@@ -43,7 +45,7 @@ class _Part:
     speech: np.ndarray | None = None
     text: str | None = None
     confidence: float | None = None
-    probabilities: np.ndarray | None = None
+    probabilities: np.ndarray = field(default_factory=lambda: np.empty(0))  # (E,), once the model has run
 
 
 @dataclass
@@ -133,6 +135,8 @@ class EmotionRecognizer:
             if onnx:
                 from m4ser.models.onnx_graph import OnnxModel
 
+                if not isinstance(network, SERModel):
+                    raise UserError(f"{model}: is a baseline, of which there is no ONNX graph; leave --onnx away")
                 forward: Forward = OnnxModel(stored.folder / "model.onnx" if onnx is True else onnx, network)
             else:
 
@@ -264,38 +268,40 @@ class EmotionRecognizer:
     def _sum_up(self, work: _Work) -> Prediction:
         segments, weights = [], []
         for part in work.parts:
-            probabilities = dict(zip(self.labels, map(float, part.probabilities), strict=True))
             label = self.labels[int(part.probabilities.argmax())]
-            segments.append(Segment(part.start, part.end, label, probabilities, part.text))
+            segments.append(Segment(part.start, part.end, label, self._by_label(part.probabilities), part.text))
             weights.append(part.end - part.start)
         mean = np.average([part.probabilities for part in work.parts], axis=0, weights=weights)
-        known = [part.confidence for part in work.parts]
+        known = [part.confidence for part in work.parts if part.confidence is not None]
         return Prediction(
             name=work.item.name,
             label=self.labels[int(mean.argmax())],
-            probabilities=dict(zip(self.labels, map(float, mean), strict=True)),
+            probabilities=self._by_label(mean),
             text=" ".join(part.text for part in work.parts if part.text) if self.frontend.uses_text else None,
-            confidence=float(np.average(known, weights=weights)) if None not in known else None,
+            confidence=float(np.average(known, weights=weights)) if len(known) == len(work.parts) else None,
             duration=work.duration,
             segments=segments,
             seconds={name: round(value, 6) for name, value in work.seconds.items()},
         )
 
+    def _by_label(self, probabilities: np.ndarray) -> dict[str, float]:
+        return dict(zip(self.labels, map(float, probabilities), strict=True))
+
 
 def build_recogniser(
     stored: StoredModel, pretrained_dir: str | Path | None, asr: str | None = None, asr_model: str | None = None
-) -> Any:
+) -> Backend | None:
     """The recogniser of a model, or another one by name; None where the model has none."""
     if asr == "none" or stored.pipeline["text"] is None:
         return None
     if asr is not None:
         return build_backend(asr, asr_model, pretrained_dir)
-    described = stored.recogniser()
-    if described is None or described["name"] == "reference":
+    trained_with = stored.recogniser()
+    if trained_with is None or trained_with["name"] in (None, "reference"):
         return None
     # Where the training's recogniser ran says nothing about this machine.
-    settings = {name: value for name, value in described["settings"].items() if name != "device"}
-    return build_backend(described["name"], described["model"] or None, pretrained_dir, **settings)
+    settings = {name: value for name, value in trained_with["settings"].items() if name != "device"}
+    return build_backend(trained_with["name"], trained_with["model"] or None, pretrained_dir, **settings)
 
 
 def _batches(source: Iterable[Item], size: int) -> Iterator[list[Item]]:

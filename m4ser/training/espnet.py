@@ -11,7 +11,7 @@ import contextlib
 import importlib.machinery
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,18 +29,29 @@ from m4ser.models.model import SERModel
 from m4ser.training.precision import autocast
 
 
-class FeatureList(dict[str, str]):
+class FeatureList(Mapping[str, np.ndarray]):
     """A features scp as ESPnet's dataset wants it: utterance -> (frames, features) float32, read when asked for."""
+
+    def __init__(self, path: str) -> None:
+        self.positions = read_feats_scp(path)
 
     def __getitem__(self, utterance: str) -> np.ndarray:
         """Read one matrix."""
-        return load_features(super().__getitem__(utterance))
+        return load_features(self.positions[utterance])
+
+    def __iter__(self) -> Iterator[str]:
+        """Utterances, in the order of the list."""
+        return iter(self.positions)
+
+    def __len__(self) -> int:
+        """Number of utterances."""
+        return len(self.positions)
 
 
 # The name must not start with that of another type: ESPnet looks types up by prefix.
 FEATURES = "m4ser_feats"
 DATA_TYPES[FEATURES] = {
-    "func": lambda path: FeatureList(read_feats_scp(path)),
+    "func": FeatureList,
     "kwargs": [],
     "help": "feats.scp of stage 1, read through m4ser.data.features",
 }

@@ -29,7 +29,7 @@ def read_history(checkpoint: str | Path, criterion: tuple[str, str, str]) -> dic
     }
     phase, name, mode = criterion
     scores = {int(epoch): phases[phase][name] for epoch, phases in epochs.items() if name in phases.get(phase, {})}
-    best = (max if mode == "max" else min)(scores, key=scores.get) if scores else None
+    best = (max if mode == "max" else min)(scores, key=scores.__getitem__) if scores else None
     return {"criterion": list(criterion), "best_epoch": best, "epochs": epochs}
 
 

@@ -1,6 +1,8 @@
 """How precise matrix products are while training: an option of all tasks here."""
 
 import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,12 +15,19 @@ def autocast(device: str) -> torch.autocast:
     """
     needed = device == "cpu" and torch.get_float32_matmul_precision() == "medium"
     if needed:
-        can = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of PyTorch cannot tell
+        older: Callable[[], dict[str, bool]] = dict  # older releases of PyTorch do not know what a processor can do
+        can = getattr(torch.cpu, "get_capabilities", older)()
         needed = can.get("avx512_bf16", False) and not can.get("amx_bf16", False)
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=needed, cache_enabled=False)
 
 
-class MatmulPrecision:
+if TYPE_CHECKING:
+    from espnet2.tasks.abs_task import AbsTask as Task
+else:
+    Task = object
+
+
+class MatmulPrecision(Task):
     """To be put before an ESPnet task: adds ``--matmul_precision``."""
 
     @classmethod

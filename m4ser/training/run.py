@@ -126,11 +126,8 @@ def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshot
         seconds = max(seconds, epochs_took)  # of a training that went on, only the last start was timed
     stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     epochs = sorted(int(path.name.removesuffix("epoch.pth")) for path in folder.glob("[0-9]*epoch.pth"))
-    info: TrainInfo = {
-        "seconds": round(seconds, 3),
-        "last_epoch": epochs[-1] if epochs else 0,
-        **stored.get("parameters", {}),
-    }
+    info = TrainInfo(seconds=round(seconds, 3), last_epoch=epochs[-1] if epochs else 0)
+    info.update(stored.get("parameters", {}))
     write_json(folder / TRAIN_INFO, info)
     if not keep_snapshots:
         for path in folder.glob("*.pth"):

@@ -4,8 +4,9 @@ import logging
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from espnet2.torch_utils.device_funcs import to_device
@@ -30,7 +31,15 @@ class SERTrainer(Trainer):
     """
 
     @classmethod
-    def run(cls, model, optimizers, schedulers, trainer_options, distributed_option, **kwargs) -> None:
+    def run(
+        cls,
+        model: torch.nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
+        schedulers: Sequence[Any],
+        trainer_options: TrainerOptions,
+        distributed_option: DistributedOption,
+        **iterators: Any,
+    ) -> None:
         """Train, or continue from the last complete epoch; a run that had stopped early is only finished off."""
         output_dir = Path(trainer_options.output_dir)
         if trainer_options.resume and distributed_option.dist_rank in (None, 0):
@@ -45,14 +54,14 @@ class SERTrainer(Trainer):
             schedulers=schedulers,
             trainer_options=trainer_options,
             distributed_option=distributed_option,
-            **kwargs,
+            **iterators,
         )
 
     @classmethod
-    def train_one_epoch(cls, model: torch.nn.Module, *, options: TrainerOptions, **kwargs) -> bool:
+    def train_one_epoch(cls, model: torch.nn.Module, *, options: TrainerOptions, **rest: Any) -> bool:
         """ESPnet's, with matrix products as the configuration asks for on a CPU, too; whether no step was valid."""
         with autocast_forward(model, _device(options)):
-            return super().train_one_epoch(model=model, options=options, **kwargs)
+            return super().train_one_epoch(model=model, options=options, **rest)
 
     @classmethod
     @torch.no_grad()
@@ -70,8 +79,9 @@ class SERTrainer(Trainer):
             print(f"{MARK} {reporter.get_epoch()} {options.max_epoch}", file=sys.stderr, flush=True)
         device = _device(options)
         model.eval()
-        net = getattr(model, "module", model)
-        predictions, records = [], defaultdict(list)
+        net: Any = getattr(model, "module", model)
+        predictions: list[tuple[str, int, int]] = []
+        records: dict[str, list[Any]] = defaultdict(list)
         for utt_id, batch in iterator:
             batch = to_device({**batch, "utt_id": utt_id}, device)
             amp = torch.autocast(device, enabled=options.use_amp and device == "cuda", **autocast_args)
@@ -103,9 +113,11 @@ def _device(options: TrainerOptions) -> str:
     return "cuda" if options.ngpu > 0 else "cpu"
 
 
-def _gather(predictions: list, records: dict[str, list]) -> tuple[list, dict[str, list]]:
+def _gather(
+    predictions: list[tuple[str, int, int]], records: dict[str, list[Any]]
+) -> tuple[list[tuple[str, int, int]], dict[str, list[Any]]]:
     """Join what all processes collected; every process gets all of it."""
-    parts = [None] * torch.distributed.get_world_size()
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(parts, (predictions, dict(records)))
     joined = {name: [r for _, part in parts for r in part.get(name, [])] for name in parts[0][1]}
     return [p for part, _ in parts for p in part], joined
@@ -117,7 +129,7 @@ def _set_aside_checkpoint(output_dir: Path) -> None:
         os.replace(output_dir / CHECKPOINT, output_dir / PREVIOUS)
 
 
-def _load(path: Path) -> dict | None:
+def _load(path: Path) -> dict[str, Any] | None:
     """Content of a checkpoint, None if it is missing or was cut off while being written."""
     try:
         return torch.load(path, map_location="cpu", weights_only=False)

@@ -78,9 +78,10 @@ class FirstTokenModel(AbsESPnetModel):
 
     def logits(self, reps: Representations) -> Tensor:
         """Scores of the emotion tokens in the decoder's first step: (B, E)."""
-        start = torch.full((len(reps.speech), 1), self.inner.sos, device=reps.speech.device)
+        states = reps.speech
+        start = torch.full((len(states), 1), self.inner.sos, device=states.device)
         ones = torch.ones(len(start), dtype=torch.long, device=start.device)
-        scores, _ = self.inner.decoder(reps.speech, reps.speech_mask.sum(1), start, ones)
+        scores, _ = self.inner.decoder(states, reps.speech_mask.sum(1), start, ones)
         return scores[:, 0, self.emotions]
 
     def forward(self, speech: Tensor, speech_lengths: Tensor, tokens: Tensor, **batch: Any) -> dict[str, Any]:
@@ -89,7 +90,9 @@ class FirstTokenModel(AbsESPnetModel):
         return result(loss, stats, len(tokens))
 
     @torch.no_grad()
-    def evaluate(self, speech: Tensor, speech_lengths: Tensor, tokens: Tensor, **batch: Any):
+    def evaluate(
+        self, speech: Tensor, speech_lengths: Tensor, tokens: Tensor, **batch: Any
+    ) -> tuple[dict[str, Any], Tensor, dict[str, list[Any]]]:
         """Output of :meth:`forward`, logits (B, E), no records."""
         output = self(speech, speech_lengths, tokens)
         return output, self.logits(self.represent(speech, speech_lengths)), {}

@@ -56,7 +56,9 @@ class ClassificationModel(AbsESPnetModel):
         return result(loss, stats, len(emotion))
 
     @torch.no_grad()
-    def evaluate(self, speech: Tensor, speech_lengths: Tensor, emotion: Tensor, **batch: Any):
+    def evaluate(
+        self, speech: Tensor, speech_lengths: Tensor, emotion: Tensor, **batch: Any
+    ) -> tuple[dict[str, Any], Tensor, dict[str, list[Any]]]:
         """Output of :meth:`forward`, logits (B, E), no records."""
         output = self(speech, speech_lengths, emotion)
         return output, self.logits(self.represent(speech, speech_lengths)), {}

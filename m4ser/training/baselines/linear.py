@@ -100,22 +100,26 @@ class LinearBaseline:
         mean, deviation = train.mean(0), train.std(0)
         deviation[deviation == 0] = 1.0  # a constant feature says nothing, and must not divide by zero
         train, dev = (train - mean) / deviation, (dev - mean) / deviation
-        results, best = {}, None
+        results: dict[float, float] = {}
+        best: tuple[float, np.ndarray, np.ndarray] | None = None
         for c in sorted(args.c_grid):  # of equally good ones the strongest regularisation
             weight, bias = fit(train, train_emotion, len(args.labels), c, args)
             results[c] = scores(dev_emotion.tolist(), (dev @ weight.T + bias).argmax(1).tolist())["ua"]
             print(f"C {c:g}: UA {results[c]:.4f} on dev", flush=True)
             if best is None or results[c] > results[best[0]]:
                 best = (c, weight, bias)
+        if best is None:
+            raise UserError("c_grid: is empty; give at least one value of C")
+        args.chosen_c, weight, bias = best
         state = model.state_dict()
         for name, value in (
             ("mean", mean),
             ("deviation", deviation),
-            ("output.weight", best[1]),
-            ("output.bias", best[2]),
+            ("output.weight", weight),
+            ("output.bias", bias),
         ):
             state[name] = torch.from_numpy(np.asarray(value, dtype=np.float64))
-        args.chosen_c, args.dev_ua = best[0], {f"{c:g}": round(ua, 6) for c, ua in results.items()}
+        args.dev_ua = {f"{c:g}": round(ua, 6) for c, ua in results.items()}
         note_parameters(args, model)
         folder = Path(args.output_dir)
         with atomic_write(folder / "config.yaml") as file:
