@@ -25,7 +25,7 @@ from torch import nn
 from transformers import BertConfig, BertModel, HubertConfig, HubertModel
 
 from m4ser.data.audio import RATE
-from m4ser.scoring.table import Table, columns
+from m4ser.scoring.table import Cell, Table, columns
 from m4ser.utils.cli import boolean, command
 
 SIDES = ("m4ser", "bare")
@@ -147,21 +147,19 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     return {"seconds": statistics.median(seconds[1:]), "memory": memory}
 
 
-def compare(args: argparse.Namespace, words: list[str]) -> dict:
-    """Both sides in turns."""
-    found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+def compare(args: argparse.Namespace, words: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Medians of both sides, which take turns."""
+    measured: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     for _ in range(args.rounds):
         for side in SIDES:
             process = subprocess.run(
                 [sys.executable, __file__, *words, "--side", side], check=True, stdout=subprocess.PIPE, text=True
             )
-            found[side].append(json.loads(process.stdout.splitlines()[-1]))
-    result: dict = {side: {} for side in SIDES}
-    for key in ("seconds", "memory"):
-        for side in SIDES:
-            result[side][key] = round(statistics.median(run[key] for run in found[side]), 3)
-        result[f"{key}_ratio"] = round(result["m4ser"][key] / result["bare"][key], 3)
-    return result
+            measured[side].append(json.loads(process.stdout.splitlines()[-1]))
+    return {
+        side: {key: statistics.median(run[key] for run in runs) for key in ("seconds", "memory")}
+        for side, runs in measured.items()
+    }
 
 
 @command
@@ -173,12 +171,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
         print(json.dumps(measure(args)))
         return
     result = compare(args, words)
-    rows = [[side, *(f"{result[side][key]:.2f}" for key in ("seconds", "memory"))] for side in SIDES] + [
-        ["ratio", f"{result['seconds_ratio']:.2f}", f"{result['memory_ratio']:.2f}"]
-    ]
+    rows: list[list[Cell]] = [[side, result[side]["seconds"], result[side]["memory"]] for side in SIDES]
+    rows.append(["ratio", *(result["m4ser"][key] / result["bare"][key] for key in ("seconds", "memory"))])
     load = f"batch {args.batch}, {args.seconds:g} s, {args.words} words"
     caption = f"Medians of {args.rounds} rounds on {args.device}; {load}."
-    table = Table(columns("", "seconds", "peak memory, MB"), rows, caption=caption)
+    table = Table(columns("side", "seconds", "peak memory, MiB"), rows, caption=caption)
     print(table.markdown(aligned=True))
     if args.out:
         table.save(args.out)

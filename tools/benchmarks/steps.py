@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from espnet2.train.dataset import ESPnetDataset
 
-from m4ser.scoring.table import Table, columns
+from m4ser.scoring.table import Cell, Column, Table
 from m4ser.training.configuration import find_config, parse_task
 from m4ser.training.experiment import runs
 from m4ser.training.lists import data_options, read_folds, write_data
@@ -111,14 +111,22 @@ def main(cmd: Sequence[str] | None = None) -> None:
                     steps[name].append(pair[0])
                     inferences[name].append(pair[1])
     reference = next(iter(subjects))
-    rows = []
+    rows: list[list[Cell]] = []
     for name in subjects:
-        a, b = (statistics.median(times[name]) for times in (steps, inferences))
-        c, d = (statistics.median(times[reference]) for times in (steps, inferences))
-        rows.append([name, f"{1e3 * a:.1f}", f"{a / c:.2f}", f"{1e3 * b:.1f}", f"{b / d:.2f}"])
+        row: list[Cell] = [name]
+        for times in (steps, inferences):
+            seconds = statistics.median(times[name])
+            row += [seconds, seconds / statistics.median(times[reference])]
+        rows.append(row)
     caption = f"Medians of processor time for batches of 32, threads: {options.threads}."
-    names = ("configuration", "step ms", "ratio", "inference ms", "ratio")
-    table = Table(columns(*names), rows, caption=caption)
+    columns = [
+        Column("configuration"),
+        Column("step ms", "step_seconds", digits=1, scale=1e3),
+        Column("ratio", "step_ratio"),
+        Column("inference ms", "inference_seconds", digits=1, scale=1e3),
+        Column("ratio", "inference_ratio"),
+    ]
+    table = Table(columns, rows, caption=caption)
     print(table.markdown(aligned=True))
     if options.out:
         table.save(options.out)
