@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rapidfuzz.distance import LCSseq
+from rapidfuzz.distance import LCSseq, Levenshtein
 
 KEEP, DELETE, CHANGE = "K", "D", "C"
 
@@ -89,3 +89,16 @@ def from_line(line: str) -> tuple[list[str], Edits]:
         return [str(word) for word in value["words"]], Edits(str(value["tags"]), changes)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not edits: {line[:80]!r} ({type(error).__name__}: {error})") from None
+
+
+def word_differences(ref: str, hyp: str) -> list[tuple[str, str, str]]:
+    """Runs of words as (kind, reference words, recognised words); kinds: equal, replace, delete, insert.
+
+    >>> word_differences("i am so happy", "am so so harpy")
+    [('delete', 'i', ''), ('equal', 'am so', 'am so'), ('insert', '', 'so'), ('replace', 'happy', 'harpy')]
+    """
+    said, heard = ref.split(), hyp.split()
+    return [
+        (part.tag, " ".join(said[part.src_start : part.src_end]), " ".join(heard[part.dest_start : part.dest_end]))
+        for part in Levenshtein.opcodes(said, heard)
+    ]

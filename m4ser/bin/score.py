@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from m4ser.data.corpus import Corpus
 from m4ser.scoring import crossed, results
 from m4ser.scoring.intervals import RESAMPLES
-from m4ser.scoring.runs import Corpus
 from m4ser.utils.cli import command, words
 from m4ser.utils.errors import UserError
 

@@ -98,8 +98,8 @@ def _write(table: Table, out: Path) -> None:
 
 
 def _comparison(args: argparse.Namespace) -> None:
+    from m4ser.data.corpus import Corpus
     from m4ser.scoring import comparison, figures
-    from m4ser.scoring.runs import Corpus
 
     if wrong := [name for name in args.difference if name not in NAMES]:
         raise UserError(f"--difference: {wrong[0]} is none of {' '.join(NAMES)}")
@@ -147,8 +147,8 @@ def _recognisers(args: argparse.Namespace) -> None:
 
 
 def _ranking(args: argparse.Namespace) -> None:
+    from m4ser.data.corpus import Corpus
     from m4ser.scoring import ranking
-    from m4ser.scoring.runs import Corpus
 
     corpus, names = Corpus.read(args.data, args.audio_dir), row_names(args.names, args.folders)
     chosen = (args.against, args.partition, args.seeds, args.resamples)

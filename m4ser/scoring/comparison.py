@@ -7,15 +7,18 @@ from typing import Any, TypedDict, cast
 
 import numpy as np
 
-from m4ser.scoring.evaluation import Measured, Pooled, pooled
+from m4ser.data.corpus import Corpus
+from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.intervals import RESAMPLES
-from m4ser.scoring.runs import SETUP, Corpus, Experiment, collect, joined_makers, setup_text, trained_with
-from m4ser.scoring.significance import PERMUTATIONS, Pair, holm, pair
-from m4ser.scoring.table import Cell, Column, Score, Table, count, listed, percent, rounded
+from m4ser.scoring.runs import Experiment, collect
+from m4ser.scoring.significance import PERMUTATIONS, holm, pair
+from m4ser.scoring.table import Cell, Column, Score, Table, count, listed, percent
 from m4ser.training.experiment import NO_TEXT
 from m4ser.training.metrics import NAMES, Metric
+from m4ser.training.metrics_file import Measured, Pair, Pooled
+from m4ser.training.setup import SETUP, joined_makers, setup_text, trained_with
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import read_json
+from m4ser.utils.files import read_json, rounded
 
 KIND = "comparison"
 INPUT = ("speech_encoder", "text_encoder", "text_source", "asr")  # keys of SETUP

@@ -8,55 +8,27 @@ tested corpus.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import numpy as np
 
+from m4ser.data.corpus import Corpus
 from m4ser.data.folds import JOIN
 from m4ser.scoring import figures
 from m4ser.scoring.comparison import measured
 from m4ser.scoring.evaluation import describe
 from m4ser.scoring.intervals import RESAMPLES, cluster_confusions, clusters, intervals
 from m4ser.scoring.results import partial_line
-from m4ser.scoring.runs import (
-    NOT_PREDICTED,
-    Corpus,
-    check_references,
-    find,
-    named_setup,
-    setup_text,
-    trained_text,
-    trained_with,
-)
-from m4ser.scoring.table import Cell, Score, Table, columns, listed, percent, rounded, write_markdown
+from m4ser.scoring.runs import NOT_PREDICTED, check_references, find
+from m4ser.scoring.table import Cell, Score, Table, columns, listed, percent
 from m4ser.training.metrics import DEFINITIONS, NAMES, Metric, confusion, from_confusion
+from m4ser.training.metrics_file import Crossed
 from m4ser.training.predictions import read_predictions
+from m4ser.training.setup import named_setup, setup_text, trained_text, trained_with
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import atomic_write, read_json, write_json
+from m4ser.utils.files import atomic_write, read_json, rounded, write_json, write_markdown
 
 KIND = "matrix"
-
-
-class Crossed(TypedDict):
-    """Content of the `metrics.json` of crossed corpora; scores are fractions of one."""
-
-    kind: str
-    tag: str
-    partition: str
-    protocol: str
-    protocol_description: str
-    labels: list[str]
-    seeds: list[str]
-    partial: bool
-    missing: list[dict[str, str]]
-    definitions: str
-    ci: dict[str, float]
-    rows: list[str]
-    columns: list[str]
-    cells: list[dict[str, Any]]
-    corpora: dict[str, dict[str, Any]]
-    setup: dict[str, Any]
-    trained_with: dict[str, list[str]]
 
 
 def evaluate(

@@ -3,96 +3,31 @@
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import cast
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from m4ser.asr.normalise import normaliser
+from m4ser.data.corpus import Corpus
 from m4ser.data.scp import read_scp
 from m4ser.scoring.intervals import RESAMPLES, intervals
-from m4ser.scoring.runs import Corpus, Experiment, majority, named_setup, trained_with
-from m4ser.scoring.significance import Pair
-from m4ser.scoring.table import rounded
+from m4ser.scoring.runs import Experiment, majority
 from m4ser.training.experiment import NO_TEXT
 from m4ser.training.metrics import (
     DEFINITIONS,
     NAMES,
-    Metric,
     confusion,
     expected_calibration_error,
     from_confusion,
     per_class,
 )
+from m4ser.training.metrics_file import Metrics, Pair, Pooled, Spread
+from m4ser.training.setup import named_setup, trained_with
 from m4ser.utils.errors import UserError
+from m4ser.utils.files import rounded
 
 WER_EDGES = (0.0, 0.2, 0.4, 0.6)  # bins: no error, then up to each edge, then more
-
-
-class Spread(TypedDict):
-    """Mean over runs and standard deviation of a sample, None for one run."""
-
-    mean: float
-    sd: float | None
-
-
-class Measured(Spread):
-    """The same with a 95 % interval."""
-
-    ci: tuple[float, float]
-
-
-class Pooled(TypedDict):
-    """Scores of some utterances, all folds pooled; ``resampled`` is the unit of the intervals."""
-
-    utterances: int
-    speakers: int
-    resampled: str
-    wa: Measured
-    ua: Measured
-    macro_f1: Measured
-    weighted_f1: Measured
-
-
-class WordErrors(TypedDict):
-    """Word error rate of the recognised text of the scored utterances."""
-
-    wer: float
-    words: int
-    normaliser: str
-
-
-class Metrics(TypedDict):
-    """Content of `metrics.json`; scores are fractions of one."""
-
-    kind: str
-    tag: str
-    partition: str
-    protocol: str
-    protocol_description: str
-    speaker_disjoint: bool
-    labels: list[str]
-    seeds: list[str]
-    folds: list[str]
-    partial: bool
-    missing: list[dict[str, str]]
-    skipped_recordings: int
-    definitions: str
-    ci: dict[str, float]
-    pooled: Pooled
-    over_folds: dict[Metric, Spread]
-    per_seed: dict[str, dict[str, Any]]
-    per_fold: dict[str, dict[str, Any]]
-    per_class: dict[str, dict[str, float]]
-    confusion_summed_over_seeds: list[list[int]]
-    calibration_error: Spread
-    by_domain: dict[str, Pooled]
-    asr_word_errors: WordErrors | None
-    by_wer: dict[str, Pooled]
-    majority: dict[Metric, float]
-    setup: dict[str, Any]
-    trained_with: dict[str, list[str]]
-    comparison: Pair | None
 
 
 def describe(values: Iterable[float]) -> Spread:

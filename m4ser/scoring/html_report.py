@@ -12,16 +12,20 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from m4ser.asr.alignment import word_differences
 from m4ser.asr.normalise import normaliser
+from m4ser.data.corpus import Corpus
 from m4ser.data.scp import read_scp
 from m4ser.scoring import figures, mistakes
-from m4ser.scoring.evaluation import Metrics, Pooled, pooled
+from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.results import partial_line
-from m4ser.scoring.runs import SETUP, Corpus, Experiment, collect, shown, trained_text
-from m4ser.scoring.table import Score, count, interval, p_value, percent, rounded, signed
+from m4ser.scoring.runs import Experiment, collect
+from m4ser.scoring.table import Score, count, interval, p_value, percent, signed
 from m4ser.training.metrics import NAMES
+from m4ser.training.metrics_file import Metrics, Pooled
+from m4ser.training.setup import SETUP, shown, trained_text
 from m4ser.utils.errors import DamagedFileError, UserError
-from m4ser.utils.files import atomic_write, read_json
+from m4ser.utils.files import atomic_write, read_json, rounded
 from m4ser.utils.provenance import made_by
 
 TEMPLATE = "html_report.html.jinja"
@@ -141,7 +145,8 @@ def _recognised(dump: Path, metrics: Metrics, corpus: Corpus) -> dict[str, str] 
 
 def _chart(experiment: Experiment, method: str, fold: str, note: Callable[[str], None]) -> dict[str, Any] | None:
     """The map of the test part of a fold by its model of the first seed; None where model or features are gone."""
-    from m4ser.scoring.vectors import chart, run_vectors  # with torch
+    from m4ser.scoring.vectors import chart
+    from m4ser.training.vectors import run_vectors  # with torch
 
     seed = experiment.seeds[0]
     try:
@@ -179,7 +184,7 @@ def describe_mistakes(
         item: dict[str, Any] = {"mistake": mistake, "said": said}
         if heard is not None and mistake.utt in heard:
             item["heard"] = heard[mistake.utt]
-            item["differences"] = mistakes.word_differences(clean(said), clean(heard[mistake.utt]))
+            item["differences"] = word_differences(clean(said), clean(heard[mistake.utt]))
         if mistake.utt in audio and used < max_bytes:
             try:
                 address, seconds, whole = mistakes.clip(audio[mistake.utt])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from rapidfuzz.distance import Levenshtein
 
 from m4ser.data.audio import load_16k
 from m4ser.scoring.runs import NOT_PREDICTED, Experiment
@@ -52,19 +51,6 @@ def most_confident(experiment: Experiment, count: int) -> list[Mistake]:
             seeds=int((experiment.hyp[:, i] != NOT_PREDICTED).sum()),
         )
         for i in order
-    ]
-
-
-def word_differences(ref: str, hyp: str) -> list[tuple[str, str, str]]:
-    """Runs of words as (kind, reference words, recognised words); kinds: equal, replace, delete, insert.
-
-    >>> word_differences("i am so happy", "am so so harpy")
-    [('delete', 'i', ''), ('equal', 'am so', 'am so'), ('insert', '', 'so'), ('replace', 'happy', 'harpy')]
-    """
-    said, heard = ref.split(), hyp.split()
-    return [
-        (part.tag, " ".join(said[part.src_start : part.src_end]), " ".join(heard[part.dest_start : part.dest_end]))
-        for part in Levenshtein.opcodes(said, heard)
     ]
 
 

@@ -8,15 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from m4ser.data.corpus import Corpus
 from m4ser.scoring import figures
 from m4ser.scoring.comparison import measured
-from m4ser.scoring.evaluation import Metrics, Pooled, Spread, evaluate
+from m4ser.scoring.evaluation import evaluate
 from m4ser.scoring.intervals import MIN_SPEAKERS, RESAMPLES
-from m4ser.scoring.runs import Corpus, collect, setup_text, trained_text
-from m4ser.scoring.significance import Pair, pair
-from m4ser.scoring.table import Cell, Column, Score, Table, columns, count, interval, p_value, percent, write_markdown
+from m4ser.scoring.runs import collect
+from m4ser.scoring.significance import pair
+from m4ser.scoring.table import Cell, Column, Score, Table, columns, count, interval, p_value, percent
 from m4ser.training.metrics import NAMES, Metric
-from m4ser.utils.files import write_json
+from m4ser.training.metrics_file import Metrics, Pair, Pooled, Spread
+from m4ser.training.setup import setup_text, trained_text
+from m4ser.utils.files import write_json, write_markdown
 
 F1: tuple[Metric, ...] = ("macro_f1", "weighted_f1")
 

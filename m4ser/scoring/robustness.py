@@ -12,9 +12,9 @@ import numpy as np
 
 from m4ser.scoring.comparison import PARTIAL, SCORES, read
 from m4ser.scoring.intervals import MIN_CONDITIONS, mean_interval
-from m4ser.scoring.runs import joined_makers, setup_text
 from m4ser.scoring.table import Cell, Column, Score, Table, count, listed
 from m4ser.training.metrics import NAMES, Metric
+from m4ser.training.setup import joined_makers, setup_text
 from m4ser.utils.errors import UserError
 
 SHOWN: tuple[Metric, ...] = ("weighted_f1", "ua")

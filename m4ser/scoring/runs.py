@@ -1,64 +1,22 @@
 """The runs of one `exp/<tag>` read back: prediction files, checked against the corpus and the folds."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from m4ser.data.folds import Folds
-from m4ser.data.scp import read_scp
+from m4ser.data.corpus import Corpus
 from m4ser.models.description import PLAN
 from m4ser.scoring.intervals import cluster_confusions, clusters
 from m4ser.training.experiment import choose_folds
 from m4ser.training.metrics import confusion
 from m4ser.training.predictions import Predictions, read_predictions
-from m4ser.utils.errors import DamagedFileError, UserError
-from m4ser.utils.files import read_json
+from m4ser.training.setup import read_run
+from m4ser.utils.errors import UserError
 
 NOT_PREDICTED = -1
-SETUP = {  # what of run.json a result names
-    "fusion": "fusion",
-    "objectives": "objectives",
-    "speech_encoder": "speech encoder",
-    "text_encoder": "text encoder",
-    "text_source": "text",
-    "asr": "ASR",
-    "config": "configuration",
-}
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The references: folds and the per-utterance maps of all sets, read from a data directory."""
-
-    path: Path
-    folds: Folds
-    emotion: dict[str, str]
-    speaker: dict[str, str]
-    text: dict[str, str]
-    domain: dict[str, str]
-    skipped: frozenset[str]  # recordings that stage 1 left out as unusable
-
-    @classmethod
-    def read(cls, data: str | Path, audio: str | Path | None = None) -> "Corpus":
-        """Read `data/folds.json` and the maps of its sets; `audio` (`dump/audio`) may list skipped recordings."""
-        data = Path(data)
-        folds = Folds.read(data / "folds.json")
-        maps: dict[str, dict[str, str]] = {"utt2emo": {}, "utt2spk": {}, "text": {}, "utt2domain": {}}
-        skipped: set[str] = set()
-        for name in folds.sets:
-            for kind, entries in maps.items():
-                path = data / name / kind
-                if path.exists() or kind in ("utt2emo", "utt2spk"):
-                    entries.update(read_scp(path, allow_empty=kind == "text"))
-            listed = Path(audio) / name / "skipped.tsv" if audio else None
-            if listed and listed.exists():
-                skipped |= {line.split("\t")[0] for line in listed.read_text(encoding="utf-8").split("\n")}
-        emotion, speaker, text, domain = maps.values()
-        folds.check(speaker, data / "folds.json")
-        return cls(data, folds, emotion, speaker, text, domain, frozenset(skipped & set(emotion)))
 
 
 @dataclass(frozen=True)
@@ -116,59 +74,6 @@ class Experiment:
 def sort_key(name: str) -> tuple:
     """Numbers by value, before other names."""
     return (0, int(name), "") if name.isdigit() else (1, 0, name)
-
-
-def read_run(path: Path) -> dict[str, Any]:
-    """What the training stage says of itself; nothing in it is obligatory."""
-    try:
-        return read_json(path) if path.exists() else {}
-    except DamagedFileError:
-        raise UserError(f"{path}: is damaged; run stage 4 again") from None
-
-
-def named_setup(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What `run.json` says of the keys of :data:`SETUP`."""
-    return {key: run[key] for key in SETUP if run.get(key) not in (None, "", {}, [])}
-
-
-def setup_text(setup: Mapping[str, Any]) -> str:
-    """Models and data as one sentence without its end: ``fusion concat; speech encoder tiny``."""
-    return "; ".join(f"{name} {shown(setup[key])}" for key, name in SETUP.items() if key in setup)
-
-
-def shown(value: Any) -> str:
-    """A configuration value as plain text."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return " ".join(str(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def trained_with(path: Path, folds: Sequence[str], seeds: Sequence[str]) -> dict[str, list[str]]:
-    """Versions and commits of the code that trained these runs, earliest first; nothing where runs do not say.
-
-    Runs that are added later, or made again, can be of other code than the first ones.
-    """
-    files = [path / f"fold{fold}" / f"seed{seed}" / "train_info.json" for fold in folds for seed in seeds]
-    makers = [read_json(file).get("made_by", {}) for file in files if file.exists()]
-    makers.sort(key=lambda maker: (maker.get("date", ""), maker.get("git", "")))
-    return joined_makers({key: [maker[key]] for key in ("m4ser", "git") if key in maker} for maker in makers)
-
-
-def trained_text(trained: Mapping[str, Sequence[str]]) -> str:
-    """Which code trained the runs, as a sentence; empty if that is not known."""
-    found = ", ".join(f"{key} {' '.join(values)}" for key, values in trained.items())
-    return f"Trained with {found}." if found else ""
-
-
-def joined_makers(several: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
-    """What :func:`trained_with` says of several systems as of one, each version and commit once."""
-    found: dict[str, list[str]] = {}
-    for makers in several:
-        for key, values in makers.items():
-            found[key] = list(dict.fromkeys([*found.get(key, []), *values]))
-    return found
 
 
 def check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:

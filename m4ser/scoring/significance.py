@@ -8,7 +8,6 @@ about other speakers, the spread over seeds is reported beside it.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TypedDict
 
 import numpy as np
 from scipy.stats import binomtest
@@ -16,34 +15,10 @@ from scipy.stats import binomtest
 from m4ser.scoring.intervals import RESAMPLES, cluster_confusions, clusters, distribution, percentiles
 from m4ser.scoring.runs import NOT_PREDICTED, Experiment
 from m4ser.training.metrics import Metric, from_confusion
+from m4ser.training.metrics_file import Difference, Pair
 from m4ser.utils.errors import UserError
 
 PERMUTATIONS = 10000
-
-
-class Difference(TypedDict, total=False):
-    """Difference of one score, its paired bootstrap 95 % interval and permutation p, ``p_holm`` once corrected."""
-
-    difference: float
-    ci: tuple[float, float]
-    p: float
-    p_holm: float
-
-
-class Pair(TypedDict, total=False):
-    """Two systems on the utterances that both have predicted; ``clusters`` counts what is ``resampled``.
-
-    ``mcnemar`` is there where each has a single seed.
-    """
-
-    system: str
-    reference: str
-    utterances: int
-    resampled: str
-    clusters: int
-    smallest_p: float
-    scores: dict[Metric, Difference]
-    mcnemar: dict[str, float]
 
 
 def _swaps(count: int, permutations: int, seed: int, chunk: int = 500) -> Iterator[np.ndarray]:

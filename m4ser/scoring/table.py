@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from m4ser.utils.files import atomic_write, write_json
+from m4ser.utils.files import LONGEST_LINE, atomic_write, rounded, write_json, write_markdown
 from m4ser.utils.provenance import made_by
 
 NOTHING = "–"
 NOTE_WIDTH = 120
-LONGEST_LINE = 400  # of a page; Markdown joins wrapped lines again
 _WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
@@ -212,26 +209,6 @@ def _text(cell: Cell, column: Column) -> str:
 def _without_defaults(value: Score | Column) -> dict[str, Any]:
     fields = dataclasses.fields(value)
     return {f.name: getattr(value, f.name) for f in fields if getattr(value, f.name) != f.default}
-
-
-def write_markdown(path: Path, body: str, made: Mapping[str, str] | None = None) -> None:
-    """Write a generated Markdown file, headed by the command that made it."""
-    made = made or made_by()
-    version = ", ".join([f"m4ser {made['m4ser']}", f"git {made['git']}", *filter(None, [made.get("date")])])
-    head = f"> Made by `{made['command']}` ({version}); do not edit."
-    with atomic_write(path) as file:
-        file.write(textwrap.fill(head, LONGEST_LINE, subsequent_indent="> ", **_WHOLE_WORDS) + f"\n\n{body}")
-
-
-def rounded(value: Any) -> Any:
-    """Plain Python values for JSON, six decimals: the last bits may differ between machines."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
-    return round(value, 6) if isinstance(value, float) else value
 
 
 def percent(value: float | None) -> str:

@@ -1,11 +1,11 @@
 """What error detection and correction can learn from: the targets of stage 3, and which of dev's training has seen."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from m4ser.asr.alignment import Edits, from_line
-from m4ser.data.folds import Fold
+from m4ser.asr.alignment import from_line
+from m4ser.asr.targets import counts
 from m4ser.scoring.table import Cell, Column, Score, Table
 from m4ser.training.experiment import choose_folds, read_maps
 from m4ser.training.lists import read_folds
@@ -24,28 +24,6 @@ NOTES = (
     "Seen in training: per cent of the dev corrections that write what some training correction writes; their words "
     "seen: the same of single words. What was never seen has to be guessed from the sentence.",
 )
-
-
-def counts(edits: Mapping[str, Edits], fold: Fold) -> dict[str, int]:
-    """Targets of one fold; an utterance without is left out."""
-    train, dev = ([edits[utt] for utt in part if utt in edits] for part in (fold.train, fold.dev))
-    learned, wanted = _phrases(train), _phrases(dev)
-    known, known_words = set(learned), {word for phrase in learned for word in phrase.split()}
-    words = [word for phrase in wanted for word in phrase.split()]
-    return {
-        "words": sum(len(one.tags) // 2 for one in train),
-        "superfluous": sum(one.tags[1::2].count("D") for one in train),
-        "corrections": len(learned),
-        "different": len(known),
-        "dev_corrections": len(wanted),
-        "dev_seen": sum(phrase in known for phrase in wanted),
-        "dev_words": len(words),
-        "dev_words_seen": sum(word in known_words for word in words),
-    }
-
-
-def _phrases(edits: Iterable[Edits]) -> list[str]:
-    return [phrase for one in edits for _, phrase in one.changes]
 
 
 def table(texts: Sequence[Path], names: Sequence[str], data: Path, chosen: Sequence[str] = ()) -> Table:

@@ -97,3 +97,27 @@ def expected_calibration_error(ref: ArrayLike, probabilities: np.ndarray, bins: 
     index = np.minimum((confidence * bins).astype(int), bins - 1)
     gap = np.bincount(index, weights=confidence - right, minlength=bins)  # = bin size * (confidence - accuracy)
     return float(np.abs(gap).sum() / len(confidence))
+
+
+def weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Probability that a positive item has the higher score than a negative one, ties count half.
+
+    Shape: positive, scores (N,); weights (R, N), how often each item counts -> (R,), NaN where one side is empty.
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # of groups of equal scores
+    positives = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
+    negatives = np.add.reduceat(weights[:, order] * ~positive[order], starts, axis=1)
+    won = (positives * (np.cumsum(negatives, axis=1) - negatives / 2)).sum(1)
+    pairs = positives.sum(1) * negatives.sum(1)
+    return np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+
+def macro_auc(ref: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over classes of one class against the rest; a class that does not occur does not count.
+
+    Shape: ref (N,), probabilities (N, C), weights (R, N) -> (R,).
+    """
+    each = [weighted_auc(ref == c, probabilities[:, c], weights) for c in range(probabilities.shape[1])]
+    return np.nanmean([values for values in each if not np.isnan(values).all()], axis=0)

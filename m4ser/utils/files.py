@@ -4,12 +4,15 @@ import contextlib
 import json
 import os
 import shutil
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from m4ser.utils.errors import DamagedFileError
 from m4ser.utils.provenance import made_by
+
+LONGEST_LINE = 400  # of a page
 
 
 @contextlib.contextmanager
@@ -67,6 +70,27 @@ def write_json(path: str | Path, value: Mapping[str, object]) -> None:
         encoder = json.JSONEncoder(indent=1, ensure_ascii=False)
         file.writelines(encoder.iterencode({"made_by": made_by(), **value}))
         file.write("\n")
+
+
+def write_markdown(path: str | Path, body: str, made: Mapping[str, str] | None = None) -> None:
+    """Write a generated page, headed by the command that made it (default: this one)."""
+    made = made or made_by()
+    version = ", ".join([f"m4ser {made['m4ser']}", f"git {made['git']}", *filter(None, [made.get("date")])])
+    head = f"> Made by `{made['command']}` ({version}); do not edit."
+    lines = textwrap.wrap(head, LONGEST_LINE, subsequent_indent="> ", break_long_words=False, break_on_hyphens=False)
+    with atomic_write(path) as file:
+        file.write("\n".join(lines) + f"\n\n{body}")
+
+
+def rounded(value: Any) -> Any:
+    """Plain Python values for JSON, arrays as lists, six decimals: the last bits may differ between machines."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

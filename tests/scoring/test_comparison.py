@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from m4ser.data.corpus import Corpus
 from m4ser.scoring import comparison
 from m4ser.scoring.evaluation import evaluate
-from m4ser.scoring.runs import Corpus, collect
+from m4ser.scoring.runs import collect
 from m4ser.scoring.significance import pair
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json

@@ -6,10 +6,11 @@ import io
 import numpy as np
 import pytest
 
+from m4ser.data.corpus import Corpus
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
 from m4ser.scoring import crossed, figures
-from m4ser.scoring.runs import Corpus, collect
+from m4ser.scoring.runs import collect
 from m4ser.training.predictions import Predictions, write_predictions
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json

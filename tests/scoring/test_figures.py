@@ -6,9 +6,10 @@ import matplotlib.image
 import matplotlib.pyplot
 import pytest
 
+from m4ser.data.corpus import Corpus
 from m4ser.scoring import comparison, figures
 from m4ser.scoring.evaluation import evaluate
-from m4ser.scoring.runs import Corpus, collect
+from m4ser.scoring.runs import collect
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from m4ser.scoring.mistakes import clip, most_confident, word_differences
+from m4ser.asr.alignment import word_differences
+from m4ser.scoring.mistakes import clip, most_confident
 from m4ser.scoring.runs import Experiment
 from m4ser.utils.errors import UserError
 

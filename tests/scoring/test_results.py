@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from m4ser.data.corpus import Corpus
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.scoring import results
 from m4ser.scoring.evaluation import evaluate
-from m4ser.scoring.runs import Corpus, collect
+from m4ser.scoring.runs import collect
 from m4ser.training.metrics import scores
 from m4ser.utils.errors import UserError
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from m4ser.data.corpus import Corpus
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp, write_scp
-from m4ser.scoring.runs import Corpus, collect, majority
+from m4ser.scoring.runs import collect, majority
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
 

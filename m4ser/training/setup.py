@@ -1,0 +1,72 @@
+"""What the folder of an experiment says of its making: models and data, and the code that trained its runs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from m4ser.training.experiment import TRAIN_INFO
+from m4ser.utils.errors import DamagedFileError, UserError
+from m4ser.utils.files import read_json
+
+SETUP = {  # what of run.json a result names
+    "fusion": "fusion",
+    "objectives": "objectives",
+    "speech_encoder": "speech encoder",
+    "text_encoder": "text encoder",
+    "text_source": "text",
+    "asr": "ASR",
+    "config": "configuration",
+}
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """What the training stage says of itself; nothing in it is obligatory."""
+    try:
+        return read_json(path) if path.exists() else {}
+    except DamagedFileError:
+        raise UserError(f"{path}: is damaged; run stage 4 again") from None
+
+
+def named_setup(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What `run.json` says of the keys of :data:`SETUP`."""
+    return {key: run[key] for key in SETUP if run.get(key) not in (None, "", {}, [])}
+
+
+def setup_text(setup: Mapping[str, Any]) -> str:
+    """Models and data as one sentence without its end: ``fusion concat; speech encoder tiny``."""
+    return "; ".join(f"{name} {shown(setup[key])}" for key, name in SETUP.items() if key in setup)
+
+
+def shown(value: Any) -> str:
+    """A configuration value as plain text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return " ".join(str(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def trained_with(path: Path, folds: Sequence[str], seeds: Sequence[str]) -> dict[str, list[str]]:
+    """Versions and commits of the code that trained these runs, earliest first; nothing where runs do not say.
+
+    Runs that are added later, or made again, can be of other code than the first ones.
+    """
+    files = [path / f"fold{fold}" / f"seed{seed}" / TRAIN_INFO for fold in folds for seed in seeds]
+    makers = [read_json(file).get("made_by", {}) for file in files if file.exists()]
+    makers.sort(key=lambda maker: (maker.get("date", ""), maker.get("git", "")))
+    return joined_makers({key: [maker[key]] for key in ("m4ser", "git") if key in maker} for maker in makers)
+
+
+def trained_text(trained: Mapping[str, Sequence[str]]) -> str:
+    """Which code trained the runs, as a sentence; empty if that is not known."""
+    found = ", ".join(f"{key} {' '.join(values)}" for key, values in trained.items())
+    return f"Trained with {found}." if found else ""
+
+
+def joined_makers(several: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """What :func:`trained_with` says of several systems as of one, each version and commit once."""
+    found: dict[str, list[str]] = {}
+    for makers in several:
+        for key, values in makers.items():
+            found[key] = list(dict.fromkeys([*found.get(key, []), *values]))
+    return found
