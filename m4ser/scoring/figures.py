@@ -41,9 +41,9 @@ CURVES = {
     ],
     "dev WER, %": [("valid", "wer_asr", "of the ASR"), ("valid", "wer_aec", "corrected")],
     "dev discriminator": [
-        ("valid", "disc_acc_speech", "speech told"),
-        ("valid", "disc_acc_text", "text told"),
-        ("valid", "disc_invariant", "invariant (aim 0.5)"),
+        ("valid", "disc_acc_speech", "right on speech"),
+        ("valid", "disc_acc_text", "right on text"),
+        ("valid", "disc_invariant", "on invariant (aim 0.5)"),
     ],
     "dev cosine in the contrastive space": [
         ("valid", "cosine_same_class", "same class"),
