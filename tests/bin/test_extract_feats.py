@@ -31,6 +31,7 @@ class Counter(Backbone):
     """Stand-in: 3 layers of size 2, 100 samples a frame; layer l of frame t is (l, t)."""
 
     num_layers, dim, samples_per_frame = 3, 2, 100
+    layers = torch.nn.ModuleList()
     calls = 0
 
     def states(self, samples, lengths, time_mask):
