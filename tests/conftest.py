@@ -357,3 +357,18 @@ def toy_run(tmp_path_factory, tiny_bert, tiny_whisper):
     plan |= {"speech_encoder": str(root / "whisper"), "text_encoder": str(tiny_bert), "folds": ["1"], "seeds": [1]}
     write_json(root / "exp/toy/run.json", {**plan, "pipeline": pipeline})
     return root / "exp/toy"
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """Call with a precision and instruction sets that the processor is to have."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+
+    def change(precision, *has):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(has, True))
+        torch.set_float32_matmul_precision(precision)
+
+    yield change
+    torch.set_float32_matmul_precision(before)

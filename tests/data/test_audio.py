@@ -8,7 +8,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m4ser.data.audio import AudioError, at_speed, load_16k, read_audio, resample, write_flac
+from m4ser.data.audio import AudioError, as_stage_1, at_speed, load_16k, read_audio, resample, write_flac
 from m4ser.utils.errors import UserError
 
 
@@ -228,3 +228,10 @@ def test_speed_moves_length_and_pitch(factor):
     peak = np.abs(np.fft.rfft(changed)).argmax() * 16000 / len(changed)
     assert peak == pytest.approx(400 * factor, abs=2)
     assert at_speed(tone, 1.0) is tone
+
+
+def test_audio_is_what_stage_1_writes(tmp_path):
+    samples = (np.random.default_rng(0).standard_normal(1000) * 0.5).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
+    write_flac(tmp_path / "a.flac", load_16k(tmp_path / "a.wav"))
+    np.testing.assert_array_equal(as_stage_1(load_16k(tmp_path / "a.wav")), load_16k(tmp_path / "a.flac"))

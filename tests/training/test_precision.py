@@ -5,10 +5,8 @@ import argparse
 import pytest
 import torch
 
-from m4ser.models.attention import short_attention
 from m4ser.training.baselines.espnet_asr import FirstTokenBaseline
 from m4ser.training.baselines.espnet_cls import ClassificationBaseline
-from m4ser.training.espnet import autocast_forward
 from m4ser.training.precision import MatmulPrecision, autocast
 from m4ser.training.task import SERTask
 
@@ -56,29 +54,6 @@ def test_every_task_has_it(task):
     assert task.get_parser().parse_args(["--matmul_precision", "high"]).matmul_precision == "high"
 
 
-@pytest.fixture
-def processor(monkeypatch):
-    """Call with a precision and instruction sets that the processor is to have."""
-    before = torch.get_float32_matmul_precision()
-
-    def change(precision, *has):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(has, True))
-        torch.set_float32_matmul_precision(precision)
-
-    yield change
-    torch.set_float32_matmul_precision(before)
-
-
-@pytest.mark.parametrize(
-    ("precision", "positions", "fused"), [("medium", 25, False), ("medium", 600, True), ("highest", 25, True)]
-)
-def test_short_attention_in_bfloat16_is_not_fused(processor, precision, positions, fused):
-    processor(precision)
-    with short_attention(torch.zeros(2, positions, 4)):
-        assert torch.backends.cuda.flash_sdp_enabled() is fused  # the switch of the CPU's fused attention as well
-    assert torch.backends.cuda.flash_sdp_enabled()
-
-
 @pytest.mark.parametrize(
     ("precision", "has", "device", "dtype"),
     [
@@ -96,20 +71,6 @@ def test_medium_is_brought_about_where_the_switch_is_not_enough(processor, preci
         assert torch.nn.functional.linear(torch.ones(2, 3), torch.ones(4, 3)).dtype == dtype
 
 
-def test_only_the_forward_pass_is_under_autocast(processor):
-    processor("medium", "avx512_bf16")
-    model, inside = torch.nn.Linear(3, 2), []
-    with autocast_forward(model, "cpu"):
-        output = model(torch.ones(4, 3))
-        output.register_hook(lambda _: inside.append(torch.is_autocast_enabled("cpu")))
-        output.float().sum().backward()
-    assert output.dtype == torch.bfloat16
-    assert inside == [False]
-    assert model.weight.grad.dtype == torch.float32
-    torch.testing.assert_close(model.weight.grad, torch.full((2, 3), 4.0))
-    assert model(torch.ones(4, 3)).dtype == torch.float32
-
-
 def test_weights_used_without_gradient_first_still_learn(processor):
     """A copy in bfloat16 that was kept from the first use would leave the second without a gradient."""
     processor("medium", "avx512_bf16")
@@ -119,12 +80,3 @@ def test_weights_used_without_gradient_first_still_learn(processor):
             model(torch.ones(4, 3))
         model(torch.ones(4, 3)).float().sum().backward()
     assert model.weight.grad is not None
-
-
-def test_a_failing_forward_pass_leaves_the_model_as_it_was(processor):
-    processor("medium", "avx512_bf16")
-    model = torch.nn.Linear(3, 2)
-    with pytest.raises(RuntimeError), autocast_forward(model, "cpu"):
-        model(torch.ones(4, 5))
-    assert "forward" not in vars(model)
-    assert not torch.is_autocast_enabled("cpu")

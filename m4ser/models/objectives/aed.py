@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
@@ -61,6 +60,8 @@ class ErrorDetection(Objective):
         """F1 of every class and their mean; nothing of a dev set without reference transcripts."""
         if not sum(len(true) for true, _ in records):
             return {}
+        from sklearn.metrics import f1_score  # a second of import, which inference does without
+
         true, predicted = (np.concatenate(x) for x in zip(*records, strict=True))
         f1 = f1_score(true, predicted, labels=range(len(TAGS)), average=None, zero_division=0.0)
         named = {f"aed_f1_{TAG_NAMES[tag]}": float(value) for tag, value in zip(TAGS, f1, strict=True)}

@@ -1,0 +1,19 @@
+"""The commands pack, unpack and info."""
+
+import json
+
+from m4ser.bin import info, pack, unpack
+
+
+def test_an_archive_is_made_unpacked_and_described(toy_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    pack.main([str(toy_run), "--out", "toy.m4ser.zip"])
+    unpack.main(["toy.m4ser.zip"])
+    assert (tmp_path / "toy/m4ser.json").is_file()
+    capsys.readouterr()
+    for model in ("toy.m4ser.zip", "toy", str(toy_run)):
+        info.main([model])
+        shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+        assert shown["labels"] == "happy, sad, angry"
+    info.main(["toy", "--json"])
+    assert json.loads(capsys.readouterr().out)["pipeline"]["speech"]["pool"] == 4

@@ -1,0 +1,82 @@
+"""Archives: what goes in, and that the model in it is the same."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from m4ser import EmotionRecognizer
+from m4ser.hub.archive import unpack
+from m4ser.hub.opening import find_model, open_model
+from m4ser.hub.pack import pack
+from m4ser.utils.errors import UserError
+from m4ser.utils.files import write_json
+
+
+def test_packed_model_is_the_same_without_the_files_it_was_made_from(toy_run, archive, sound, tmp_path, monkeypatch):
+    expected = EmotionRecognizer.from_pretrained(toy_run, device="cpu")(sound, text="i am sad")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("m4ser.pretrained.resolve", lambda *words: pytest.fail("looks for a pretrained model"))
+    monkeypatch.setattr(
+        "m4ser.models.encoders.backbones.resolve", lambda *words: pytest.fail("looks for a pretrained model")
+    )
+    for model in (archive, unpack(archive, tmp_path / "unpacked").folder):
+        found = EmotionRecognizer.from_pretrained(model, device="cpu")(sound, text="i am sad")
+        assert found.label == expected.label
+        assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
+
+
+def test_archive_holds_no_traces_of_the_machine_and_no_objectives(toy_run, archive, tmp_path):
+    unpack(archive, tmp_path / "m")
+    for name in ("m4ser.json", "config.yaml", "README.md"):
+        content = (tmp_path / "m" / name).read_text().replace(str(archive), "").replace("made_by", "")
+        assert str(toy_run.parents[1]) not in content
+    description = json.loads((tmp_path / "m/m4ser.json").read_text())
+    assert description["labels"] == ["happy", "sad", "angry"]
+    assert set(description["files"]) == {
+        *("config.yaml", "model.safetensors", "speech_encoder.safetensors"),
+        *(f"tokenizer/{path.name}" for path in (toy_run / "fold1/seed1/tokenizer").iterdir()),
+    }
+    card = (tmp_path / "m/README.md").read_text()
+    assert card.startswith("---\nlibrary_name: m4ser\n")
+    assert "Labels: happy, sad, angry." in card
+    assert "before it was tested" in card
+
+
+def test_baselines_are_refused_before_anything_is_written(toy_run, tmp_path):
+    other = shutil.copytree(toy_run, tmp_path / "exp")
+    config = other / "fold1/seed1/config.yaml"
+    config.write_text(config.read_text().replace("task: ser\n", "task: linear\n"))
+    with pytest.raises(UserError, match="not of the baseline linear"):
+        pack(find_model(other), tmp_path / "x.zip")
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_named_encoders_are_not_packed(toy_run, tmp_path):
+    made = pack(find_model(toy_run), tmp_path / "small.zip", include="none")
+    assert "speech_encoder.safetensors" not in made["files"]
+    assert made["pipeline"]["speech"]["encoder"] == "whisper"
+
+
+def test_recogniser_goes_in_and_comes_out(toy_run, tmp_path, monkeypatch):
+    plan = json.loads((toy_run / "run.json").read_text())
+    folder = tmp_path / "asr model"
+    folder.mkdir()
+    for name, content in {"model.bin": b"\6\0\0\0", "config.json": b"{}", "notes.py": b"print()"}.items():
+        (folder / name).write_bytes(content)
+    plan["pipeline"]["text"]["asr"] = {"name": "faster_whisper", "model": str(folder), "settings": {"beam_size": 2}}
+    shutil.copytree(toy_run, tmp_path / "exp/toy")
+    write_json(tmp_path / "exp/toy/run.json", plan)
+    made = pack(find_model(tmp_path / "exp/toy"), tmp_path / "a.zip")
+    assert [name for name in made["files"] if name.startswith("asr/")] == ["asr/config.json", "asr/model.bin"]
+    with open_model(tmp_path / "a.zip") as stored:
+        found = stored.recogniser()
+        assert Path(found["model"], "model.bin").read_bytes() == b"\6\0\0\0"
+        assert (found["name"], found["settings"]) == ("faster_whisper", {"beam_size": 2})
+    plan["pipeline"]["text"]["asr"]["name"] = "espnet"  # its models are pickles
+    write_json(tmp_path / "exp/toy/run.json", plan)
+    made = pack(find_model(tmp_path / "exp/toy"), tmp_path / "b.zip", include="all")
+    assert not any(name.startswith("asr/") for name in made["files"])
+    with open_model(tmp_path / "b.zip") as stored, pytest.raises(UserError, match="files can run code"):
+        stored.recogniser()
