@@ -25,7 +25,13 @@ def read_table(
     """Read the columns `needed` and those of `optional` that are there; upper and lower case do not matter.
 
     The delimiter is the one of ``, ; tab |`` that shows the needed columns in the first line. A byte order mark is
-    accepted, UTF-16 too if it has one. ``text`` is the content, where the caller has decoded it.
+    accepted, UTF-16 too if it has one.
+
+    Args:
+        path: the table.
+        needed: columns that must be there; no value of theirs may be empty.
+        optional: columns that may be missing.
+        text: its content, where the caller has decoded it.
 
     Returns:
         The rows, and the columns of the table that were not asked for.
@@ -33,21 +39,12 @@ def read_table(
     Raises:
         UserError: with the line of the fault.
     """
-    lines = io.StringIO(
-        _decode(path) if text is None else text, newline=""
-    )  # not splitlines(): that splits at U+2028 and others, too
-    first = lines.readline()
-    if not first.strip():
-        raise UserError(f"{path}: the file is empty; its first line must name the columns: {', '.join(needed)}")
-    headers = [[name.strip().casefold() for name in next(csv.reader([first], delimiter=d))] for d in DELIMITERS]
-    header = max(headers, key=lambda names: (len(set(needed) & set(names)), len(names)))
-    if missing := [name for name in needed if name not in header]:
-        raise UserError(f"{path}: line 1: no column {missing[0]}; it has {', '.join(header)}")
-    if twice := [name for name in header if name and header.count(name) > 1]:
-        raise UserError(f"{path}: line 1: column {twice[0]} is there twice; rename one")
+    # Not splitlines(): that splits at U+2028 and others, too.
+    lines = io.StringIO(_decode(path) if text is None else text, newline="")
+    header, delimiter = _read_header(path, lines.readline(), needed)
     wanted = {name: index for index, name in enumerate(header) if name in {*needed, *optional}}
     rows = []
-    reader = csv.reader(lines, delimiter=DELIMITERS[headers.index(header)], strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     line = 2
     try:
         for fields in reader:
@@ -67,6 +64,19 @@ def read_table(
     if not rows:
         raise UserError(f"{path}: has no lines after the first; add the recordings")
     return rows, [name for name in header if name and name not in wanted]
+
+
+def _read_header(path: Path, line: str, needed: Sequence[str]) -> tuple[list[str], str]:
+    """Names of the columns, in small letters, and the delimiter."""
+    if not line.strip():
+        raise UserError(f"{path}: the file is empty; its first line must name the columns: {', '.join(needed)}")
+    headers = {d: [name.strip().casefold() for name in next(csv.reader([line], delimiter=d))] for d in DELIMITERS}
+    delimiter, header = max(headers.items(), key=lambda item: (len(set(needed) & set(item[1])), len(item[1])))
+    if missing := [name for name in needed if name not in header]:
+        raise UserError(f"{path}: line 1: no column {missing[0]}; it has {', '.join(header)}")
+    if twice := [name for name in header if name and header.count(name) > 1]:
+        raise UserError(f"{path}: line 1: column {twice[0]} is there twice; rename one")
+    return header, delimiter
 
 
 def _decode(path: Path) -> str:

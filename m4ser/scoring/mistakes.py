@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from m4ser.data.audio import load_16k
+from m4ser.data.audio import RATE, load_16k
 from m4ser.scoring.runs import NOT_PREDICTED, Experiment
 
 MAX_SECONDS = 20.0  # of a clip; a longer recording is cut
@@ -63,8 +63,8 @@ def clip(path: str | Path, max_seconds: float = MAX_SECONDS) -> tuple[str, float
         AudioError: the file is missing or no usable audio.
     """
     samples = load_16k(path)
-    kept = samples[: int(max_seconds * 16000)]
+    kept = samples[: int(max_seconds * RATE)]
     with io.BytesIO() as file:
-        soundfile.write(file, kept, 16000, format="MP3")
+        soundfile.write(file, kept, RATE, format="MP3")
         content = base64.b64encode(file.getvalue()).decode()
-    return f"data:audio/mpeg;base64,{content}", len(kept) / 16000, len(samples) / 16000
+    return f"data:audio/mpeg;base64,{content}", len(kept) / RATE, len(samples) / RATE

@@ -62,7 +62,7 @@ def test_line_breaks_in_text(tmp_path):
         ('file,emotion\na,"sad\n', "line 2: unexpected end of data; check the double quotes"),
     ],
 )
-def test_faults_are_told_by_line(tmp_path, content, message):
+def test_faults_are_named_by_line(tmp_path, content, message):
     with pytest.raises(UserError) as error:
         read(tmp_path, content)
     assert str(error.value).startswith(f"{tmp_path / 'my table.csv'}: {message}")
