@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m4ser.asr.alignment import from_line
-from m4ser.asr.targets import counts
 from m4ser.scoring.table import Cell, Column, Score, Table
 from m4ser.training.experiment import choose_folds, read_maps
 from m4ser.training.lists import read_folds
+from m4ser.training.targets import fold_counts
 from m4ser.utils.errors import UserError
 
 COUNTS = [
@@ -39,7 +39,7 @@ def table(texts: Sequence[Path], names: Sequence[str], data: Path, chosen: Seque
         edits = {utt: from_line(line)[1] for utt, line in lines.items() if "tags" in json.loads(line)}
         if not edits:
             raise UserError(f"{text}: has no targets, for the corpus has no reference transcripts; choose another")
-        found = [counts(edits, folds.folds[fold]) for fold in choose_folds(folds, list(chosen))]
+        found = [fold_counts(edits, folds.folds[fold]) for fold in choose_folds(folds, list(chosen))]
         total = {key: sum(one[key] for one in found) for key in found[0]}
         row: list[Cell] = [name, *(total[column.key or column.name] / len(found) for column in COUNTS)]
         rows.append(row + [Score(total[a] / total[b]) if total[b] else None for a, b in SHARES.values()])

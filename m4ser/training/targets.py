@@ -6,13 +6,14 @@ reference of it (:mod:`m4ser.asr.alignment`). Every line is checked to do so bef
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from m4ser.asr.alignment import align, apply_edits, from_line, to_line
+from m4ser.asr.alignment import CHANGE, DELETE, KEEP, Edits, align, apply_edits, from_line, to_line
 from m4ser.asr.normalise import normaliser as get_normaliser
 from m4ser.asr.texts import read_hypotheses, read_references, transcripts
+from m4ser.data.folds import Fold
 from m4ser.data.scp import write_scp
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
@@ -110,10 +111,10 @@ def targets(texts: Mapping[str, list[str]], references: Mapping[str, list[str]])
         "missing_words": counts["missing_words"],
         "empty": counts["empty"],
         "changed": counts["changed"],
-        "keep": tags["K"],
-        "delete": tags["D"],
-        "change": tags["C"],
-        "deleted_words": counts["compared_words"] - tags["K"],
+        "keep": tags[KEEP],
+        "delete": tags[DELETE],
+        "change": tags[CHANGE],
+        "deleted_words": counts["compared_words"] - tags[KEEP],
     }
     return lines, stats
 
@@ -129,3 +130,35 @@ def describe(stats: TargetStats) -> str:
         f"{start}; {stats['changed']} utterances differ from the reference; {stats['keep']} words kept, "
         f"{stats['deleted_words']} deleted, {stats['missing_words']} to add at {stats['change']} places"
     )
+
+
+def fold_counts(edits: Mapping[str, Edits], fold: Fold) -> dict[str, int]:
+    """How much there is to learn in a fold, and how much of dev's its training has seen.
+
+    Args:
+        edits: of the utterances that have targets.
+        fold: its utterances; those without targets do not count.
+
+    Returns:
+        Of train: `words` of the texts, `superfluous` ones that detection has to remove, `corrections` (places where
+        words have to be written) and how many are `different`. Of dev: `dev_corrections` and `dev_words` of them, and
+        of both how many are written in train, too: `dev_seen`, `dev_words_seen`.
+    """
+    train, dev = ([edits[utt] for utt in part if utt in edits] for part in (fold.train, fold.dev))
+    learned, wanted = _phrases(train), _phrases(dev)
+    known, known_words = set(learned), {word for phrase in learned for word in phrase.split()}
+    words = [word for phrase in wanted for word in phrase.split()]
+    return {
+        "words": sum(len(one.tags) // 2 for one in train),
+        "superfluous": sum(one.tags[1::2].count(DELETE) for one in train),
+        "corrections": len(learned),
+        "different": len(known),
+        "dev_corrections": len(wanted),
+        "dev_seen": sum(phrase in known for phrase in wanted),
+        "dev_words": len(words),
+        "dev_words_seen": sum(word in known_words for word in words),
+    }
+
+
+def _phrases(edits: Iterable[Edits]) -> list[str]:
+    return [phrase for one in edits for _, phrase in one.changes]
