@@ -3,9 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, cast
-
-import numpy as np
+from typing import Any, cast
 
 from m4ser.data.corpus import Corpus
 from m4ser.scoring.evaluation import pooled
@@ -15,13 +13,12 @@ from m4ser.scoring.significance import PERMUTATIONS, holm, pair
 from m4ser.scoring.table import Cell, Column, Score, Table, count, listed, percent
 from m4ser.training.experiment import NO_TEXT
 from m4ser.training.metrics import NAMES, Metric
-from m4ser.training.metrics_file import Measured, Pair, Pooled
-from m4ser.training.setup import SETUP, joined_makers, setup_text, trained_with
+from m4ser.training.result_files import Comparison, System
+from m4ser.training.setup import SETUP, common_setup, cost, joined_makers, setup_text, trained_with
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, rounded
 
 KIND = "comparison"
-INPUT = ("speech_encoder", "text_encoder", "text_source", "asr")  # keys of SETUP
 COST = (
     Column("parameters (M)", "parameters", scale=1e-6),
     Column("trained (M)", "trained_parameters", scale=1e-6),
@@ -30,36 +27,6 @@ COST = (
 )
 PARTIAL = "**(partial): runs are missing; not the result of the protocol.**"
 SCORES = "WA: accuracy. UA: mean of the class recalls. F1: mean over classes, weighted by their frequency or not."
-
-
-class System(TypedDict, total=False):
-    """One system of a comparison; what it costs as far as it is known."""
-
-    system: str
-    tag: str
-    seeds: list[str]
-    partial: bool
-    pooled: Pooled
-    difference: Pair | None
-    parameters: float
-    trained_parameters: float
-    seconds: float
-    real_time_factor: float
-
-
-class Comparison(TypedDict, total=False):
-    """All numbers of a comparison; files of version 0.1 hold just this."""
-
-    kind: str
-    partition: str
-    protocol: str
-    labels: list[str]
-    reference: str
-    setup: dict[str, Any]
-    setup_differs: dict[str, dict[str, list[str]]]
-    wer: dict[str, float]
-    trained_with: dict[str, list[str]]
-    systems: list[System]
 
 
 def table(
@@ -85,23 +52,6 @@ def table(
     experiments = [collect(folder, corpus, partition, seeds, folds, note) for folder in folders]
     index = known.index(reference.resolve()) if reference else 0
     return fill(compare(experiments, corpus, index, names, resamples), differences)
-
-
-def cost(experiment: Experiment) -> dict[str, float]:
-    """Parameters, training seconds and inference real-time factor, as far as recorded.
-
-    From `run.json`, else the mean over the runs' `train_info.json` and `infer_info.json`.
-    """
-    runs = [experiment.path / f"fold{fold}" / f"seed{seed}" for fold in experiment.folds for seed in experiment.seeds]
-    files = [run / name for run in runs for name in ("train_info.json", "infer_info.json")]
-    infos = [read_json(file) for file in files if file.exists()]
-    found: dict[str, float] = {}
-    for column in COST:
-        values = [info[column.key] for info in [experiment.run] if isinstance(info.get(column.key), int | float)]
-        values = values or [info[column.key] for info in infos if column.key in info]
-        if values:
-            found[column.key] = float(np.mean(values))
-    return found
 
 
 def compare(
@@ -130,7 +80,7 @@ def compare(
             "pooled": pooled(experiment, resamples=resamples),
             "difference": None if i == reference else pair(experiment, experiments[reference], resamples, permutations),
         }
-        systems.append(cast(System, system | cost(experiment)))
+        systems.append(cast(System, system | cost(experiment.path, experiment.run, experiment.folds, experiment.seeds)))
     tests = [system["difference"]["scores"] for system in systems if system["difference"]]
     for metric in NAMES:
         for test, p in zip(tests, holm([test[metric]["p"] for test in tests]), strict=True):
@@ -142,43 +92,22 @@ def compare(
         "protocol": corpus.folds.protocol,
         "labels": first.labels,
         "reference": names[reference],
-        **_setup(experiments, names),
+        **common_setup({name: one.run for name, one in zip(names, experiments, strict=True)}),
+        "wer": _word_error_rates(experiments),
         "trained_with": joined_makers(trained_with(each.path, each.folds, each.seeds) for each in experiments),
         "systems": systems,
     }
     return cast(Comparison, rounded(result))
 
 
-def _setup(experiments: Sequence[Experiment], names: Sequence[str]) -> dict[str, Any]:
-    """What the systems have in common, and what of their input differs.
-
-    A system without speech or text says nothing about encoder or recogniser. The word error rate is that of the
-    systems' own results, if they have text of a recogniser.
-    """
-    setup, differs = {}, {}
-    for key in SETUP:
-        values = [experiment.run.get(key) for experiment in experiments]
-        if key in INPUT:
-            values = [None if value == NO_TEXT else value for value in values]
-            known = [value for value in values if value]
-        else:
-            known = values
-        if known and known[0] and all(value == known[0] for value in known):
-            setup[key] = known[0]
-        elif key in INPUT and known:
-            users = {value: [n for n, own in zip(names, values, strict=True) if own == value] for value in known}
-            differs[key] = {str(value): systems for value, systems in users.items()}
-    wer: dict[str, float] = {}
+def _word_error_rates(experiments: Sequence[Experiment]) -> dict[str, float]:
+    """That of each recogniser whose text a system reads, as the system's own result has it."""
+    found: dict[str, float] = {}
     for experiment in experiments:
         asr, file = experiment.run.get("asr") or NO_TEXT, experiment.path / "metrics.json"
-        if asr != NO_TEXT and file.exists() and (found := read_json(file).get("asr_word_errors")):
-            wer[asr] = found["wer"]
-    return {"setup": setup, "setup_differs": differs, "wer": wer}
-
-
-def measured(value: Measured | None, **more: bool) -> Score | None:
-    """A score of `metrics.json` as a cell."""
-    return Score(value["mean"], value["sd"], value["ci"], **more) if value else None
+        if asr != NO_TEXT and file.exists() and (errors := read_json(file).get("asr_word_errors")):
+            found[asr] = errors["wer"]
+    return found
 
 
 def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -> Table:
@@ -199,7 +128,7 @@ def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -
     for system in systems:
         row: list[Cell] = [
             system["system"],
-            *(measured(system["pooled"][metric], partial=system["partial"]) for metric in scored),
+            *(Score.of(system["pooled"][metric], partial=system["partial"]) for metric in scored),
         ]
         for column in columns[1 + len(scored) : len(columns) - len(costs)]:
             test = system["difference"] and system["difference"]["scores"][column.key.removeprefix("d_")]

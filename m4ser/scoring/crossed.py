@@ -15,15 +15,14 @@ import numpy as np
 from m4ser.data.corpus import Corpus
 from m4ser.data.folds import JOIN
 from m4ser.scoring import figures
-from m4ser.scoring.comparison import measured
-from m4ser.scoring.evaluation import describe
-from m4ser.scoring.intervals import RESAMPLES, cluster_confusions, clusters, intervals
+from m4ser.scoring.evaluation import pooled
+from m4ser.scoring.intervals import RESAMPLES
 from m4ser.scoring.results import partial_line
-from m4ser.scoring.runs import NOT_PREDICTED, check_references, find
+from m4ser.scoring.runs import NOT_PREDICTED, Answers, find
 from m4ser.scoring.table import Cell, Score, Table, columns, listed, percent
-from m4ser.training.metrics import DEFINITIONS, NAMES, Metric, confusion, from_confusion
-from m4ser.training.metrics_file import Crossed
-from m4ser.training.predictions import read_predictions
+from m4ser.training.metrics import DEFINITIONS, NAMES, Metric
+from m4ser.training.predictions import check_references, read_predictions
+from m4ser.training.result_files import Crossed
 from m4ser.training.setup import named_setup, setup_text, trained_text, trained_with
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_write, read_json, rounded, write_json, write_markdown
@@ -54,7 +53,7 @@ def evaluate(
             if (seed, name) not in found.files:
                 continue
             predictions = read_predictions(found.files[seed, name], all_folds.labels, expected)
-            check_references(found.files[seed, name], predictions, corpus)
+            check_references(found.files[seed, name], predictions, corpus.emotion, corpus.speaker, corpus.path)
             for utt, hyp in zip(predictions.utts, predictions.hyp, strict=True):
                 hyps = answers.setdefault(name, {}).setdefault(utt, np.full(len(found.seeds), NOT_PREDICTED))
                 hyps[number] = hyp
@@ -112,22 +111,14 @@ def _cell(
             times[where] += 1
     hyp = hyp.reshape(-1, len(utts))
     hyp = hyp[(hyp != NOT_PREDICTED).any(1)]
-    labels = corpus.folds.labels
-    ref = np.array([labels.index(corpus.emotion[utt]) for utt in utts])
-    speakers = [corpus.speaker[utt] for utt in utts]
-    index, unit = clusters(speakers)
-    matrices = np.stack([confusion(ref[answers >= 0], answers[answers >= 0], len(labels)) for answers in hyp])
-    scores = from_confusion(matrices)
-    ends = intervals(cluster_confusions(index, ref, hyp, len(labels)), resamples=resamples)
+    labels, speakers = corpus.folds.labels, np.array([corpus.speaker[utt] for utt in utts])
+    answers = Answers(labels, speakers, np.array([labels.index(corpus.emotion[utt]) for utt in utts]), hyp)
     return {
         "in_corpus": column in row.split(JOIN),
-        "utterances": len(utts),
-        "speakers": len(set(speakers)),
-        "classes": len(set(ref.tolist())),
-        "resampled": unit,
+        "classes": len(set(answers.ref.tolist())),
         "answers": len(hyp),
-        **{name: {**describe(scores[name]), "ci": ends[name]} for name in NAMES},
-        "confusion_summed": matrices.sum(0),
+        **pooled(answers, resamples),
+        "confusion_summed": answers.confusions().sum(0),
     }
 
 
@@ -212,7 +203,7 @@ def cells_table(crossed: Crossed) -> Table:
     """One row for each cell with all of its scores, for `matrix.csv`."""
     keys = ("train", "test", "in_corpus", "utterances", "speakers", "resampled", "answers")
     rows = [
-        [crossed["protocol"], *(cell[key] for key in keys), *(measured(cell[name]) for name in NAMES)]
+        [crossed["protocol"], *(cell[key] for key in keys), *(Score.of(cell[name]) for name in NAMES)]
         for cell in crossed["cells"]
     ]
     return Table(columns("protocol", *keys, *NAMES), rows)

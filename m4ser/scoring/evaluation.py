@@ -12,7 +12,7 @@ from m4ser.asr.normalise import normaliser
 from m4ser.data.corpus import Corpus
 from m4ser.data.scp import read_scp
 from m4ser.scoring.intervals import RESAMPLES, intervals
-from m4ser.scoring.runs import Experiment, majority
+from m4ser.scoring.runs import Answers, Experiment, majority
 from m4ser.training.experiment import NO_TEXT
 from m4ser.training.metrics import (
     DEFINITIONS,
@@ -22,7 +22,7 @@ from m4ser.training.metrics import (
     from_confusion,
     per_class,
 )
-from m4ser.training.metrics_file import Metrics, Pair, Pooled, Spread
+from m4ser.training.result_files import Metrics, Pair, Pooled, Spread
 from m4ser.training.setup import named_setup, trained_with
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import rounded
@@ -36,15 +36,14 @@ def describe(values: Iterable[float]) -> Spread:
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=1)) if len(values) > 1 else None}
 
 
-def pooled(experiment: Experiment, keep: np.ndarray | None = None, resamples: int = RESAMPLES) -> Pooled:
-    """Scores of some items: mean and sd over seeds, 95 % interval over speakers; how many utterances and speakers."""
-    keep = experiment.everything() if keep is None else keep
-    scores = from_confusion(experiment.confusions(keep))
-    matrices, unit = experiment.cluster_confusions(keep)
+def pooled(answers: Answers, resamples: int = RESAMPLES) -> Pooled:
+    """Mean and sd over seeds of each score, 95 % interval over speakers; how many utterances and speakers."""
+    scores = from_confusion(answers.confusions())
+    matrices, unit = answers.cluster_confusions()
     ends = intervals(matrices, resamples=resamples)
     measured = {name: {**describe(scores[name]), "ci": ends[name]} for name in NAMES}
-    speakers = len(set(experiment.speakers[keep]))
-    return cast(Pooled, {"utterances": int(keep.sum()), "speakers": speakers, "resampled": unit, **measured})
+    speakers = len(set(answers.speakers.tolist()))
+    return cast(Pooled, {"utterances": len(answers.ref), "speakers": speakers, "resampled": unit, **measured})
 
 
 def word_errors(
@@ -102,21 +101,20 @@ def evaluate(
     by_fold = {}
     for name in folds:
         keep = experiment.fold == name
-        scores = from_confusion(experiment.confusions(keep))
+        scores = from_confusion(experiment.part(keep).confusions())
         counts = {"utterances": int(keep.sum()), "speakers": sorted(set(experiment.speakers[keep]))}
         by_fold[name] = {**counts, **{metric: describe(scores[metric]) for metric in NAMES}}
     matrices = experiment.confusions()
     classes = {key: value.mean(0) for key, value in per_class(matrices).items()}
     domains = np.array([corpus.domain.get(utt, "") for utt in experiment.items])
-    by_domain = {
-        domain: pooled(experiment, domains == domain, resamples) for domain in sorted(set(domains)) if corpus.domain
-    }
+    names = sorted(set(domains)) if corpus.domain else []
+    by_domain = {domain: pooled(experiment.part(domains == domain), resamples) for domain in names}
     by_wer, wer = {}, None
     if asr_dir is not None:
         errors, words = word_errors(experiment, corpus, asr_dir, normalise)
         wer = {"wer": errors.sum() / max(words.sum(), 1), "words": int(words.sum()), "normaliser": normalise}
         by_wer = {
-            name: pooled(experiment, mask, resamples) | {"wer": errors[mask].sum() / words[mask].sum()}
+            name: pooled(experiment.part(mask), resamples) | {"wer": errors[mask].sum() / words[mask].sum()}
             for name, mask in _wer_bins(errors, words).items()
         }
     answers = majority(experiment, corpus)[0]

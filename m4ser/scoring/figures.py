@@ -18,7 +18,7 @@ import numpy as np
 
 from m4ser.scoring.table import Score, Table
 from m4ser.training.metrics import NAMES
-from m4ser.training.metrics_file import Metrics
+from m4ser.training.result_files import Metrics
 from m4ser.utils.files import atomic_path
 
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})

@@ -6,7 +6,7 @@ Numbers are those of `metrics.json`; nothing is scored here a second time but sp
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -22,9 +22,9 @@ from m4ser.scoring.results import partial_line
 from m4ser.scoring.runs import Experiment, collect
 from m4ser.scoring.table import Score, count, interval, p_value, percent, signed
 from m4ser.training.metrics import NAMES
-from m4ser.training.metrics_file import Metrics, Pooled
+from m4ser.training.result_files import Metrics, Pooled, read_metrics
 from m4ser.training.setup import SETUP, shown, trained_text
-from m4ser.utils.errors import DamagedFileError, UserError
+from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_write, read_json, rounded
 from m4ser.utils.provenance import made_by
 
@@ -59,7 +59,7 @@ def write(
     """
     if most_mistakes < 0 or max_audio_mb < 0:
         raise UserError("--mistakes and --max-audio-mb must not be negative")
-    metrics = read_metrics(exp / "metrics.json")
+    metrics = read_metrics(exp)
     recipe = exp.resolve().parents[1]
     data, dump, out = data or recipe / "data", dump or recipe / "dump", out or exp / "report.html"
     remarks: list[str] = []
@@ -75,7 +75,7 @@ def write(
     ):
         raise UserError(f"{exp / 'metrics.json'}: is not the score of the predictions beside it; run stage 5 again")
     speakers = {
-        speaker: rounded(pooled(experiment, experiment.speakers == speaker, int(metrics["ci"]["resamples"])))
+        speaker: rounded(pooled(experiment.part(experiment.speakers == speaker), int(metrics["ci"]["resamples"])))
         for speaker in sorted(set(experiment.speakers.tolist()))
     }
     runs = [exp / f"fold{fold}" / f"seed{seed}" for seed in experiment.seeds for fold in experiment.folds]
@@ -107,25 +107,6 @@ def write(
             figures.save(function(metrics, value), out.parent / name)
             drawn.append(out.parent / name)
     return [out, *drawn]
-
-
-def read_metrics(path: Path) -> Metrics:
-    """`metrics.json` of stage 5.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    if not path.parent.is_dir():
-        raise UserError(f"{path.parent}: no such folder; name one that stages 4 and 5 have made: exp/<tag>")
-    if not path.exists():
-        raise UserError(f"{path}: no such file; run stage 5 first")
-    try:
-        metrics = read_json(path)
-    except DamagedFileError:
-        raise UserError(f"{path}: is damaged; run stage 5 again") from None
-    if metrics.get("kind") != "metrics":
-        raise UserError(f"{path}: is not the result of one experiment; run stage 5 again")
-    return cast(Metrics, metrics)
 
 
 def _joined(folder: Path, corpus: Corpus, name: str, allow_empty: bool = False) -> dict[str, str]:
@@ -255,7 +236,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters |= {f.__name__: f for f in (percent, interval, signed, p_value, shown)}
-    by_fold = {name: experiment.confusions(experiment.fold == name).sum(0) for name in experiment.folds}
+    by_fold = {name: experiment.part(experiment.fold == name).confusions().sum(0) for name in experiment.folds}
     return environment.get_template(TEMPLATE).render(
         metrics=metrics,
         names=NAMES,

@@ -10,14 +10,13 @@ from typing import Any
 
 from m4ser.data.corpus import Corpus
 from m4ser.scoring import figures
-from m4ser.scoring.comparison import measured
 from m4ser.scoring.evaluation import evaluate
 from m4ser.scoring.intervals import MIN_SPEAKERS, RESAMPLES
 from m4ser.scoring.runs import collect
 from m4ser.scoring.significance import pair
 from m4ser.scoring.table import Cell, Column, Score, Table, columns, count, interval, p_value, percent
 from m4ser.training.metrics import NAMES, Metric
-from m4ser.training.metrics_file import Metrics, Pair, Pooled, Spread
+from m4ser.training.result_files import Metrics, Pair, Pooled, Spread
 from m4ser.training.setup import setup_text, trained_text
 from m4ser.utils.files import write_json, write_markdown
 
@@ -31,6 +30,10 @@ def partial_line(missing: Sequence[Mapping[str, str]]) -> str:
         lacking.setdefault(run["seed"], []).append(run["fold"])
     runs = "; ".join(f"seed {seed}: {count(len(f), 'fold')} {' '.join(f)}" for seed, f in lacking.items())
     return f"**PARTIAL, not the result of the protocol.** Missing: {runs}. " if runs else ""
+
+
+def _spread(value: Spread) -> Score:
+    return Score(value["mean"], value["sd"])
 
 
 def headline(metrics: Metrics) -> Table:
@@ -60,14 +63,10 @@ def headline(metrics: Metrics) -> Table:
     return Table(columns(f"{metrics['tag']}, per cent", *NAMES.values()), rows, caption=caption, notes=notes)
 
 
-def _spread(value: Spread) -> Score:
-    return Score(value["mean"], value["sd"])
-
-
 def _subsets(title: str, first: str, subsets: Mapping[str, Pooled]) -> Table:
     """Scores of parts of the data, WA and UA with intervals."""
     rows = [
-        [name, value["utterances"], *(measured(value[m]) for m in ("wa", "ua")), *(_spread(value[m]) for m in F1)]
+        [name, value["utterances"], *(Score.of(value[m]) for m in ("wa", "ua")), *(_spread(value[m]) for m in F1)]
         for name, value in subsets.items()
     ]
     few = ", ".join(name for name, value in subsets.items() if value["resampled"] == "utterance")

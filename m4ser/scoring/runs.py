@@ -12,7 +12,7 @@ from m4ser.models.description import PLAN
 from m4ser.scoring.intervals import cluster_confusions, clusters
 from m4ser.training.experiment import choose_folds
 from m4ser.training.metrics import confusion
-from m4ser.training.predictions import Predictions, read_predictions
+from m4ser.training.predictions import check_references, read_predictions
 from m4ser.training.setup import read_run
 from m4ser.utils.errors import UserError
 
@@ -20,25 +20,50 @@ NOT_PREDICTED = -1
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Answers:
+    """What the models of several seeds say of some utterances; -1 where a run is missing.
+
+    Shape: speakers, ref (N,); hyp (seeds, N).
+    """
+
+    labels: list[str]
+    speakers: np.ndarray
+    ref: np.ndarray
+    hyp: np.ndarray
+
+    def part(self, keep: np.ndarray) -> "Answers":
+        """Some of the utterances, with the seeds that have predicted any of them. Shape: keep (N,)."""
+        hyp = self.hyp[:, keep]
+        return Answers(self.labels, self.speakers[keep], self.ref[keep], hyp[(hyp != NOT_PREDICTED).any(-1)])
+
+    def confusions(self) -> np.ndarray:
+        """One matrix for each seed. Shape: (seeds, C, C)."""
+        known = self.hyp != NOT_PREDICTED
+        pairs = zip(self.hyp, known, strict=True)
+        return np.stack([confusion(self.ref[mask], hyp[mask], len(self.labels)) for hyp, mask in pairs])
+
+    def cluster_confusions(self) -> tuple[np.ndarray, str]:
+        """The same split into clusters, (seeds, clusters, C, C), and what a cluster is: speaker or utterance."""
+        index, unit = clusters(self.speakers)
+        return cluster_confusions(index, self.ref, self.hyp, len(self.labels)), unit
+
+
+@dataclass(frozen=True)
+class Experiment(Answers):
     """The answers of all folds and seeds on one partition, side by side.
 
     An item is an utterance in a fold (dev utterances may occur in several folds, test utterances may not).
-    Shape: items, fold, ref (N,); hyp (seeds, N) with -1 where a run is missing; probabilities (seeds, N, C).
+    Shape: items, fold (N,); probabilities (seeds, N, C).
     """
 
     path: Path
     run: dict[str, Any]
     partition: str
-    labels: list[str]
     seeds: list[str]
     folds: list[str]
     missing: list[tuple[str, str]]  # (seed, fold)
     items: list[str]
     fold: np.ndarray
-    speakers: np.ndarray
-    ref: np.ndarray
-    hyp: np.ndarray
     probabilities: np.ndarray
 
     @property
@@ -50,25 +75,6 @@ class Experiment:
     def partial(self) -> bool:
         """Whether a run is missing."""
         return bool(self.missing)
-
-    def everything(self) -> np.ndarray:
-        """The mask that keeps all items."""
-        return np.ones(len(self.items), dtype=bool)
-
-    def confusions(self, keep: np.ndarray | None = None) -> np.ndarray:
-        """One matrix for each seed that predicted some of the items `keep` (default: all). Shape: (<= seeds, C, C)."""
-        keep = self.everything() if keep is None else keep
-        masks = [keep & (hyp != NOT_PREDICTED) for hyp in self.hyp]
-        pairs = [(hyp, mask) for hyp, mask in zip(self.hyp, masks, strict=True) if mask.any()]
-        return np.stack([confusion(self.ref[mask], hyp[mask], len(self.labels)) for hyp, mask in pairs])
-
-    def cluster_confusions(self, keep: np.ndarray | None = None) -> tuple[np.ndarray, str]:
-        """The same split into clusters, (<= seeds, clusters, C, C), and what a cluster is: speaker or utterance."""
-        keep = self.everything() if keep is None else keep
-        index, unit = clusters(self.speakers[keep])
-        hyp = self.hyp[:, keep]
-        hyp = hyp[(hyp != NOT_PREDICTED).any(-1)]
-        return cluster_confusions(index, self.ref[keep], hyp, len(self.labels)), unit
 
 
 def sort_key(name: str) -> tuple:
@@ -85,21 +91,6 @@ def check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:
             raise UserError(
                 f"{path / 'run.json'}: made with {key} '{shown[0]}', but {corpus.path / 'folds.json'} has "
                 f"'{shown[1]}'; results of different protocols are not comparable: score it with its own --data"
-            )
-
-
-def check_references(path: Path, predictions: Predictions, corpus: Corpus) -> None:
-    """Labels and speakers of a prediction file are those of the corpus."""
-    for utt, speaker, ref in zip(predictions.utts, predictions.speakers, predictions.ref, strict=True):
-        if corpus.emotion.get(utt) != predictions.labels[ref]:
-            raise UserError(
-                f"{path}: {utt} has the reference '{predictions.labels[ref]}', but utt2emo of {corpus.path} says "
-                f"'{corpus.emotion.get(utt)}'; the labels were changed after inference: run stage 5 again"
-            )
-        if corpus.speaker.get(utt) != speaker:
-            raise UserError(
-                f"{path}: {utt} has the speaker '{speaker}', but utt2spk of {corpus.path} says "
-                f"'{corpus.speaker.get(utt)}'; run stage 5 again"
             )
 
 
@@ -195,7 +186,7 @@ def collect(
             file = found[seed, name]
             where = np.flatnonzero(folds_array == name)
             predictions = read_predictions(file, labels, [items[i] for i in where])
-            check_references(file, predictions, corpus)
+            check_references(file, predictions, corpus.emotion, corpus.speaker, corpus.path)
             order = {utt: i for i, utt in enumerate(predictions.utts)}
             source = [order[items[i]] for i in where]
             hyp[s, where] = predictions.hyp[source]

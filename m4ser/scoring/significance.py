@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from m4ser.scoring.intervals import RESAMPLES, cluster_confusions, clusters, distribution, percentiles
 from m4ser.scoring.runs import NOT_PREDICTED, Experiment
 from m4ser.training.metrics import Metric, from_confusion
-from m4ser.training.metrics_file import Difference, Pair
+from m4ser.training.result_files import Difference, Pair
 from m4ser.utils.errors import UserError
 
 PERMUTATIONS = 10000

@@ -37,6 +37,11 @@ class Score:
     bold: bool = False
     partial: bool = False
 
+    @classmethod
+    def of(cls, value: Mapping[str, Any], **more: bool) -> "Score":
+        """What `metrics.json` says of a score: mean, deviation and, where it is known, interval."""
+        return cls(value["mean"], value["sd"], value.get("ci"), **more)
+
     def __str__(self) -> str:
         text = signed(self.value) if self.difference else percent(self.value)
         text = f"**{text}**" if self.bold else text

@@ -7,7 +7,7 @@ Tab-separated with the header ``utt_id speaker ref hyp p_<label>...``; one line 
     01-a    01       angry  happy  0.400000  0.600000
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,3 +139,24 @@ def _check_probabilities(path: str | Path, probabilities: np.ndarray, hyp: np.nd
             f"{path}: line {wrong.argmax() + 2}: hyp is not the most probable class; "
             "delete the file and run stage 5 again"
         )
+
+
+def check_references(
+    path: str | Path, predictions: Predictions, emotion: Mapping[str, str], speaker: Mapping[str, str], corpus: Path
+) -> None:
+    """Labels and speakers of a prediction file are those of the corpus in the folder ``corpus``.
+
+    Raises:
+        UserError: they are not.
+    """
+    for utt, said_by, ref in zip(predictions.utts, predictions.speakers, predictions.ref, strict=True):
+        if emotion.get(utt) != predictions.labels[ref]:
+            raise UserError(
+                f"{path}: {utt} has the reference '{predictions.labels[ref]}', but utt2emo of {corpus} says "
+                f"'{emotion.get(utt)}'; the labels were changed after inference: run stage 5 again"
+            )
+        if speaker.get(utt) != said_by:
+            raise UserError(
+                f"{path}: {utt} has the speaker '{said_by}', but utt2spk of {corpus} says "
+                f"'{speaker.get(utt)}'; run stage 5 again"
+            )

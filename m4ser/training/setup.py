@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from m4ser.training.experiment import TRAIN_INFO
+import numpy as np
+
+from m4ser.training.experiment import INFER_INFO, NO_TEXT, TRAIN_INFO
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import read_json
 
@@ -17,6 +19,8 @@ SETUP = {  # what of run.json a result names
     "asr": "ASR",
     "config": "configuration",
 }
+INPUT = ("speech_encoder", "text_encoder", "text_source", "asr")  # of these a system may have none
+COST = ("parameters", "trained_parameters", "seconds", "real_time_factor")
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -69,4 +73,37 @@ def joined_makers(several: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, l
     for makers in several:
         for key, values in makers.items():
             found[key] = list(dict.fromkeys([*found.get(key, []), *values]))
+    return found
+
+
+def common_setup(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What several systems have in common (``setup``), and whose input is another (``setup_differs``: value to names).
+
+    ``runs``: `run.json` by name. A system without speech or text says nothing about encoder or recogniser.
+    """
+    setup, differs = {}, {}
+    for key in SETUP:
+        values = {name: run.get(key) for name, run in runs.items()}
+        if key in INPUT:
+            values = {name: value for name, value in values.items() if value and value != NO_TEXT}
+        first = next(iter(values.values()), None)
+        if first and all(value == first for value in values.values()):
+            setup[key] = first
+        elif key in INPUT and values:
+            differs[key] = {str(v): [name for name, own in values.items() if own == v] for v in values.values()}
+    return {"setup": setup, "setup_differs": differs}
+
+
+def cost(path: Path, run: Mapping[str, Any], folds: Sequence[str], seeds: Sequence[str]) -> dict[str, float]:
+    """Parameters, training seconds and inference real-time factor, as far as recorded.
+
+    From `run.json`, else the mean over the runs' `train_info.json` and `infer_info.json`.
+    """
+    files = [path / f"fold{f}" / f"seed{s}" / name for f in folds for s in seeds for name in (TRAIN_INFO, INFER_INFO)]
+    infos = [read_json(file) for file in files if file.exists()]
+    found: dict[str, float] = {}
+    for key in COST:
+        values = [run[key]] if isinstance(run.get(key), int | float) else [info[key] for info in infos if key in info]
+        if values:
+            found[key] = float(np.mean(values))
     return found

@@ -1,8 +1,11 @@
-"""The content of `metrics.json`, the result of an experiment."""
+"""The content of the files of results: `metrics.json` of an experiment, `comparison.json` of several."""
 
-from typing import Any, TypedDict
+from pathlib import Path
+from typing import Any, TypedDict, cast
 
 from m4ser.training.metrics import Metric
+from m4ser.utils.errors import DamagedFileError, UserError
+from m4ser.utils.files import read_json
 
 
 class Spread(TypedDict):
@@ -108,3 +111,53 @@ class Crossed(Result):
     columns: list[str]
     cells: list[dict[str, Any]]
     corpora: dict[str, dict[str, Any]]
+
+
+class System(TypedDict, total=False):
+    """One system of a comparison; what it costs as far as it is known."""
+
+    system: str
+    tag: str
+    seeds: list[str]
+    partial: bool
+    pooled: Pooled
+    difference: Pair | None
+    parameters: float
+    trained_parameters: float
+    seconds: float
+    real_time_factor: float
+
+
+class Comparison(TypedDict, total=False):
+    """All numbers of a comparison; files of version 0.1 hold just this."""
+
+    kind: str
+    partition: str
+    protocol: str
+    labels: list[str]
+    reference: str
+    setup: dict[str, Any]
+    setup_differs: dict[str, dict[str, list[str]]]
+    wer: dict[str, float]
+    trained_with: dict[str, list[str]]
+    systems: list[System]
+
+
+def read_metrics(exp: Path) -> Metrics:
+    """`metrics.json` of stage 5 in `exp/<tag>`, of one corpus.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    path = exp / "metrics.json"
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent}: no such folder; name one that stages 4 and 5 have made: exp/<tag>")
+    if not path.exists():
+        raise UserError(f"{path}: no such file; run stage 5 first")
+    try:
+        metrics = read_json(path)
+    except DamagedFileError:
+        raise UserError(f"{path}: is damaged; run stage 5 again") from None
+    if metrics.get("kind") != "metrics":
+        raise UserError(f"{path}: is not the result of one experiment; run stage 5 again")
+    return cast(Metrics, metrics)
