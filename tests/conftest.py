@@ -372,3 +372,28 @@ def processor(monkeypatch):
 
     yield change
     torch.set_float32_matmul_precision(before)
+
+
+@pytest.fixture(scope="session")
+def tone():
+    """Call for (samples,): a tone in noise."""
+
+    def make(seconds=0.7, rate=16000, hertz=300.0, seed=0):
+        time = np.arange(int(seconds * rate)) / rate
+        noise = np.random.default_rng(seed).standard_normal(len(time)) * 0.05
+        return (0.4 * np.sin(2 * np.pi * hertz * time) + noise).astype(np.float32)
+
+    return make
+
+
+@pytest.fixture
+def wavs(tmp_path, tone):
+    """Four recordings of different lengths, rates and channels."""
+    import soundfile
+
+    folder = tmp_path / "my wävs"
+    folder.mkdir()
+    for k, rate in enumerate((16000, 8000, 44100, 16000)):
+        samples = tone(0.4 + 0.3 * k, rate, seed=k)
+        soundfile.write(folder / f"s{k}-a.wav", np.stack([samples, samples], 1) if k == 3 else samples, rate)
+    return folder

@@ -3,8 +3,11 @@
 import pytest
 import sentencepiece
 
+from m4ser.asr.alignment import align, to_line
+from m4ser.data.folds import Fold, Folds
+from m4ser.data.scp import write_scp
 from m4ser.models.text import TextProcessor
-from m4ser.training.tokenizer import MODEL, train_tokenizer
+from m4ser.training.tokenizer import MODEL, train_tokenizer, train_tokenizers
 from m4ser.utils.errors import UserError
 
 LINES = ["i am so very happy today", "we are sad and so angry", "you are not happy now", "the dogs are sitting", ""]
@@ -47,3 +50,17 @@ def test_too_little_text(tmp_path):
         train_tokenizer(["", " "], 100, tmp_path / "none")
     with pytest.raises(UserError, match="sentencepiece"):
         train_tokenizer(LINES, 8, tmp_path / "tiny")
+
+
+def test_a_fold_knows_the_words_of_its_training_part_only(tmp_path):
+    """What was recognised and what was said, of training utterances; letters of the others are unknown."""
+    folds = Folds("p", "", labels=["calm"], folds={"1": Fold(["a"], ["b"], ["c"])})
+    folds.write(tmp_path / "data/folds.json")
+    write_scp(tmp_path / "data/all/utt2spk", {"a": "a", "b": "b", "c": "c"})
+    heard = ["now", "here"]
+    edits = {"a": to_line(heard, align(heard, ["now", "i", "ham"])), "b": '{"words": ["xyz"]}'}
+    write_scp(tmp_path / "text/all/edits", {**edits, "c": '{"words": ["xyz"]}'})
+    train_tokenizers(str(tmp_path / "data"), str(tmp_path / "text"), 40, tmp_path / "out")
+    vocabulary = "".join(TextProcessor(tmp_path / "out/fold1").tokenizer.get_vocab())
+    assert set("nowherim") <= set(vocabulary)
+    assert not set("xyz") & set(vocabulary)

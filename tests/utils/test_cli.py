@@ -44,3 +44,21 @@ def test_another_broken_pipe_is_a_defect():
     status, messages = call("3", "fail", read=True)
     assert status == 1
     assert messages.endswith("BrokenPipeError: of a worker\n")
+
+
+def test_the_garbage_collector_changes_when_a_command_starts():
+    code = """
+import gc
+from m4ser.utils.cli import command
+import m4ser.bin
+
+@command
+def main(cmd=None):
+    print(gc.get_threshold()[2])
+
+print(gc.get_threshold()[2])
+main()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(int, result.stdout.split())
+    assert before < 1000 == after
