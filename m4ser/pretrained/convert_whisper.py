@@ -7,6 +7,7 @@ same weights as a Hugging Face model serve as speech encoder.
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,12 @@ from m4ser.utils.files import atomic_directory
 
 # CTranslate2's type numbers (ctranslate2/include/ctranslate2/types.h) of what a converted model can hold unquantised.
 FLOAT32, INT16, FLOAT16, INT8 = 0, 2, 4, 1
-DTYPES = {FLOAT32: np.dtype("<f4"), INT8: np.dtype("<i1"), INT16: np.dtype("<i2"), FLOAT16: np.dtype("<f2")}
+DTYPES: dict[int, np.dtype[Any]] = {
+    FLOAT32: np.dtype("<f4"),
+    INT8: np.dtype("<i1"),
+    INT16: np.dtype("<i2"),
+    FLOAT16: np.dtype("<f2"),
+}
 
 
 def read_ct2(path: str | Path) -> dict[str, np.ndarray]:
@@ -154,7 +160,12 @@ def convert(ct2_dir: str | Path, output_dir: str | Path) -> None:
 
     mels, width = variables["encoder/conv1/weight"].shape[1], variables["encoder/conv1/weight"].shape[0]
     end, start, blank = ids["<|endoftext|>"], ids["<|startoftranscript|>"], ids["Ġ"]
-    tokens = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "decoder_start_token_id": start}
+    tokens: dict[str, Any] = {
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "pad_token_id": end,
+        "decoder_start_token_id": start,
+    }
     config = WhisperConfig(
         vocab_size=len(variables["decoder/embeddings/weight"]),
         num_mel_bins=mels,
