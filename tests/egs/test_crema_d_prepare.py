@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -103,7 +104,6 @@ def test_stages_0_and_1_leave_silent_and_endless_recordings_out(official):
     folder, shown = official.run("--stop-stage", "1", "--allow-partial", "true")
     assert "protocol crema_d-5fold" in shown
     skipped = (folder / "dump/audio/all/skipped.tsv").read_text()
-    assert [line.split("\t")[0] for line in skipped.splitlines() if "1076_MTI_SAD_XX" in line]
-    assert "all samples are zero" in skipped
+    assert re.search("^.*1076_MTI_SAD_XX\t.*all samples are zero", skipped, re.MULTILINE)
     assert f"{official.clips[0]}.wav\tlonger than --max-duration 10 s" in skipped
     assert len((folder / "dump/audio/all/utt2num_samples").read_text().splitlines()) == 67

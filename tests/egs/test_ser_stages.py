@@ -166,7 +166,9 @@ def test_first_failure_is_shown_and_the_same_command_goes_on(recipe):
     assert recipe.calls() == ALL[2:]
     result = recipe.run("--tag", "new", FAIL="train")
     assert "error: some.file: cannot be used by train; repair it" in result.stderr
-    assert recipe.ok("--tag", "new")
+    recipe.calls()
+    recipe.ok("--tag", "new")
+    assert recipe.calls() == ["train", "infer", "score"]
 
 
 def test_text_sources_and_encoders_share_one_dump(recipe):

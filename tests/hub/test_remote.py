@@ -34,7 +34,8 @@ def test_what_is_uploaded_is_checked_when_it_is_downloaded(archive, tmp_path, mo
     (tmp_path / "org/name/README.md").write_text("edited there")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, allow_patterns: str(tmp_path / name))
     monkeypatch.chdir(tmp_path / "org")
-    assert EmotionRecognizer.from_pretrained("org/name", device="cpu")(sound, text="i am").label
+    packed, fetched = (EmotionRecognizer.from_pretrained(of, device="cpu") for of in (archive, "org/name"))
+    assert fetched(sound, text="i am").probabilities == packed(sound, text="i am").probabilities
     (tmp_path / "org/name/model.safetensors").write_bytes(b"\x80\x04")
     with pytest.raises(UserError, match=r"model\.safetensors is not what m4ser\.json lists"):
         EmotionRecognizer.from_pretrained("org/name")

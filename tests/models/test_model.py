@@ -1,6 +1,5 @@
 """The whole model: losses add up, objectives stay out of inference, gradients go where they should."""
 
-import argparse
 import json
 import shutil
 
@@ -225,7 +224,6 @@ def test_parameter_groups_take_their_own_learning_rates(tiny_bert):
     for name, p in model.named_parameters():
         expected = next((conf["lr"] for prefix, conf in groups.items() if name.startswith(prefix)), 1e-3)
         assert rate.get(id(p)) == (expected if p.requires_grad else None), name
-    assert isinstance(args, argparse.Namespace)
     assert args.parameters["trained_parameters"] == sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

@@ -1,4 +1,3 @@
-import doctest
 import re
 from pathlib import Path
 
@@ -7,10 +6,6 @@ import pytest
 from m4ser.data.datadir import Utterance
 from m4ser.recipes import layout
 from m4ser.utils.errors import UserError
-
-
-def test_doctests():
-    assert doctest.testmod(layout).failed == 0
 
 
 def test_find_looks_up_to_two_folders_deep(tmp_path):
