@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -314,6 +315,17 @@ def test_slurm_with_the_options_of_the_configuration(recipe):
     result = recipe.run("--stop-stage", 4, "--cmd-backend", "slurm", FAIL="train")
     assert result.returncode != 0 and "cannot be used by train" in result.stderr
     assert (recipe.root / "calls.log.sbatch").read_text() == submitted
+
+    # Several machines: a process on each, which meet at a file of this training's own.
+    (tools / "srun").write_text('#!/bin/sh\necho "$1" >>"$CALLS.srun"; shift 2; exec "$@"\n')
+    (tools / "srun").chmod(0o755)
+    recipe.calls()
+    recipe.ok("--stop-stage", 4, "--cmd-backend", "slurm", "--num-nodes", 2, "--folds", 1, "--train-args", "--lr 0.1")
+    lines = [line for line in recipe.calls_file.read_text().splitlines() if line.startswith("train")]
+    assert "--plan" in lines[0] and lines[0].endswith("--train-args --lr 0.1")
+    met = [re.search(r"--train-args --lr 0\.1 --multipro\S+ true .*\.dist_init\.\d+\.\d+\.(\d)$", s) for s in lines[1:]]
+    assert [match[1] for match in met] == ["1"]
+    assert (recipe.root / "calls.log.srun").read_text() == "--export=ALL\n"
 
 
 def test_the_recipes_of_the_repository_are_thin():
