@@ -64,7 +64,7 @@ hub_private=true                  # [bool] make a new repository there private
 
 # shellcheck source=db.sh
 . "$template/db.sh"
-declare -A finished=()               # steps with nothing to do
+declare -A finished=()                # steps with nothing to do
 declare -a prepare_words=() speeds=() # --prepare-args and --speed-perturb, word by word
 ask run --script "${BASH_SOURCE[0]}" --template "$template" --words "$@"
 # shellcheck source=cmd.sh
@@ -76,11 +76,11 @@ say() { printf '[%(%H:%M:%S)T] %s\n' -1 "$*"; }
 
 # ---------------------------------------------------------------------------------------------- steps
 # begin STEP FOLDER: whether the step has work to do; the folder that it writes is locked until `finish`
-begin() {
+begin() { # is asked by `if`, where errors do not end the script by themselves
     folder=$2
     [ "${finished[$1]:-}" != true ] || return 1
-    mkdir -p "$folder"
-    exec 9>"$folder/.lock" # two runs can share a dump
+    mkdir -p "$folder" || exit 1
+    exec 9>"$folder/.lock" || exit 1 # two runs can share a dump
     ask begin "$1" --plan "$plan" --folder "$folder" --lock-fd 9 || exit 1
     if [ "$todo" = false ]; then
         exec 9>&-
@@ -112,7 +112,7 @@ split() {
 runs() {
     local resources=(--max-jobs-run "$nj")
     [ "$ngpu" = 0 ] || resources=(--gpu "$ngpu")
-    [ "$num_nodes" = 1 ] || [ "$1" != train ] || resources+=(--num-nodes "$num_nodes")
+    [ "$num_nodes" -le 1 ] || [ "$1" != train ] || resources+=(--num-nodes "$num_nodes")
     "${launcher[@]}" --name "$1" "${resources[@]}" "JOB=1:$count" "$exp_dir/log/$1.JOB.log" "${@:2}"
 }
 

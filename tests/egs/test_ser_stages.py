@@ -172,6 +172,13 @@ def test_first_failure_is_shown_and_the_same_command_goes_on(recipe):
     assert recipe.calls() == ["train", "infer", "score"]
 
 
+def test_a_folder_that_cannot_be_made(recipe):
+    (recipe.path / "dump").touch()
+    result = recipe.run("--corpus-dir", "corpus")
+    assert result.returncode == 1 and recipe.calls() == []
+    assert "dump" in result.stderr and result.stderr.count("\n") == 1
+
+
 def test_text_sources_and_encoders_share_one_dump(recipe):
     recipe.ok("--corpus-dir", "corpus")
     recipe.calls()
