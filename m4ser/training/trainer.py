@@ -18,6 +18,7 @@ from espnet2.train.trainer import Trainer, TrainerOptions, autocast_args
 from m4ser.training.espnet import autocast_forward
 from m4ser.training.metrics import scores
 from m4ser.training.precision import autocast
+from m4ser.utils.files import atomic_path
 from m4ser.utils.progress import MARK
 
 CHECKPOINT, PREVIOUS = "checkpoint.pth", "checkpoint.previous.pth"
@@ -156,8 +157,8 @@ def repair(output_dir: Path, options: TrainerOptions) -> None:
     reporter = Reporter()
     reporter.load_state_dict(checkpoint["reporter"])
     epoch = reporter.get_epoch()
-    torch.save(checkpoint["model"], output_dir / f".{epoch}epoch.pth")
-    os.replace(output_dir / f".{epoch}epoch.pth", output_dir / f"{epoch}epoch.pth")
+    with atomic_path(output_dir / f"{epoch}epoch.pth") as temporary:
+        torch.save(checkpoint["model"], temporary)
     _link(output_dir / "latest.pth", f"{epoch}epoch.pth")
     for phase, key, mode in options.best_model_criterion:
         if reporter.has(phase, key):

@@ -7,6 +7,7 @@ import numpy as np
 
 from m4ser.data.scp import read_scp
 from m4ser.models.checkpoint import load_run
+from m4ser.models.objectives.base import given
 from m4ser.models.representations import masked_mean
 from m4ser.training.evaluation import represent
 from m4ser.training.lists import data_options
@@ -36,14 +37,14 @@ def run_vectors(folder: str | Path, part: str = "test", limit: int = MAX_UTTERAN
         drawn = np.random.default_rng(0).choice(len(utts), limit, replace=False)
         utts = [utts[i] for i in sorted(drawn)]
     data = [entry for entry in data_options(folder / "data", part, conf) if entry[1] != "emotion"]
-    found: dict[str, list[np.ndarray]] = {}
+    batches: dict[str, list[np.ndarray]] = {}
     for _, reps in represent(model, conf, data, utts):
-        found.setdefault("utterance", []).append(reps.utterance.cpu().numpy())
-        found.setdefault("hyp", []).append(model.logits(reps).argmax(-1).cpu().numpy())
+        batches.setdefault("utterance", []).append(reps.utterance.cpu().numpy())
+        batches.setdefault("hyp", []).append(model.logits(reps).argmax(-1).cpu().numpy())
         if reps.invariant is not None and reps.speech_specific is not None and reps.text_specific is not None:
             masks = (reps.speech_mask, reps.text_mask, reps.invariant_mask)
-            for kind, mask in zip(PARTS, masks, strict=True):
-                found.setdefault(kind, []).append(masked_mean(getattr(reps, kind), mask).cpu().numpy())
+            for name, mask in zip(PARTS, masks, strict=True):
+                batches.setdefault(name, []).append(masked_mean(getattr(reps, name), given(mask)).cpu().numpy())
     index = {label: i for i, label in enumerate(model.labels)}
-    arrays = {name: np.concatenate(parts) for name, parts in found.items()}
+    arrays = {name: np.concatenate(parts) for name, parts in batches.items()}
     return {"utts": utts, "ref": np.array([index[emotions[utt]] for utt in utts]), **arrays}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.objectives.base import given
 from m4ser.models.representations import Representations, length_mask, masked_mean
 from m4ser.training.baselines.common import (
     WeightedLayers,
@@ -47,7 +48,7 @@ class ClassificationModel(AbsESPnetModel):
 
     def logits(self, reps: Representations) -> Tensor:
         """Pooling and output layer: (B, E)."""
-        return self.inner.decoder(reps.speech, reps.speech_mask.sum(1))
+        return self.inner.decoder(given(reps.speech), given(reps.speech_mask).sum(1))
 
     def forward(self, speech: Tensor, speech_lengths: Tensor, emotion: Tensor, **batch: Any) -> dict[str, Any]:
         """ESPnet's loss and statistics."""
