@@ -79,10 +79,6 @@ def test_systems_of_one_recipe_train(toy, system):
     assert "stage 3: done already" in output
     info = json.loads((toy.recipe / f"exp/{system}/fold1/seed1/train_info.json").read_text())
     assert info["trained_parameters"] > 0
-    # What it builds on is an input of the training.
-    (toy.root / "egs/TEMPLATE/conf/common.yaml").open("a").write("log_interval: 50\n")
-    output = toy.run(*words, "--train-args", toy.short, "--stage", 4, "--stop-stage", 4)
-    assert f"exp/{system} is made again" in output and "../TEMPLATE/conf/common.yaml has changed" in output
 
 
 def test_encoders_from_scratch_need_no_pretrained_model(toy):
@@ -91,5 +87,5 @@ def test_encoders_from_scratch_need_no_pretrained_model(toy):
     output = toy.run(*own, "--train-args", "--max_epoch 2 --text_encoder_conf tokens=60", "--tag", "scratch")
     assert "features of" not in output
     assert "sentencepiece models of 60 tokens" in output
-    assert "| pooled |" in output
+    assert "| pooled " in output
     assert json.loads((toy.recipe / "exp/scratch/run.json").read_text())["speech_encoder"] == "conformer"
