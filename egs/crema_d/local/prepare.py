@@ -15,6 +15,7 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.counts import Expected
 from m4ser.recipes.download import Archive, fetch_archives, fill_lfs_pointers, is_lfs_pointer
 from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
@@ -48,7 +49,11 @@ SENTENCES = {
     "WSI": "We'll stop in a couple of minutes",
 }
 ACTORS = [str(actor) for actor in range(1001, 1092)]
-EXPECTED = {"utterances": 7442, "speakers": 91, "labels": {x: 1087 if x == "neutral" else 1271 for x in LABELS}}
+EXPECTED: Expected = {
+    "utterances": 7442,
+    "speakers": 91,
+    "labels": {x: 1087 if x == "neutral" else 1271 for x in LABELS},
+}
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.counts import Expected
 from m4ser.recipes.download import Archive
 from m4ser.recipes.splits import leave_groups_out
 
@@ -50,7 +51,7 @@ SENTENCES = {
 MEN = ("03", "10", "11", "12", "15")
 GENDER = {s: "male" if s in MEN else "female" for s in ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16")}
 COUNTS = (127, 81, 46, 69, 71, 79, 62)
-EXPECTED = {"utterances": 535, "speakers": 10, "labels": dict(zip(LABELS, COUNTS, strict=True))}
+EXPECTED: Expected = {"utterances": 535, "speakers": 10, "labels": dict(zip(LABELS, COUNTS, strict=True))}
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.counts import Expected
 from m4ser.recipes.splits import leave_groups_out
 
 OBTAIN = "https://sail.usc.edu/iemocap/ (licence form; unpack it: IEMOCAP_full_release/Session1 to Session5)"
@@ -80,7 +81,7 @@ def folds(utts: list[Utterance], args: argparse.Namespace) -> Folds:
 def protocol(args: argparse.Namespace) -> recipe.Protocol:
     """Labels, folds and expected counts of the chosen options."""
     classes = CLASSES[args.classes]
-    expected = {
+    expected: Expected = {
         "utterances": sum(COUNTS[code] for code in classes),
         "speakers": 10,
         "utt2session": {f"Ses0{n}": count for n, count in enumerate(PER_SESSION.get(args.classes, ()), 1)},

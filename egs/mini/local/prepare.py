@@ -15,11 +15,12 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Fold, Folds
 from m4ser.recipes import recipe
+from m4ser.recipes.counts import Expected
 from m4ser.utils.errors import UserError
 
 OBTAIN = "egs/mini/corpus of the m4ser repository, or egs/mini/local/generate.py"
 LABELS = ["angry", "happy", "neutral", "sad"]
-EXPECTED = {
+EXPECTED: Expected = {
     "utterances": 640,
     "speakers": 16,
     "labels": dict.fromkeys(LABELS, 160),

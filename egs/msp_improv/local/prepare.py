@@ -15,6 +15,7 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.counts import Expected
 from m4ser.recipes.splits import leave_groups_out
 
 OBTAIN = "https://lab-msp.com/MSP/MSP-Improv.html (licence form; Evalution.txt and Audio/ in one folder)"
@@ -27,7 +28,7 @@ LINE = re.compile(
 )
 EMOTIONS = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
 KINDS = {"P": "natural", "R": "target-read", "S": "other-improvised", "T": "target-improvised"}
-EXPECTED = {
+EXPECTED: Expected = {
     "utterances": 7798,
     "speakers": 12,
     "labels": {"angry": 792, "happy": 2644, "neutral": 3477, "sad": 885},

@@ -16,6 +16,7 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.counts import Expected
 from m4ser.recipes.download import Archive
 from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
@@ -42,7 +43,7 @@ EMOTIONS = {
 LABELS = list(EMOTIONS.values())
 INTENSITIES = {"01": "normal", "02": "strong"}
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
-EXPECTED = {
+EXPECTED: Expected = {
     "utterances": 1440,
     "speakers": 24,
     "labels": {label: 96 if label == "neutral" else 192 for label in LABELS},  # neutral has one intensity only

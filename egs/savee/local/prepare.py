@@ -16,6 +16,7 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.counts import Expected
 from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
 
@@ -33,7 +34,7 @@ EMOTIONS = {
     "su": "surprised",
 }
 LABELS = list(EMOTIONS.values())
-EXPECTED = {"utterances": 480, "speakers": 4, "labels": {x: 120 if x == "neutral" else 60 for x in LABELS}}
+EXPECTED: Expected = {"utterances": 480, "speakers": 4, "labels": {x: 120 if x == "neutral" else 60 for x in LABELS}}
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Fold, Folds
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.counts import Expected
 from m4ser.recipes.download import Archive
 
 OBTAIN = "https://doi.org/10.5683/SP2/E8H2MF (all WAV files, in one folder or in folders such as OAF_angry)"
@@ -37,7 +38,7 @@ EMOTIONS = {
 }
 LABELS = list(EMOTIONS.values())
 SPEAKERS = {"OAF": "OAF", "OA": "OAF", "YAF": "YAF"}  # the older and the younger actress: 64 and 26 years
-EXPECTED = {"utterances": 2800, "speakers": 2, "labels": dict.fromkeys(LABELS, 400)}
+EXPECTED: Expected = {"utterances": 2800, "speakers": 2, "labels": dict.fromkeys(LABELS, 400)}
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:

@@ -23,8 +23,8 @@ LABELS = list(dict.fromkeys(EMOTIONS.values()))
 # instance {"utterances": 1440, "speakers": 24, "labels": {"angry": 192}}; empty: no check.
 EXPECTED: Expected = {}
 OBTAIN = ""  # TODO: where to get the corpus, shown when it is not there
-# TODO: quote a line of the metadata or a file name of the corpus above its parser. Here: anna/017_happy.wav
-LIKE = "SPEAKER/NUMBER_EMOTION.wav"
+# TODO: quote a line of the metadata or a file name of the corpus above its parser. Here
+LIKE = "anna/017_happy.wav"
 NAME = re.compile(r"(?P<number>\w+)_(?P<emotion>[a-z]+)")
 
 
