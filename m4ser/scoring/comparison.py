@@ -10,10 +10,10 @@ from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.intervals import RESAMPLES
 from m4ser.scoring.runs import Experiment, collect
 from m4ser.scoring.significance import PERMUTATIONS, holm, pair
-from m4ser.scoring.table import Cell, Column, Score, Table, count, listed, percent
+from m4ser.scoring.table import Cell, Column, Row, Score, Table, count, listed, percent
 from m4ser.training.experiment import NO_TEXT
 from m4ser.training.metrics import NAMES, Metric
-from m4ser.training.result_files import Comparison, System
+from m4ser.training.result_files import Comparison, Difference, System
 from m4ser.training.setup import SETUP, common_setup, cost, joined_makers, setup_text, trained_with
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, rounded
@@ -115,29 +115,21 @@ def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -
     systems = comparison["systems"]
     tests = [system["difference"] for system in systems if system["difference"]]
     scored = [metric for metric in NAMES if metric in systems[0]["pooled"]]
-    tested = [*differences, *(metric for metric in scored if metric not in differences)] if tests else []
+    tested = [m for m in dict.fromkeys([*differences, *scored]) if m in scored] if tests else []
     costs = [column for column in COST if any(column.key in system for system in systems)]
     p = "p (Holm)" if len(tests) > 1 else "p"
     columns = [
         Column("system"),
-        *(Column(f"{NAMES[metric]} [95 % CI]", metric) for metric in scored),
-        *(Column(f"Δ {NAMES[m]} [95 % CI] {p}", f"d_{m}", shown=m in differences) for m in tested if m in scored),
+        *(Column(f"{NAMES[m]} [95 % CI]", m) for m in scored),
+        *(Column(f"Δ {NAMES[m]} [95 % CI] {p}", f"d_{m}", shown=m in differences) for m in tested),
         *costs,
     ]
-    rows = []
+    rows: list[Row] = []
     for system in systems:
-        row: list[Cell] = [
-            system["system"],
-            *(Score.of(system["pooled"][metric], partial=system["partial"]) for metric in scored),
-        ]
-        for column in columns[1 + len(scored) : len(columns) - len(costs)]:
-            test = system["difference"] and system["difference"]["scores"][column.key.removeprefix("d_")]
-            row.append(
-                Score(test["difference"], None, test["ci"], test.get("p"), test.get("p_holm"), difference=True)
-                if test
-                else "reference"
-            )
-        rows.append([*row, *(system.get(column.key) for column in costs)])
+        scores = [Score.of(system["pooled"][m], partial=system["partial"]) for m in scored]
+        compared = system["difference"]
+        against = [_difference(compared["scores"][m]) if compared else "reference" for m in tested]
+        rows.append([system["system"], *scores, *against, *(cast(Cell, system.get(column.key)) for column in costs)])
     data = systems[0]["pooled"]
     about = {
         **{key: comparison[key] for key in ("partition", "protocol", "labels", "reference", "setup", "wer")},
@@ -152,6 +144,10 @@ def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -
         },
     }
     return Table(columns, rows, caption=_caption(about), notes=_notes(about), about={"kind": KIND, **about})
+
+
+def _difference(test: Difference) -> Score:
+    return Score(test["difference"], None, test["ci"], test.get("p"), test.get("p_holm"), difference=True)
 
 
 def _caption(about: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.intervals import RESAMPLES
 from m4ser.scoring.results import partial_line
 from m4ser.scoring.runs import NOT_PREDICTED, Answers, find
-from m4ser.scoring.table import Cell, Score, Table, columns, listed, percent
+from m4ser.scoring.table import Row, Score, Table, columns, listed, percent
 from m4ser.training.metrics import DEFINITIONS, NAMES, Metric
 from m4ser.training.predictions import check_references, read_predictions
 from m4ser.training.result_files import Crossed
@@ -109,14 +109,14 @@ def _cell(
         if len(where):
             hyp[times[where], :, where] = np.stack(list(fold.values()))
             times[where] += 1
-    hyp = hyp.reshape(-1, len(utts))
-    hyp = hyp[(hyp != NOT_PREDICTED).any(1)]
+    models = hyp.reshape(-1, len(utts))
+    models = models[(models != NOT_PREDICTED).any(1)]
     labels, speakers = corpus.folds.labels, np.array([corpus.speaker[utt] for utt in utts])
-    answers = Answers(labels, speakers, np.array([labels.index(corpus.emotion[utt]) for utt in utts]), hyp)
+    answers = Answers(labels, speakers, np.array([labels.index(corpus.emotion[utt]) for utt in utts]), models)
     return {
         "in_corpus": column in row.split(JOIN),
         "classes": len(set(answers.ref.tolist())),
-        "answers": len(hyp),
+        "answers": len(models),
         **pooled(answers, resamples),
         "confusion_summed": answers.confusions().sum(0),
     }
@@ -143,11 +143,12 @@ def read(path: Path) -> Crossed:
 def table(crossed: Crossed, metric: Metric = "ua") -> Table:
     """One score of all cells with its interval; bold where the corpus was trained on (other speakers of it)."""
     cells = {(cell["train"], cell["test"]): cell for cell in crossed["cells"]}
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for row in crossed["rows"]:
         found = [cells.get((row, column)) for column in crossed["columns"]]
         scores = [
-            cell and Score(cell[metric]["mean"], None, cell[metric]["ci"], bold=cell["in_corpus"]) for cell in found
+            Score(cell[metric]["mean"], None, cell[metric]["ci"], bold=cell["in_corpus"]) if cell else None
+            for cell in found
         ]
         rows.append([row, *scores])
     if metric == "ua":
@@ -178,7 +179,7 @@ def headline(crossed: Crossed) -> Table:
 def results(crossed: Crossed) -> Table:
     """All scores, and what is known of the corpora."""
     tested = {cell["test"]: cell for cell in crossed["cells"]}
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     for name, known in crossed["corpora"].items():
         out = ", ".join(f"{label} {count}" for label, count in known["left_out"].items()) or "nothing"
         count = tested[name]["utterances"] if name in tested else 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -92,13 +92,13 @@ def evaluate(
         UserError: `asr_dir` lacks the text of a scored utterance.
     """
     labels, folds = experiment.labels, experiment.folds
-    by_seed = {}
+    by_seed: dict[str, dict[str, float]] = {}
     for seed, hyp, probabilities in zip(experiment.seeds, experiment.hyp, experiment.probabilities, strict=True):
         known = hyp >= 0
         scores = from_confusion(confusion(experiment.ref[known], hyp[known], len(labels)))
         error = expected_calibration_error(experiment.ref[known], probabilities[known])
-        by_seed[seed] = {"utterances": int(known.sum()), **scores, "calibration_error": error}
-    by_fold = {}
+        by_seed[seed] = {"utterances": int(known.sum()), **dict(scores.items()), "calibration_error": error}
+    by_fold: dict[str, dict[str, Any]] = {}
     for name in folds:
         keep = experiment.fold == name
         scores = from_confusion(experiment.part(keep).confusions())

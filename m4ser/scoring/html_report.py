@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import ArrayLike
 
 from m4ser.asr.alignment import word_differences
 from m4ser.asr.normalise import normaliser
@@ -90,7 +91,7 @@ def write(
         mistakes.most_confident(experiment, most_mistakes),
         corpus,
         _recognised(dump, metrics, corpus),
-        (metrics["asr_word_errors"] or {}).get("normaliser", "none"),
+        metrics["asr_word_errors"]["normaliser"] if metrics["asr_word_errors"] else "none",
         sounds,
         int(max_audio_mb * 1e6),
         remark,
@@ -98,14 +99,14 @@ def write(
     with atomic_write(out) as file:
         file.write(render(metrics, experiment, speakers, histories, chart, wrong, remarks))
     drawn = [out.parent / name for name in figures.draw(metrics, out.parent)]
-    for name, function, value in (
-        ("per_speaker.png", figures.per_speaker, speakers),
-        ("training.png", figures.training, histories),
-        ("vectors.png", figures.vector_map, chart),
-    ):
-        if value:
-            figures.save(function(metrics, value), out.parent / name)
-            drawn.append(out.parent / name)
+    more = {"per_speaker": figures.per_speaker(metrics, speakers)}
+    if histories:
+        more["training"] = figures.training(metrics, histories)
+    if chart:
+        more["vectors"] = figures.vector_map(metrics, chart)
+    for name, figure in more.items():
+        drawn.append(out.parent / f"{name}.png")
+        figures.save(figure, drawn[-1])
     return [out, *drawn]
 
 
@@ -138,7 +139,7 @@ def _chart(experiment: Experiment, method: str, fold: str, note: Callable[[str],
     return chart(vectors, method, f"the model of fold {fold}, seed {seed}")
 
 
-def matrix(counts: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
+def matrix(counts: ArrayLike, labels: list[str]) -> list[dict[str, Any]]:
     """Rows of a confusion matrix: label, total, cells with count and share of the row."""
     rows = []
     for label, row in zip(labels, np.asarray(counts), strict=True):

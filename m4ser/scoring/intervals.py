@@ -8,6 +8,7 @@ is a function of the confusion matrix, and the confusion matrix of a resample is
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from m4ser.training.metrics import from_confusion
@@ -17,7 +18,7 @@ RESAMPLES = 2000
 MIN_CONDITIONS = 3  # of fewer, the interval is too wide to say anything
 
 
-def clusters(speakers: Sequence[str]) -> tuple[np.ndarray, str]:
+def clusters(speakers: ArrayLike) -> tuple[np.ndarray, str]:
     """What is resampled together: an index per utterance, and the unit, ``speaker`` or, of too few, ``utterance``."""
     names, index = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
     if len(names) >= MIN_SPEAKERS:

@@ -9,10 +9,13 @@ What made a table, command and all, stands in the file that it is from; the page
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from m4ser.scoring import comparison, crossed, results
 from m4ser.scoring.table import Table
+from m4ser.training.result_files import Crossed, Metrics
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_write, read_json
 
@@ -26,10 +29,11 @@ def read(path: Path) -> Table:
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path")
     found = read_json(path)
-    headlines = {"metrics": results.headline, crossed.KIND: crossed.headline}
     kind = found.get("kind") if isinstance(found, dict) else None
-    if kind in headlines:
-        return Table.from_json({**headlines[kind](found).json(), "made_by": found["made_by"]})
+    if kind == "metrics":
+        return replace(results.headline(cast(Metrics, found)), made_by=found["made_by"])
+    if kind == crossed.KIND:
+        return replace(crossed.headline(cast(Crossed, found)), made_by=found["made_by"])
     if kind == comparison.KIND:  # of version 0.1
         return comparison.read(path)
     if kind != "table" or "columns" not in found:

@@ -26,7 +26,7 @@ def values(ref: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def distribution(
-    speakers: Sequence[str], ref: np.ndarray, probabilities: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+    speakers: np.ndarray, ref: np.ndarray, probabilities: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> np.ndarray:
     """Macro AUC of resampled speakers, mean over seeds; the same ``seed`` draws the same speakers.
 
@@ -72,7 +72,8 @@ def table(
     differences: dict[str, list[float]] = {}
     for name, folder in zip(names or [folder.name for folder in folders], folders, strict=True):
         one, own, drawn = read(folder)
-        row: list[Cell] = [name, Score(**_value(own), ci=percentiles(drawn))]
+        spread = describe(own)
+        row: list[Cell] = [name, Score(spread["mean"], spread["sd"], percentiles(drawn))]
         if against == folder.name:
             row.append("reference")
         elif against:
@@ -104,8 +105,3 @@ def table(
         "folds pooled, mean over seeds (± sd where several)."
     )
     return Table([*columns, Column(f'answers "{label}"', "frequent")], rows, caption=caption, notes=notes)
-
-
-def _value(seeds: np.ndarray) -> dict[str, float | None]:
-    spread = describe(seeds)
-    return {"value": spread["mean"], "sd": spread["sd"]}

@@ -14,7 +14,7 @@ from m4ser.scoring.evaluation import evaluate
 from m4ser.scoring.intervals import MIN_SPEAKERS, RESAMPLES
 from m4ser.scoring.runs import collect
 from m4ser.scoring.significance import pair
-from m4ser.scoring.table import Cell, Column, Score, Table, columns, count, interval, p_value, percent
+from m4ser.scoring.table import Column, Row, Score, Table, columns, count, interval, p_value, percent
 from m4ser.training.metrics import NAMES, Metric
 from m4ser.training.result_files import Metrics, Pair, Pooled, Spread
 from m4ser.training.setup import setup_text, trained_text
@@ -39,7 +39,7 @@ def _spread(value: Spread) -> Score:
 def headline(metrics: Metrics) -> Table:
     """Pooled scores, intervals, spread over folds and the majority class, with what is needed to read them."""
     data, folds, seeds = metrics["pooled"], metrics["folds"], metrics["seeds"]
-    rows: list[list[Cell]] = [
+    rows: list[Row] = [
         ["pooled" + (" ± sd over seeds" if len(seeds) > 1 else ""), *(_spread(data[name]) for name in NAMES)],
         ["95 % confidence interval", *(interval(data[name]["ci"]) for name in NAMES)],
     ]
@@ -65,7 +65,7 @@ def headline(metrics: Metrics) -> Table:
 
 def _subsets(title: str, first: str, subsets: Mapping[str, Pooled]) -> Table:
     """Scores of parts of the data, WA and UA with intervals."""
-    rows = [
+    rows: list[Row] = [
         [name, value["utterances"], *(Score.of(value[m]) for m in ("wa", "ua")), *(_spread(value[m]) for m in F1)]
         for name, value in subsets.items()
     ]
@@ -77,7 +77,7 @@ def _subsets(title: str, first: str, subsets: Mapping[str, Pooled]) -> Table:
 
 def paired_table(comparison: Pair) -> Table:
     """A paired comparison and how it was made."""
-    rows = [
+    rows: list[Row] = [
         [NAMES[name], Score(test["difference"], ci=test["ci"], difference=True), p_value(test["p"])]
         for name, test in comparison["scores"].items()
     ]
@@ -100,7 +100,7 @@ def results(metrics: Metrics) -> Table:
     """All tables of an experiment, the headline first."""
     labels, several = metrics["labels"], len(metrics["seeds"]) > 1
     more = [paired_table(metrics["comparison"])] if metrics["comparison"] else []
-    rows: list[list[Any]] = [
+    rows: list[Row] = [
         [label, value["references"], *(Score(value[key]) for key in ("recall", "precision", "f1"))]
         for label, value in metrics["per_class"].items()
     ]

@@ -6,13 +6,13 @@ comparisons can be kept when their runs are gone, and conditions be added on ano
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from m4ser.scoring.comparison import PARTIAL, SCORES, read
 from m4ser.scoring.intervals import MIN_CONDITIONS, mean_interval
-from m4ser.scoring.table import Cell, Column, Score, Table, count, listed
+from m4ser.scoring.table import Cell, Column, Row, Score, Table, count, listed
 from m4ser.training.metrics import NAMES, Metric
 from m4ser.training.setup import joined_makers, setup_text
 from m4ser.utils.errors import UserError
@@ -49,7 +49,7 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), comparison: str = 
         {"condition": name, **_text(path, one), "partial": one.about["partial"]}
         for name, path, one in zip(names, paths, found, strict=True)
     ]
-    begin = [[_name(c), Score(c["wer"])] for c in conditions]
+    begin: list[list[Cell]] = [[_name(c), Score(c["wer"])] for c in conditions]
     systems = list(first["seeds"])
     others = [system for system in systems if system != first["reference"]]
     setup = {k: v for k, v in first["setup"].items() if v and all(one.about["setup"].get(k) == v for one in found)}
@@ -61,11 +61,11 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), comparison: str = 
     }
     tables = []
     for metric in SHOWN:
-        rows = [[*start, *(one.cell(s, metric) for s in systems)] for start, one in zip(begin, found, strict=True)]
+        rows: list[Row] = [[*a, *(one.cell(s, metric) for s in systems)] for a, one in zip(begin, found, strict=True)]
         tables.append(Table(_columns(f"{NAMES[metric]}, text", systems), rows))
     for metric in SHOWN if others else ():
-        values = [[one.cell(system, f"d_{metric}") for system in others] for one in found]
-        rows = [[*start, *cells] for start, cells in zip(begin, values, strict=True)]
+        values = [[cast(Score, one.cell(system, f"d_{metric}")) for system in others] for one in found]
+        rows = [[*a, *cells] for a, cells in zip(begin, values, strict=True)]
         rows += _over_conditions([c["wer"] for c in conditions], values)
         tables.append(Table(_columns(f"Δ {NAMES[metric]} to {first['reference']}", others), rows))
     tables[-1] = Table(tables[-1].columns, tables[-1].rows, notes=_notes(about))
@@ -94,10 +94,10 @@ def _name(condition: dict[str, Any]) -> str:
     return condition["condition"] + (" (partial)" if condition["partial"] else "")
 
 
-def _over_conditions(wer: Sequence[float], values: Sequence[Sequence[Score]]) -> list[list[Cell]]:
+def _over_conditions(wer: Sequence[float], values: Sequence[Sequence[Score]]) -> list[Row]:
     """Mean of each column with its interval, and its change for ten points more WER: least squares."""
     columns = [[score.value for score in column] for column in zip(*values, strict=True)]
-    rows: list[list[Cell]] = []
+    rows: list[Row] = []
     if len(wer) >= MIN_CONDITIONS:
         means = [mean_interval(column) for column in columns]
         rows.append(["mean of the rows", "", *(Score(mean, ci=ci, difference=True) for mean, ci in means)])

@@ -53,6 +53,7 @@ class Score:
 
 
 Cell = Score | float | str | None
+Row = Sequence[Cell]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Table:
     """
 
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Row]
     title: str = ""
     caption: str = ""
     notes: Sequence[str] = ()
@@ -92,6 +93,12 @@ class Table:
         """The cell of a row and a column, None where the table has no such column."""
         keys = [column.key or column.name for column in self.columns]
         return next(cells for cells in self.rows if cells[0] == row)[keys.index(key)] if key in keys else None
+
+    def scores(self, key: str) -> list[Score]:
+        """The scores of one column, without the cells that have none."""
+        keys = [column.key or column.name for column in self.columns]
+        cells = [row[keys.index(key)] for row in self.rows]
+        return [cell for cell in cells if isinstance(cell, Score)]
 
     def lines(self, aligned: bool = False) -> list[str]:
         """The cells alone as lines of Markdown; ``aligned`` for a terminal."""

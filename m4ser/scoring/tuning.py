@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from m4ser.models.description import PLAN
 from m4ser.scoring.evaluation import describe
-from m4ser.scoring.table import Column, Score, Table, columns, count
+from m4ser.scoring.table import Column, Row, Score, Table, columns, count
 from m4ser.training.configuration import as_options
 from m4ser.training.experiment import choose_folds, read_maps, runs
 from m4ser.training.lists import read_folds
@@ -17,6 +17,17 @@ from m4ser.utils.files import read_json
 
 KIND = "tuning"
 Settings = Mapping[str, Any]  # option such as optim_conf.lr -> value
+
+
+class Point(TypedDict):
+    """What one point of a grid reached on dev."""
+
+    point: str
+    settings: Settings
+    configured: bool
+    dev_ua: float
+    sd: float | None
+    runs: int
 
 
 def points_table(
@@ -49,10 +60,17 @@ def points_table(
                 raise UserError(f"{path}: {unknown[0]} is not in {data}; run it again")
             values.append(scores(predictions.ref.tolist(), predictions.hyp.tolist())["ua"])
         spread = describe(values)
-        result = {"settings": {**known, **point}, "configured": not point, "dev_ua": spread["mean"], "sd": spread["sd"]}
-        found.append({"point": name, **result, "runs": len(values)})
+        result = Point(
+            point=name,
+            settings={**known, **point},
+            configured=not point,
+            dev_ua=spread["mean"],
+            sd=spread["sd"],
+            runs=len(values),
+        )
+        found.append(result)
     found.sort(key=lambda one: -one["dev_ua"])
-    rows = [
+    rows: list[Row] = [
         [one["point"], (as_options(one["settings"]) + " (as configured)" * one["configured"]).strip(), _score(one)]
         for one in found
     ]
@@ -70,7 +88,7 @@ def _check_settings(plan: Path, settings: str) -> None:
         raise UserError(f"{plan}: was trained with {used!r}, the grid says {settings!r}; run tune.sh again")
 
 
-def _score(point: Mapping[str, Any]) -> Score:
+def _score(point: Point) -> Score:
     return Score(point["dev_ua"], point["sd"])
 
 
@@ -110,6 +128,6 @@ def _read(path: Path) -> dict[str, Any]:
     return about
 
 
-def _cell(point: Mapping[str, Any], only: str | None) -> str:
+def _cell(point: Point, only: str | None) -> str:
     settings = str(point["settings"].get(only, "default")) if only else as_options(point["settings"])
     return f"{settings}: {_score(point)}"

@@ -13,7 +13,7 @@ from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory, read_json
 
 
-def read_folds(data: str) -> Folds:
+def read_folds(data: str | Path) -> Folds:
     """Folds whose speakers were checked to be disjoint."""
     path = Path(data) / "folds.json"
     folds = Folds.read(path)
