@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Try settings of systems on the dev part: the same number of trainings for each, test is never predicted. From the
 # recipe's folder: ../TEMPLATE/tune.sh --configs "concat m4ser" --folds "1 2"
-# writes exp/tune/NAME.md and .json for each system; put the best settings into conf/train_NAME.yaml by hand. One table of
+# writes exp/tune/NAME.md and .json for each system; put the best settings into conf/recipe.yaml by hand. One table of
 # several systems: m4ser table tuning exp/tune/*.json
 # shellcheck disable=SC2034,SC2154  # the options are read by m4ser.stages
 set -euo pipefail

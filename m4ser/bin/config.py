@@ -6,7 +6,8 @@ Without CONFIG, the systems that the recipe has are listed. Call it from a recip
 import argparse
 from pathlib import Path
 
-from m4ser.training.configuration import find_config, render, summaries
+from m4ser.training.configuration import find_config
+from m4ser.training.merged import render, summaries
 from m4ser.utils.cli import command
 
 

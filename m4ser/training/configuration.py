@@ -11,11 +11,9 @@ or ESPnet but :func:`parse_task`, which needs the options of a task.
 """
 
 import argparse
-import contextlib
 import os
 import shlex
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ import yaml
 from m4ser.models.systems import SER, system_class
 from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import atomic_write
 
 Config = dict[str, Any]  # what YAML holds: mappings, lists, numbers, text
 
@@ -33,7 +30,6 @@ TEMPLATE = "TEMPLATE"
 PREFIX, SUFFIX = "train_", ".yaml"  # of the files of systems
 RECIPE = "recipe.yaml"
 BASE = "base"
-MERGED = "train_config.yaml"  # in the folder of an experiment
 
 
 @dataclass(frozen=True)
@@ -55,16 +51,20 @@ def find_config(name: str, recipe: str | Path) -> Path:
     file of this path: where only TEMPLATE has one, reading the path reads that.
 
     Raises:
-        UserError: neither the recipe nor TEMPLATE has it.
+        UserError: neither the recipe nor TEMPLATE has it, or there is no such recipe.
     """
-    path = Path(recipe) / (name if name.endswith((SUFFIX, ".yml")) else f"conf/{PREFIX}{name}{SUFFIX}")
+    path = _folder(recipe) / (name if name.endswith((SUFFIX, ".yml")) else f"conf/{PREFIX}{name}{SUFFIX}")
     _existing(path)
     return path
 
 
 def systems(recipe: str | Path) -> list[str]:
-    """Names of all systems of a recipe, TEMPLATE's among them, in alphabetical order."""
-    own = Path(recipe) / "conf"
+    """Names of all systems of a recipe, TEMPLATE's among them, in alphabetical order; none for another folder.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    own = _folder(recipe) / "conf"
     folders = [own, template] if (template := _template(own)) else [own]
     files = {file.stem.removeprefix(PREFIX) for folder in folders for file in folder.glob(f"{PREFIX}*{SUFFIX}")}
     return sorted(files)
@@ -103,8 +103,9 @@ def stack(path: str | Path) -> list[Layer]:
         values = _read(file)
         base = values.pop(BASE, None)
         of_template = file.parent == _template(conf)
-        if of_template and (section := _sections(conf).get(file.stem.removeprefix(PREFIX))):
-            found.append(Layer(conf / RECIPE, file.stem.removeprefix(PREFIX), section))
+        name = file.stem.removeprefix(PREFIX)
+        if of_template and name in (sections := _sections(conf)):
+            found.append(Layer(conf / RECIPE, name, sections[name]))
         found.append(Layer(file, "", values))
         if base is None:
             return found[::-1]
@@ -130,56 +131,6 @@ def merge(stacked: list[Layer]) -> Config:
     for layer in stacked:
         merged = _merged(merged, layer.values, str(layer))
     return merged
-
-
-def origins(stacked: list[Layer]) -> dict[tuple[str, ...], Layer]:
-    """The layer that each value of :func:`merge`'s result is from, by its path: ``("optim_conf", "lr")``."""
-    return {
-        path: next(layer for layer in reversed(stacked) if _has(layer.values, path)) for path in _leaves(merge(stacked))
-    }
-
-
-def render(path: str | Path, train_args: str = "") -> str:
-    """A merged configuration as YAML; a comment at each value says what file, and section of it, the value is from.
-
-    With ``train_args``, options as in one shell-quoted string, values are those that training gets; this loads ESPnet.
-
-    Raises:
-        UserError: as :func:`read_config`, and as :func:`parse_task` where there are ``train_args``.
-    """
-    stacked = stack(path)
-    shown, where = merge(stacked), {value: str(layer) for value, layer in origins(stacked).items()}
-    if train_args:
-        with contextlib.redirect_stdout(sys.stderr):  # ESPnet prints when it is imported
-            plain, altered = vars(parse_task(path)), vars(parse_task(path, train_args))
-        shown |= {option: value for option, value in altered.items() if value != plain[option]}
-        merged = merge(stacked)
-        where |= {value: "--train-args" for value in _leaves(shown) if _at(shown, value) != _at(merged, value)}
-    lines = list(_rendered(shown))
-    width = max((len(line) for line, _ in lines), default=0)
-    return "".join(f"{line:{width}}  # {where[value]}\n" if value in where else f"{line}\n" for line, value in lines)
-
-
-def summaries(recipe: str | Path) -> dict[str, str]:
-    """For each system of a recipe the first line of its file, a comment that says what it is."""
-    found = {}
-    for name in systems(recipe):
-        first, *_ = _existing(find_config(name, recipe)).read_text(encoding="utf-8").splitlines() or [""]
-        found[name] = first.removeprefix("# ") if first.startswith("#") else ""
-    return found
-
-
-def write_merged(path: str | Path, folder: str | Path) -> Path:
-    """Write a merged configuration to ``train_config.yaml`` in ``folder``; its path. The same content is left alone.
-
-    Raises:
-        UserError: as :func:`read_config`.
-    """
-    target, text = Path(folder) / MERGED, render(path)
-    if not target.is_file() or target.read_text(encoding="utf-8") != text:
-        with atomic_write(target) as file:
-            file.write(text)
-    return target
 
 
 def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
@@ -214,6 +165,12 @@ def as_options(settings: Mapping[str, Any]) -> str:
         text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
         found += [f"--{option}", f"{key}={text}" if key else text]
     return " ".join(shlex.quote(word) for word in found)
+
+
+def _folder(recipe: str | Path) -> Path:
+    if not Path(recipe).is_dir():
+        raise UserError(f"{recipe}: no such folder of a recipe")
+    return Path(recipe)
 
 
 def _normal(path: Path) -> Path:
@@ -296,47 +253,14 @@ def _merged(below: Config, above: Config, where: str) -> Config:
     return result
 
 
-def _has(tree: Config, path: tuple[str, ...]) -> bool:
-    return _at(tree, path) is not None
-
-
-def _at(tree: Config, path: tuple[str, ...]) -> Any:
-    """The value of a path; None where there is none, which no merged value is."""
-    value: Any = tree
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _rendered(tree: Config, path: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Lines of YAML, each with the path of its value."""
-    for key, value in tree.items():
-        line = f"{'    ' * len(path)}{_scalar(key)}:"
-        if isinstance(value, dict) and value:
-            yield line, (*path, key)
-            yield from _rendered(value, (*path, key))
-        else:
-            yield f"{line} {_scalar(value)}", (*path, key)
-
-
-def _scalar(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
-    return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _leaves(tree: Config, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Paths of all values that are no mappings, or empty ones."""
-    found: list[tuple[str, ...]] = []
-    for key, value in tree.items():
-        found += _leaves(value, (*path, key)) if isinstance(value, dict) and value else [(*path, key)]
-    return found
-
-
 def _refuse_numbers_as_text(value: Any, where: str) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             _refuse_numbers_as_text(inner, f"{where}: {key}")
-    elif isinstance(value, str) and value[:1].isdigit() and "e" in value.lower():
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_numbers_as_text(inner, where)
+    elif isinstance(value, str) and value.lstrip("+-")[:1].isdigit() and "e" in value.lower():
         try:
             number = float(value)
         except ValueError:

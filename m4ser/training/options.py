@@ -8,9 +8,9 @@ import yaml
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
-from m4ser.training.configuration import write_merged
 from m4ser.training.experiment import Run
 from m4ser.training.lists import data_options, needs
+from m4ser.training.merged import write_merged
 from m4ser.training.settings import Settings
 from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from m4ser.training import configuration
 from m4ser.utils.errors import UserError
@@ -109,6 +108,9 @@ def test_find_config(egs):
     assert configuration.read_config(found)["fusion"] == "big"
     with pytest.raises(UserError, match=r"conf/train_x.yaml: no such .* nor ../TEMPLATE/conf/train_x.yaml; m4ser c"):
         configuration.find_config("x", ".")
+    for asked in (lambda: configuration.find_config("full", "../nowhere"), lambda: configuration.systems("../nowhere")):
+        with pytest.raises(UserError, match=r"^\.\./nowhere: no such folder of a recipe$"):
+            asked()
 
 
 def test_lists_and_values_are_replaced_and_mappings_can_be_taken_away(egs):
@@ -117,20 +119,6 @@ def test_lists_and_values_are_replaced_and_mappings_can_be_taken_away(egs):
     put(egs / "r", train_c="base: train_b.yaml\ny: {s: 2}\nz: 5\n")
     assert read("b") == {"x": [3], "z": {"q": {}}}
     assert read("c") == {"x": [3], "y": {"s": 2}, "z": 5}
-    origins = configuration.origins(configuration.stack("conf/train_b.yaml"))
-    assert {path: layer.path.stem for path, layer in origins.items()} == {("x",): "train_b", ("z", "q"): "train_b"}
-
-
-def test_where_values_are_from(egs):
-    put(egs / "r", recipe="common: {max_epoch: 5}\n")
-    origins = configuration.origins(configuration.stack("conf/train_no_a.yaml"))
-    assert {".".join(path): str(layer) for path, layer in origins.items()} == {
-        "max_epoch": "conf/recipe.yaml: common",
-        "shuffle": "../TEMPLATE/conf/common.yaml",
-        "fusion": "../TEMPLATE/conf/train_full.yaml",
-        "losses.b.weight": "../TEMPLATE/conf/train_full.yaml",
-        "losses.b.size": "../TEMPLATE/conf/train_full.yaml",
-    }
 
 
 @pytest.mark.parametrize(
@@ -145,6 +133,8 @@ def test_where_values_are_from(egs):
             "conf/train_x.yaml: losses: aa: null takes a key away, but there is none in what this builds on",
         ),
         ({"train_x": "lr: 1e-3\n"}, "conf/train_x.yaml: lr: '1e-3' is text in YAML; write 1.0e-03"),
+        ({"train_x": "lr: -1e-3\n"}, "conf/train_x.yaml: lr: '-1e-3' is text in YAML; write -1.0e-03"),
+        ({"train_x": "grid: [0.1, 1e-2]\n"}, "conf/train_x.yaml: grid: '1e-2' is text in YAML; write 1.0e-02"),
         ({"train_x": "a: [\n"}, "conf/train_x.yaml: not valid YAML ("),
         ({"train_x": "- a\n"}, "conf/train_x.yaml: must be a mapping of option: value"),
         (
@@ -167,19 +157,6 @@ def test_mistakes(egs, files, message):
         read("x")
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
-
-
-def test_the_merged_file_says_the_same(egs):
-    put(egs / "r", recipe="common: {max_epoch: 5, rate: 5.0e-5}\n")
-    path = configuration.write_merged("conf/train_no_a.yaml", "exp/no_a")
-    assert path == Path("exp/no_a/train_config.yaml")
-    assert configuration.read_config(path) == yaml.safe_load(path.read_text()) == read("no_a")
-    before = path.stat().st_mtime_ns
-    configuration.write_merged("conf/train_no_a.yaml", "exp/no_a")
-    assert path.stat().st_mtime_ns == before
-    put(egs / "r", recipe="common: {max_epoch: 6}\n")
-    configuration.write_merged("conf/train_no_a.yaml", "exp/no_a")
-    assert yaml.safe_load(path.read_text())["max_epoch"] == 6
 
 
 @pytest.mark.slow
