@@ -162,9 +162,9 @@ def _targets(args: argparse.Namespace) -> None:
 
 
 def _tuning(args: argparse.Namespace) -> None:
-    from m4ser.scoring import tuning
+    from m4ser.stages import tuned
 
-    _write(tuning.table(args.reports), args.out)
+    _write(tuned.table(args.reports), args.out)
 
 
 def _insert(args: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from m4ser.scoring.tuning import points_table
+from m4ser.stages.tuned import points_table
 from m4ser.stages.tuning import trials
 from m4ser.utils.cli import command, words
 

@@ -37,3 +37,11 @@ class Corpus:
         emotion, speaker, text, domain = maps.values()
         folds.check(speaker, data / "folds.json")
         return cls(data, folds, emotion, speaker, text, domain, frozenset(skipped & set(emotion)))
+
+    def joined(self, folder: Path, name: str, allow_empty: bool = False) -> dict[str, str]:
+        """The files ``<folder>/<set>/<name>`` of those sets that have one, as one map."""
+        found: dict[str, str] = {}
+        for part in self.folds.sets:
+            if (folder / part / name).exists():
+                found |= read_scp(folder / part / name, allow_empty)
+        return found

@@ -10,7 +10,6 @@ from rapidfuzz.distance import Levenshtein
 
 from m4ser.asr.normalise import normaliser
 from m4ser.data.corpus import Corpus
-from m4ser.data.scp import read_scp
 from m4ser.scoring.intervals import RESAMPLES, intervals
 from m4ser.scoring.runs import Answers, Experiment, majority
 from m4ser.training.experiment import NO_TEXT
@@ -51,10 +50,7 @@ def word_errors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wrong words of each item's ASR text and words of its reference, after normalisation. Shape: twice (N,)."""
     asr_dir, normalise = Path(asr_dir), normaliser(name)
-    texts: dict[str, str] = {}
-    for part in corpus.folds.sets:
-        if (asr_dir / part / "text").exists():
-            texts.update(read_scp(asr_dir / part / "text", allow_empty=True))
+    texts = corpus.joined(asr_dir, "text", allow_empty=True)
     absent = set(experiment.items) - set(texts)
     if absent:
         raise UserError(
@@ -97,7 +93,11 @@ def evaluate(
         known = hyp >= 0
         scores = from_confusion(confusion(experiment.ref[known], hyp[known], len(labels)))
         error = expected_calibration_error(experiment.ref[known], probabilities[known])
-        by_seed[seed] = {"utterances": int(known.sum()), **dict(scores.items()), "calibration_error": error}
+        by_seed[seed] = {
+            "utterances": int(known.sum()),
+            **{str(m): float(v) for m, v in scores.items()},
+            "calibration_error": error,
+        }
     by_fold: dict[str, dict[str, Any]] = {}
     for name in folds:
         keep = experiment.fold == name

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 from m4ser.asr.alignment import word_differences
 from m4ser.asr.normalise import normaliser
 from m4ser.data.corpus import Corpus
-from m4ser.data.scp import read_scp
 from m4ser.scoring import figures, mistakes
 from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.results import partial_line
@@ -84,7 +83,7 @@ def write(
     if map_fold and map_fold not in experiment.folds and method != "none":
         raise UserError(f"--map-fold {map_fold}: the folds are {', '.join(experiment.folds)}")
     chart = _chart(experiment, method, map_fold or experiment.folds[0], remark) if method != "none" else None
-    sounds = _joined(dump / "audio", corpus, "wav.scp") if audio else {}
+    sounds = corpus.joined(dump / "audio", "wav.scp") if audio else {}
     if audio and not sounds:
         remark(f"no sound: {dump / 'audio'} is not there; run stage 1 again or give --dump")
     wrong = describe_mistakes(
@@ -110,19 +109,11 @@ def write(
     return [out, *drawn]
 
 
-def _joined(folder: Path, corpus: Corpus, name: str, allow_empty: bool = False) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in corpus.folds.sets:
-        if (folder / part / name).exists():
-            found |= read_scp(folder / part / name, allow_empty)
-    return found
-
-
 def _recognised(dump: Path, metrics: Metrics, corpus: Corpus) -> dict[str, str] | None:
     """ASR text by utterance, None for an experiment without."""
     if metrics["asr_word_errors"] is None or metrics["setup"].get("asr") in NO_ASR:
         return None
-    return _joined(dump / "asr" / metrics["setup"]["asr"], corpus, "text", allow_empty=True)
+    return corpus.joined(dump / "asr" / metrics["setup"]["asr"], "text", allow_empty=True)
 
 
 def _chart(experiment: Experiment, method: str, fold: str, note: Callable[[str], None]) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """The result of one experiment for people: `RESULTS.md`, from what `metrics.json` holds.
 
-The same predictions give the same bytes but for the first line, which has the command and the date.
+The same predictions give the same bytes but for the lines on top, which have the command and the date.
 """
 
 from collections.abc import Mapping, Sequence

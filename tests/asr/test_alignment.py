@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from m4ser.asr.alignment import CHANGE, DELETE, KEEP, Edits, align, apply_edits, from_line, to_line
+from m4ser.asr.alignment import CHANGE, DELETE, KEEP, Edits, align, apply_edits, from_line, to_line, word_differences
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,11 @@ def test_edits_of_something_else(edits, why):
 def test_a_line_that_holds_no_edits(line):
     with pytest.raises(ValueError, match="not edits"):
         from_line(line)
+
+
+def test_word_differences():
+    assert word_differences("i am so happy", "am so so harpy") == [
+        ("delete", "i", ""), ("equal", "am so", "am so"), ("insert", "", "so"), ("replace", "happy", "harpy"),
+    ]  # fmt: skip
+    assert word_differences("gone", "") == [("delete", "gone", "")]
+    assert word_differences("", "") == []

@@ -8,8 +8,8 @@ from m4ser.bin.score import main
 
 
 def body(path):
-    """A generated Markdown file without its first line, which has the date."""
-    return path.read_text().split("\n", 1)[1]
+    """A generated Markdown file without what made it, which has the date."""
+    return path.read_text().split("\n\n", 1)[1]
 
 
 def run(scoring_lab, exp, *options):
@@ -25,7 +25,7 @@ def test_writes_table_numbers_and_figures(scoring_lab, capsys):
     assert "| pooled ± sd over seeds " in shown and f"{exp}/confusion.png" in shown
     metrics = json.loads((exp / "metrics.json").read_text())
     assert metrics["made_by"]["git"] and metrics["pooled"]["utterances"] == 72
-    first, text = (exp / "RESULTS.md").read_text().split("\n", 1)
+    first, text = (exp / "RESULTS.md").read_text().split("\n\n", 1)
     assert first.startswith("> Made by `") and "do not edit" in first
     run(scoring_lab, exp, "--asr-dir", scoring_lab.asr, "--normaliser", "basic")
     assert body(exp / "RESULTS.md") == text

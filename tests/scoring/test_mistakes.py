@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from m4ser.asr.alignment import word_differences
 from m4ser.scoring.mistakes import clip, most_confident
 from m4ser.scoring.runs import Experiment
 from m4ser.utils.errors import UserError
@@ -44,14 +43,6 @@ def test_count_and_ties():
     assert [mistake.utt for mistake in most_confident(wrong, 2)] == ["u0", "u1"]
     assert most_confident(wrong, 0) == []
     assert most_confident(experiment([1], [[[0.1, 0.9]]]), 3) == []
-
-
-def test_word_differences():
-    assert word_differences("i am so happy", "am so so harpy") == [
-        ("delete", "i", ""), ("equal", "am so", "am so"), ("insert", "", "so"), ("replace", "happy", "harpy"),
-    ]  # fmt: skip
-    assert word_differences("gone", "") == [("delete", "gone", "")]
-    assert word_differences("", "") == []
 
 
 def test_clip_is_an_mp3_of_limited_length(tmp_path):

@@ -8,25 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from m4ser.bin import table
 from m4ser.scoring import ranking
-from m4ser.training.metrics import weighted_auc
 from m4ser.utils.files import read_json
-
-
-def test_by_hand():
-    positive, scores = np.array([False, False, True, True]), np.array([0.1, 0.4, 0.35, 0.8])
-    once, without_second, doubled = [1, 1, 1, 1], [1, 0, 1, 1], [1, 2, 1, 1]
-    found = weighted_auc(positive, scores, np.array([once, without_second, doubled], dtype=float))
-    assert found.tolist() == pytest.approx([3 / 4, 1.0, 4 / 6])  # pairs in order: of 4, of 2, of 6
-    assert weighted_auc(positive, np.full(4, 0.5), np.ones((1, 4))).tolist() == [0.5]  # ties count half
-    assert np.isnan(weighted_auc(positive, scores, np.array([[1.0, 1.0, 0.0, 0.0]]))).all()
-
-
-def test_same_as_scikit_learn_with_ties_and_weights():
-    rng = np.random.default_rng(0)
-    positive, scores = rng.random(200) < 0.3, rng.integers(0, 20, 200) / 20
-    weights = rng.integers(0, 4, (5, 200)).astype(float)
-    expected = [roc_auc_score(positive, scores, sample_weight=each) for each in weights]
-    assert weighted_auc(positive, scores, weights).tolist() == pytest.approx(expected)
 
 
 def test_macro_is_the_mean_over_classes_that_occur():

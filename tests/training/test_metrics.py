@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 from m4ser.training import metrics
 
@@ -72,3 +72,20 @@ def test_calibration_error():
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
     assert metrics.expected_calibration_error([0, 1, 1], probabilities) == pytest.approx(0.4)
     assert metrics.expected_calibration_error([0, 0], np.array([[1.0, 0.0], [1.0, 0.0]])) == 0
+
+
+def test_auc_by_hand():
+    positive, scores = np.array([False, False, True, True]), np.array([0.1, 0.4, 0.35, 0.8])
+    once, without_second, doubled = [1, 1, 1, 1], [1, 0, 1, 1], [1, 2, 1, 1]
+    found = metrics.weighted_auc(positive, scores, np.array([once, without_second, doubled], dtype=float))
+    assert found.tolist() == pytest.approx([3 / 4, 1.0, 4 / 6])  # pairs in order: of 4, of 2, of 6
+    assert metrics.weighted_auc(positive, np.full(4, 0.5), np.ones((1, 4))).tolist() == [0.5]  # ties count half
+    assert np.isnan(metrics.weighted_auc(positive, scores, np.array([[1.0, 1.0, 0.0, 0.0]]))).all()
+
+
+def test_auc_is_the_same_as_scikit_learn_with_ties_and_weights():
+    rng = np.random.default_rng(0)
+    positive, scores = rng.random(200) < 0.3, rng.integers(0, 20, 200) / 20
+    weights = rng.integers(0, 4, (5, 200)).astype(float)
+    expected = [roc_auc_score(positive, scores, sample_weight=each) for each in weights]
+    assert metrics.weighted_auc(positive, scores, weights).tolist() == pytest.approx(expected)

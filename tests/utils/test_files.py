@@ -1,9 +1,18 @@
 """Files written whole or not at all, and read back."""
 
+import numpy as np
 import pytest
 
 from m4ser.utils.errors import DamagedFileError
-from m4ser.utils.files import atomic_directory, atomic_path, atomic_write, read_json, write_json
+from m4ser.utils.files import (
+    atomic_directory,
+    atomic_path,
+    atomic_write,
+    read_json,
+    rounded,
+    write_json,
+    write_markdown,
+)
 
 
 def test_json_round_trip_says_what_made_it(tmp_path):
@@ -63,3 +72,18 @@ def test_folder_is_replaced_as_a_whole(tmp_path):
         (temporary / "d").touch()
         raise ZeroDivisionError
     assert [path.name for path in tmp_path.rglob("*")] == ["folder", "c"]
+
+
+def test_a_page_is_headed_by_what_made_it(tmp_path):
+    made = {"command": "compare.sh " + "word " * 100, "m4ser": "0.2.0", "git": "abc"}
+    write_markdown(tmp_path / "a.md", "body\n", made)
+    *head, empty, body = (tmp_path / "a.md").read_text().splitlines()
+    assert " ".join(line.removeprefix("> ") for line in head).startswith("Made by `compare.sh word word")
+    assert head[-1].endswith("(m4ser 0.2.0, git abc); do not edit.") and (empty, body) == ("", "body")
+    assert len(head) == 2 and max(map(len, head)) <= 400 and all(line.startswith("> ") for line in head)
+
+
+def test_rounded_is_plain_and_has_six_decimals():
+    found = rounded({1: np.array([1 / 3, 2.0]), "b": (np.float64(0.1234567), np.int64(3), None, "x")})
+    assert found == {"1": [0.333333, 2.0], "b": [0.123457, 3, None, "x"]}
+    assert type(found["b"][1]) is int

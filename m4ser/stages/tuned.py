@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from m4ser.models.description import PLAN
 from m4ser.scoring.evaluation import describe
 from m4ser.scoring.table import Column, Row, Score, Table, columns, count
+from m4ser.stages.tuning import Settings
 from m4ser.training.configuration import as_options
 from m4ser.training.experiment import choose_folds, read_maps, runs
 from m4ser.training.lists import read_folds
@@ -16,7 +17,6 @@ from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json
 
 KIND = "tuning"
-Settings = Mapping[str, Any]  # option such as optim_conf.lr -> value
 
 
 class Point(TypedDict):
