@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from m4ser.data.datadir import DataDir, Utterance, class_counts, find_sets, spk2utt
+from m4ser.data.datadir import DataDir, Utterance, class_counts, find_sets, read_sets, spk2utt
 from m4ser.data.scp import write_scp
 from m4ser.utils.errors import UserError
 
@@ -177,3 +177,18 @@ def test_find_sets(tmp_path, data):
 def test_counts():
     assert class_counts({"a": "sad", "b": "sad"}, LABELS) == {"happy": 0, "sad": 2}
     assert spk2utt({"b": "2", "a": "2", "c": "1"}) == {"1": "c", "2": "a b"}
+
+
+def test_sets_of_a_folder_are_validated_with_its_labels(tmp_path):
+    for name, emotion in (("train", "sad"), ("test", "hapy")):
+        (tmp_path / f"{name}.wav").touch()
+        DataDir.write(tmp_path / name, [Utterance("s-1", tmp_path / f"{name}.wav", "s", emotion)])
+    assert sorted(read_sets(tmp_path)) == ["test", "train"]
+    (tmp_path / "labels.txt").write_text("happy\nsad\n")
+    assert list(read_sets(tmp_path, ["train"])) == ["train"]
+    with pytest.raises(UserError, match=r"test/utt2emo: 's-1' has the unknown emotion 'hapy'"):
+        read_sets(tmp_path)
+    (tmp_path / "train.wav").unlink()
+    with pytest.raises(UserError, match=r"train/wav.scp: the audio file of 's-1' does not exist"):
+        read_sets(tmp_path, ["train"])
+    assert list(read_sets(tmp_path, ["train"], check_audio=False)) == ["train"]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -184,7 +185,9 @@ def test_rows_of_the_study(checkout, tmp_path):
     ]
     lines = calls("--conditions", "white10")[1]
     assert "--exp exp/white10 --data data/white10 --dump dump/white10 --run-args" in lines[0]
-    assert f"{size} --noise white --snr 10 --corpus-dir 'csv files'" in lines[0]
+    assert [*size.split(), "--noise", "white", "--snr", "10", "--corpus-dir", "csv files"] == shlex.split(lines[0])[
+        -12:
+    ]
     elsewhere = calls("--conditions", "white10", script="egs/meld_tts/run_study.sh", cwd=checkout)
     assert elsewhere[1] == lines, elsewhere[0].stderr
     result, lines = calls("--conditions", "clean pink5")

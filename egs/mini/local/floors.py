@@ -63,7 +63,8 @@ def of(rows: Rows, split: str) -> list[Mapping[str, str]]:
 
 def wer(rows: Rows, refs: Texts, hyps: Texts) -> float:
     """Word error rate in percent."""
-    return 100 * word_errors([refs[row["utt_id"]] for row in rows], [hyps[row["utt_id"]] for row in rows])["wer"]
+    errors = word_errors([refs[row["utt_id"]] for row in rows], [hyps[row["utt_id"]] for row in rows])
+    return 100 * (errors["wer"] or 0.0)
 
 
 def word_by_word(train: Rows, refs: Texts, hyps: Texts) -> Callable[[str], str]:
