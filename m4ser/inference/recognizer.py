@@ -7,7 +7,7 @@ long recordings, and errors that concern one recording only.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -80,8 +80,8 @@ class EmotionRecognizer:
         self,
         labels: Sequence[str],
         frontend: Frontend,
-        preprocess: Callable[[str, dict], dict],
-        collate: Callable,
+        preprocess: Callable[[str, dict[str, Any]], dict[str, np.ndarray]],
+        collate: Callable[[list[tuple[str, dict[str, np.ndarray]]]], tuple[list[str], dict[str, torch.Tensor]]],
         forward: Forward,
         about: Mapping[str, Any] | None = None,
         batch_size: int = 8,
@@ -184,7 +184,7 @@ class EmotionRecognizer:
                 yield from self._finish([self._prepare(item) for item in batch])
             return
         with ThreadPoolExecutor(1, "m4ser-read") as pool:
-            waiting: list = []
+            waiting: list[Future[_Work]] = []
             for batch in batches:
                 coming = [pool.submit(self._prepare, item) for item in batch]
                 yield from self._finish([future.result() for future in waiting])

@@ -95,7 +95,7 @@ class Runner:
         self.at_a_time = at_a_time
         self.free = list(gpus)
         self.gpus_per_job = gpus_per_job
-        self.running: dict[int, tuple[common.Job, subprocess.Popen | None, float, list[str]]] = {}
+        self.running: dict[int, tuple[common.Job, subprocess.Popen[bytes] | None, float, list[str]]] = {}
         self.finished = 0
         self.failed = 0
         self.keep_going = keep_going
@@ -210,7 +210,7 @@ class Runner:
         self.running.clear()
 
 
-def _signal_group(process: subprocess.Popen, number: int) -> None:
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 

@@ -144,7 +144,7 @@ def _collect(jobs: Sequence[common.Job], codes: dict[int, int]) -> common.Job | 
     return next((job for job in jobs if ended.get(job.index)), None)
 
 
-def _cancel(name: str, sbatch: subprocess.Popen | None) -> None:
+def _cancel(name: str, sbatch: subprocess.Popen[str] | None) -> None:
     if sbatch is None or sbatch.poll() is not None:
         return
     subprocess.run(["scancel", f"--name={name}"], check=False, capture_output=True)

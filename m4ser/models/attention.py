@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 SHORT = 256  # positions: from about here on fused attention is the faster one in bfloat16, too
 
 
-def short_attention(states: Tensor) -> AbstractContextManager:
+def short_attention(states: Tensor) -> AbstractContextManager[None]:
     """For attention over (B, T, ...): in bfloat16 on CPU, over few positions, not as one fused operation.
 
     That one is chosen wherever attention has no dropout, as in validation, and takes 5 to 10 times as long as its parts

@@ -37,7 +37,7 @@ def read_ct2(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     data, at = memoryview(path.read_bytes()), 0
 
-    def take(form: str) -> tuple:
+    def take(form: str) -> tuple[Any, ...]:
         nonlocal at
         values = struct.unpack_from("<" + form, data, at)
         at += struct.calcsize("<" + form)

@@ -71,7 +71,7 @@ class TrainedSERModel(SERModel, AbsESPnetModel):
         return {}
 
 
-def class_choices(choices: Choices) -> ClassChoices:
+def class_choices(choices: Choices[Any]) -> ClassChoices:
     """Our table of classes as ESPnet's task takes it: it makes ``--<name>`` and ``--<name>_conf`` of it."""
     return ClassChoices(choices.name, choices.classes, default=choices.default)
 

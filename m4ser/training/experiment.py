@@ -86,7 +86,9 @@ def job_of(every_run: list[Run], job: int) -> Run:
     return every_run[job - 1]
 
 
-def read_maps(data: str | Path, sets: list[str], name: str, allow_empty: bool = False, stage: int = 0) -> dict:
+def read_maps(
+    data: str | Path, sets: list[str], name: str, allow_empty: bool = False, stage: int = 0
+) -> dict[str, str]:
     """Join the files ``<data>/<set>/<name>`` of all sets.
 
     Raises:

@@ -69,7 +69,7 @@ class SERTrainer(Trainer):
     def validate_one_epoch(
         cls,
         model: torch.nn.Module,
-        iterator: Iterable,
+        iterator: Iterable[tuple[list[str], dict[str, torch.Tensor]]],
         reporter: SubReporter,
         options: TrainerOptions,
         distributed_option: DistributedOption,
