@@ -87,12 +87,9 @@ class Decoding(parts.SplitWork):
 
     def settings(self, share: parts.Share) -> parts.Settings:
         """Audio or references of the utterances, backend and its settings."""
-        samples = {name: data.maps.get("utt2num_samples", {}) for name, data in self.sets.items()}
         references = {} if self.needs_audio else self._references()
         return {
-            "inputs": parts.digest(
-                (name, utt, *self.sets[name].audio(utt), samples[name].get(utt)) for name, utt in share
-            ),
+            "inputs": self.inputs(share),
             "references": parts.digest(references.items()),
             "asr": self.asr,
             "model": self.model,

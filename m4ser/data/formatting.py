@@ -46,7 +46,7 @@ class AudioFormatting(parts.SplitWork):
     def settings(self, share: parts.Share) -> parts.Settings:
         """Audio file and times of the utterances, and the options."""
         return {
-            "inputs": parts.digest((name, utt, *self.sets[name].audio(utt)) for name, utt in share),
+            "inputs": self.inputs(share),
             "skip_bad_audio": self.skip_bad_audio,
             "min_duration": self.min_duration,
             "max_duration": self.max_duration,

@@ -53,6 +53,11 @@ class SplitWork(ABC):
     def settings(self, share: Share) -> Settings:
         """Everything that the results of a share depend on; must survive JSON."""
 
+    def inputs(self, share: Share) -> str:
+        """Hash of the audio of a share: files, times, and numbers of samples where stage 1 has counted them."""
+        samples = {name: data.maps.get("utt2num_samples", {}) for name, data in self.sets.items()}
+        return digest((name, utt, *self.sets[name].audio(utt), samples[name].get(utt)) for name, utt in share)
+
     @abstractmethod
     def make(self, share: Share, folder: Path, part: str) -> None:
         """Write the results of a share to `folder`, a temporary one; `part` is its name, such as `2of3`."""

@@ -61,11 +61,8 @@ class FeatureExtraction(parts.SplitWork):
 
     def settings(self, share: parts.Share) -> parts.Settings:
         """Audio of the utterances, encoder and options."""
-        samples = {name: data.maps.get("utt2num_samples", {}) for name, data in self.sets.items()}
         return {
-            "inputs": parts.digest(
-                (name, utt, *self.sets[name].audio(utt), samples[name].get(utt)) for name, utt in share
-            ),
+            "inputs": self.inputs(share),
             "encoder": self.encoder,
             "pretrained_dir": str(self.pretrained_dir or ""),
             "layers": self.layers,
