@@ -5,25 +5,25 @@ other corpus is tested by the model of every fold, and the scores are averaged. 
 tested corpus.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from m4ser.data.corpus import Corpus
 from m4ser.data.folds import JOIN
 from m4ser.scoring import figures
-from m4ser.scoring.evaluation import pooled
+from m4ser.scoring.evaluation import described, pooled
 from m4ser.scoring.intervals import RESAMPLES
 from m4ser.scoring.results import partial_line
-from m4ser.scoring.runs import NOT_PREDICTED, Answers, find
+from m4ser.scoring.runs import NOT_PREDICTED, Answers, Experiment, collect
 from m4ser.scoring.table import Row, Score, Table, columns, listed, percent
-from m4ser.training.metrics import DEFINITIONS, NAMES, Metric
-from m4ser.training.predictions import check_references, read_predictions
+from m4ser.training.metrics import NAMES, Metric
 from m4ser.training.result_files import Crossed
-from m4ser.training.setup import named_setup, setup_text, trained_text, trained_with
+from m4ser.training.setup import setup_text, trained_text
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_write, read_json, rounded, write_json, write_markdown
 
@@ -44,82 +44,53 @@ def evaluate(
     Raises:
         UserError: no predictions at all, or wrong ones, see :func:`m4ser.scoring.runs.collect`.
     """
-    all_folds = corpus.folds
-    found = find(path, corpus, "test", seeds, folds, note)
-    answers: dict[str, dict[str, np.ndarray]] = {}
-    for name in found.folds:
-        expected = [utt for utt in all_folds.folds[name].test if utt not in corpus.skipped]
-        for number, seed in enumerate(found.seeds):
-            if (seed, name) not in found.files:
-                continue
-            predictions = read_predictions(found.files[seed, name], all_folds.labels, expected)
-            check_references(found.files[seed, name], predictions, corpus.emotion, corpus.speaker, corpus.path)
-            for utt, hyp in zip(predictions.utts, predictions.hyp, strict=True):
-                hyps = answers.setdefault(name, {}).setdefault(utt, np.full(len(found.seeds), NOT_PREDICTED))
-                hyps[number] = hyp
-    tested = {corpus.domain[utt] for by_utt in answers.values() for utt in by_utt}
-    tested_on = [name for name in all_folds.corpora if name in tested]
-    rows = list(dict.fromkeys(all_folds.trained_on[name] for name in answers))
+    experiment = collect(path, corpus, "test", seeds, folds, note, crossed=True)
+    trained_on = np.array([corpus.folds.trained_on[fold] for fold in experiment.fold])
+    tested_on = np.array([corpus.domain[utt] for utt in experiment.items])
+    rows = list(dict.fromkeys(trained_on.tolist()))
+    names = [name for name in corpus.folds.corpora if name in tested_on]
     cells = []
-    for row in rows:
-        own = [by_utt for name, by_utt in answers.items() if all_folds.trained_on[name] == row]
-        for column in tested_on:
-            by_fold = [{u: hyps for u, hyps in fold.items() if corpus.domain[u] == column} for fold in own]
-            if any(by_fold):
-                cells.append({"train": row, "test": column, **_cell(row, column, by_fold, corpus, resamples)})
+    for row, column in itertools.product(rows, names):
+        keep = (trained_on == row) & (tested_on == column)
+        if keep.any():
+            answers = _side_by_side(experiment, keep)
+            cell = {
+                "train": row,
+                "test": column,
+                "in_corpus": column in row.split(JOIN),
+                "classes": len(set(answers.ref.tolist())),
+                "answers": len(answers.hyp),
+                **pooled(answers, resamples),
+                "confusion_summed": answers.confusions().sum(0),
+            }
+            cells.append(cell)
     result = {
-        "kind": KIND,
-        "tag": str(found.run.get("tag") or path.name),
-        "partition": "test",
-        "protocol": all_folds.protocol,
-        "protocol_description": all_folds.description,
-        "labels": all_folds.labels,
-        "seeds": found.seeds,
-        "partial": bool(found.missing),
-        "missing": [{"seed": seed, "fold": fold} for seed, fold in found.missing],
-        "definitions": DEFINITIONS,
-        "ci": {"level": 0.95, "resamples": resamples},
+        **described(KIND, experiment, corpus, resamples),
         "rows": rows,
-        "columns": tested_on,
+        "columns": names,
         "cells": cells,
         "corpora": {
             name: {**known, "word_error_rate": _word_error_rate(asr_dir, name)}
-            for name, known in all_folds.corpora.items()
+            for name, known in corpus.folds.corpora.items()
         },
-        "setup": named_setup(found.run),
-        "trained_with": trained_with(path, found.folds, found.seeds),
     }
     return cast(Crossed, rounded(result))
 
 
-def _cell(
-    row: str, column: str, by_fold: Sequence[dict[str, np.ndarray]], corpus: Corpus, resamples: int
-) -> dict[str, Any]:
-    """Scores of one corpus by the folds of one row, `{utterance: answers of the seeds}` of each.
-
-    An utterance that only one fold tests has one answer of each seed; one that k folds test has k.
-    """
-    utts = sorted(set().union(*by_fold))
-    position = {utt: i for i, utt in enumerate(utts)}
-    times = np.zeros(len(utts), dtype=int)
-    seeds = len(next(iter(next(filter(None, by_fold)).values())))
-    hyp = np.full((len(by_fold), seeds, len(utts)), NOT_PREDICTED)
-    for fold in by_fold:
-        where = np.array([position[utt] for utt in fold], dtype=int)
-        if len(where):
-            hyp[times[where], :, where] = np.stack(list(fold.values()))
-            times[where] += 1
+def _side_by_side(experiment: Experiment, keep: np.ndarray) -> Answers:
+    """Each utterance of the items `keep` once, with the answers of all models: k for each seed if k folds test it."""
+    index = np.flatnonzero(keep)
+    utts, first, position = np.unique(np.array(experiment.items)[index], return_index=True, return_inverse=True)
+    order = np.argsort(position, kind="stable")
+    counts = np.bincount(position)
+    times = np.empty(len(index), dtype=int)  # how often an item's utterance came before
+    times[order] = np.arange(len(index)) - (np.cumsum(counts) - counts)[position[order]]
+    hyp = np.full((times.max() + 1, len(experiment.hyp), len(utts)), NOT_PREDICTED)
+    hyp[times, :, position] = experiment.hyp[:, index].T
     models = hyp.reshape(-1, len(utts))
-    models = models[(models != NOT_PREDICTED).any(1)]
-    labels, speakers = corpus.folds.labels, np.array([corpus.speaker[utt] for utt in utts])
-    answers = Answers(labels, speakers, np.array([labels.index(corpus.emotion[utt]) for utt in utts]), models)
-    return {
-        "in_corpus": column in row.split(JOIN),
-        "classes": len(set(answers.ref.tolist())),
-        "answers": len(models),
-        **pooled(answers, resamples),
-        "confusion_summed": answers.confusions().sum(0),
-    }
+    once = index[first]
+    known = (models != NOT_PREDICTED).any(1)
+    return Answers(experiment.labels, experiment.speakers[once], experiment.ref[once], models[known])
 
 
 def _word_error_rate(asr_dir: Path | None, name: str) -> float | None:

@@ -21,7 +21,7 @@ from m4ser.training.metrics import (
     from_confusion,
     per_class,
 )
-from m4ser.training.result_files import Metrics, Pair, Pooled, Spread
+from m4ser.training.result_files import Metrics, Pair, Pooled, Result, Spread
 from m4ser.training.setup import named_setup, trained_with
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import rounded
@@ -74,6 +74,25 @@ def _wer_bins(errors: np.ndarray, words: np.ndarray) -> dict[str, np.ndarray]:
     return {name: mask & (words > 0) for name, mask in bins.items() if (mask & (words > 0)).any()}
 
 
+def described(kind: str, experiment: Experiment, corpus: Corpus, resamples: int) -> Result:
+    """What every `metrics.json` says of its experiment."""
+    return {
+        "kind": kind,
+        "tag": experiment.tag,
+        "partition": experiment.partition,
+        "protocol": corpus.folds.protocol,
+        "protocol_description": corpus.folds.description,
+        "labels": experiment.labels,
+        "seeds": experiment.seeds,
+        "partial": experiment.partial,
+        "missing": [{"seed": seed, "fold": fold} for seed, fold in experiment.missing],
+        "definitions": DEFINITIONS,
+        "ci": {"level": 0.95, "resamples": resamples},
+        "setup": named_setup(experiment.run),
+        "trained_with": trained_with(experiment.path, experiment.folds, experiment.seeds),
+    }
+
+
 def evaluate(
     experiment: Experiment,
     corpus: Corpus,
@@ -122,20 +141,10 @@ def evaluate(
     if asr_dir is not None and setup.get("asr", NO_TEXT) == NO_TEXT:  # no text was read, but its errors are counted
         setup["asr"] = Path(asr_dir).name
     result = {
-        "kind": "metrics",
-        "tag": experiment.tag,
-        "partition": experiment.partition,
-        "protocol": corpus.folds.protocol,
-        "protocol_description": corpus.folds.description,
+        **described("metrics", experiment, corpus, resamples),
         "speaker_disjoint": corpus.folds.speaker_disjoint,
-        "labels": labels,
-        "seeds": experiment.seeds,
         "folds": folds,
-        "partial": experiment.partial,
-        "missing": [{"seed": seed, "fold": fold} for seed, fold in experiment.missing],
         "skipped_recordings": len(corpus.skipped),
-        "definitions": DEFINITIONS,
-        "ci": {"level": 0.95, "resamples": resamples},
         "pooled": pooled(experiment, resamples=resamples),
         "over_folds": {name: describe(by_fold[fold][name]["mean"] for fold in folds) for name in NAMES},
         "per_seed": by_seed,
@@ -148,7 +157,6 @@ def evaluate(
         "by_wer": by_wer,
         "majority": from_confusion(confusion(experiment.ref, answers, len(labels))),
         "setup": setup,
-        "trained_with": trained_with(experiment.path, experiment.folds, experiment.seeds),
         "comparison": comparison,
     }
     return cast(Metrics, rounded(result))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -94,25 +94,27 @@ def check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:
             )
 
 
-class Found(NamedTuple):
-    """The prediction files of those runs that were asked for."""
-
-    run: dict[str, Any]
-    seeds: list[str]
-    folds: list[str]
-    files: dict[tuple[str, str], Path]  # by (seed, fold)
-    missing: list[tuple[str, str]]
-
-
-def find(
-    path: Path,
+def collect(
+    path: str | Path,
     corpus: Corpus,
-    partition: str,
-    seeds: Sequence[str] | None,
-    folds: Sequence[str] | None,
-    note: Callable[[str], None],
-) -> Found:
-    """Which runs `exp/<tag>` has of those asked for, see :func:`collect`."""
+    partition: str = "test",
+    seeds: Sequence[str] | None = None,
+    folds: Sequence[str] | None = None,
+    note: Callable[[str], None] = lambda line: None,
+    crossed: bool = False,
+) -> Experiment:
+    """Read all prediction files of `exp/<tag>`.
+
+    Seeds default to those of `run.json`, else those found; folds to all of the protocol. A missing run is recorded
+    and passed to `note`, a wrong one raises. Of `crossed` corpora folds may test the same utterances.
+
+    Raises:
+        UserError: no prediction file at all, a damaged one, other references than the corpus, another protocol, or a
+            test utterance that occurs in two folds.
+    """
+    path = Path(path)
+    if corpus.folds.trained_on and not crossed:
+        raise UserError(f"{path}: crossed corpora have a table each (RESULTS.md); they are not compared here")
     if not path.is_dir():
         raise UserError(f"{path}: no such folder; run stage 4 first, or correct --exp")
     run = read_run(path / PLAN)
@@ -134,63 +136,21 @@ def find(
     if len(missing) == len(used) * len(wanted):
         raise UserError(f"{path}: no predictions for the seeds and folds asked for; run stages 4 and 5 for them")
     missing += [(seed, fold) for seed in used for fold in corpus.folds.folds if fold not in wanted]
-    return Found(run, used, wanted, found, missing)
 
-
-def collect(
-    path: str | Path,
-    corpus: Corpus,
-    partition: str = "test",
-    seeds: Sequence[str] | None = None,
-    folds: Sequence[str] | None = None,
-    note: Callable[[str], None] = lambda line: None,
-) -> Experiment:
-    """Read all prediction files of `exp/<tag>`.
-
-    Seeds default to those of `run.json`, else those found; folds to all of the protocol. A missing run is recorded
-    and passed to `note`, a wrong one raises.
-
-    Raises:
-        UserError: no prediction file at all, a damaged one, other references than the corpus, another protocol, or a
-            test utterance that occurs in two folds.
-    """
-    path = Path(path)
-    if corpus.folds.trained_on:
-        raise UserError(f"{path}: crossed corpora have a table each (RESULTS.md); they are not compared here")
-    run, used, wanted, found, missing = find(path, corpus, partition, seeds, folds, note)
-    items: list[str] = []
-    fold_of: list[str] = []
-    rows: dict[tuple[str, str], int] = {}
-    for name in wanted:
-        for utt in getattr(corpus.folds.folds[name], partition):
-            if utt in corpus.skipped:
-                continue
-            key = (utt, "" if partition == "test" else name)
-            if key in rows:
-                other = fold_of[rows[key]]
-                raise UserError(
-                    f"{corpus.path / 'folds.json'}: {utt} is tested in folds {other} and {name}, pooled results would "
-                    "count it twice; correct the folds in local/prepare.py"
-                )
-            rows[key] = len(items)
-            items.append(utt)
-            fold_of.append(name)
-    folds_array = np.array(fold_of)
+    items, fold_of = _items(corpus, partition, wanted, once=partition == "test" and not crossed)
     labels = corpus.folds.labels
     hyp = np.full((len(used), len(items)), NOT_PREDICTED)
     probabilities = np.full((len(used), len(items), len(labels)), np.nan)
-    for s, seed in enumerate(used):
-        for name in wanted:
-            if (seed, name) not in found:
-                continue
-            file = found[seed, name]
-            where = np.flatnonzero(folds_array == name)
-            predictions = read_predictions(file, labels, [items[i] for i in where])
-            check_references(file, predictions, corpus.emotion, corpus.speaker, corpus.path)
-            order = {utt: i for i, utt in enumerate(predictions.utts)}
-            source = [order[items[i]] for i in where]
-            hyp[s, where] = predictions.hyp[source]
-            probabilities[s, where] = predictions.probabilities[source]
+    for (seed, name), file in found.items():
+        if seed not in used or name not in wanted:
+            continue
+        where = np.flatnonzero(fold_of == name)
+        predictions = read_predictions(file, labels, [items[i] for i in where])
+        check_references(file, predictions, corpus.emotion, corpus.speaker, corpus.path)
+        order = {utt: i for i, utt in enumerate(predictions.utts)}
+        source = [order[items[i]] for i in where]
+        hyp[used.index(seed), where] = predictions.hyp[source]
+        probabilities[used.index(seed), where] = predictions.probabilities[source]
     # a fold that no seed has predicted, and a seed that has predicted no fold, is missing and not zero
     some, active = (hyp != NOT_PREDICTED).any(0), (hyp != NOT_PREDICTED).any(1)
     kept = [items[i] for i in np.flatnonzero(some)]
@@ -200,15 +160,29 @@ def collect(
         partition=partition,
         labels=list(labels),
         seeds=[used[i] for i in np.flatnonzero(active)],
-        folds=[name for name in wanted if name in folds_array[some]],
+        folds=[name for name in wanted if name in fold_of[some]],
         missing=missing,
         items=kept,
-        fold=folds_array[some],
+        fold=fold_of[some],
         speakers=np.array([corpus.speaker[utt] for utt in kept]),
         ref=np.array([labels.index(corpus.emotion[utt]) for utt in kept]),
         hyp=hyp[np.ix_(active, some)],
         probabilities=probabilities[np.ix_(active, some)],
     )
+
+
+def _items(corpus: Corpus, partition: str, folds: Sequence[str], once: bool) -> tuple[list[str], np.ndarray]:
+    """Utterances of a partition, fold by fold, and the fold of each; ``once``: none may be in two of them."""
+    pairs = [(utt, name) for name in folds for utt in getattr(corpus.folds.folds[name], partition)]
+    pairs = [(utt, name) for utt, name in pairs if utt not in corpus.skipped]
+    first: dict[str, str] = {}
+    for utt, name in pairs if once else ():
+        if first.setdefault(utt, name) != name:
+            raise UserError(
+                f"{corpus.path / 'folds.json'}: {utt} is tested in folds {first[utt]} and {name}, pooled results would "
+                "count it twice; correct the folds in local/prepare.py"
+            )
+    return [utt for utt, _ in pairs], np.array([name for _, name in pairs])
 
 
 def majority(experiment: Experiment, corpus: Corpus) -> np.ndarray:
