@@ -77,7 +77,7 @@ class Experiment(Answers):
         return bool(self.missing)
 
 
-def sort_key(name: str) -> tuple:
+def sort_key(name: str) -> tuple[int, int, str]:
     """Numbers by value, before other names."""
     return (0, int(name), "") if name.isdigit() else (1, 0, name)
 
