@@ -191,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
         """One recording."""
         self._answer(self._post)
 
-    def _answer(self, work: Any) -> None:
+    def _answer(self, work: Callable[[], tuple[str, bytes]]) -> None:
         try:
             self._check_origin()
             content_type, content = work()

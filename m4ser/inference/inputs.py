@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Item:
     """
 
     name: str
-    audio: Any
+    audio: str | os.PathLike[str] | np.ndarray
     rate: int = RATE
     start: float | None = None
     end: float | None = None
@@ -58,7 +58,20 @@ class Item:
         return resample(samples, self.rate)
 
 
-def items(source: Any, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None) -> Iterator[Item]:
+class SupportsArray(Protocol):
+    """What NumPy can make an array of, such as a tensor."""
+
+    def __array__(self) -> np.ndarray:
+        """Samples (samples,) or (samples, channels)."""
+        ...
+
+
+Source: TypeAlias = "str | os.PathLike[str] | Item | SupportsArray | np.ndarray | Iterable[Source]"
+
+
+def items(
+    source: Source, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None
+) -> Iterator[Item]:
     """One item for each recording of `source`, in a stable order.
 
     Args:
@@ -81,7 +94,7 @@ def _text_of(item: Item, texts: Mapping[str, str]) -> str | None:
     return next((texts[key] for key in (item.name, path.name, path.stem) if key in texts), None)
 
 
-def _expand(source: Any, rate: int | None) -> Iterator[Item]:
+def _expand(source: Source, rate: int | None) -> Iterator[Item]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if path.is_dir():

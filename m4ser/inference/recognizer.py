@@ -22,10 +22,10 @@ from m4ser.data.audio import RATE, as_stage_1, error_text
 from m4ser.hub.opening import open_model
 from m4ser.hub.stored import StoredModel
 from m4ser.inference.frontend import Frontend
-from m4ser.inference.inputs import Item, items
+from m4ser.inference.inputs import Item, Source, items
 from m4ser.inference.results import Failure, Prediction, Segment
 from m4ser.inference.timeline import speech_spans
-from m4ser.models.batches import logits
+from m4ser.models.batches import Collate, SERPreprocessor, logits
 from m4ser.models.build import build_collate, build_preprocessor
 from m4ser.models.checkpoint import load_run
 from m4ser.models.model import SERModel
@@ -80,8 +80,8 @@ class EmotionRecognizer:
         self,
         labels: Sequence[str],
         frontend: Frontend,
-        preprocess: Callable[[str, dict[str, Any]], dict[str, np.ndarray]],
-        collate: Callable[[list[tuple[str, dict[str, np.ndarray]]]], tuple[list[str], dict[str, torch.Tensor]]],
+        preprocess: SERPreprocessor,
+        collate: Collate,
         forward: Forward,
         about: Mapping[str, Any] | None = None,
         batch_size: int = 8,
@@ -106,7 +106,10 @@ class EmotionRecognizer:
         asr_model: str | None = None,
         onnx: str | Path | bool = False,
         pretrained_dir: str | Path | None = None,
-        **options: Any,
+        batch_size: int = 8,
+        split: float = SPLIT,
+        longest: float = LONGEST,
+        prefetch: bool = True,
     ) -> "EmotionRecognizer":
         """Load a trained model.
 
@@ -122,7 +125,10 @@ class EmotionRecognizer:
             asr_model: its model.
             onnx: an exported file to use instead of PyTorch for the model, or True for the one in the archive.
             pretrained_dir: where local copies of pretrained models are looked for first.
-            options: `batch_size`, `split`, `longest`, `prefetch`, see the class.
+            batch_size: utterances in one forward pass.
+            split: recordings of more seconds are split where nobody speaks; 0 never splits.
+            longest: recordings of more seconds are refused.
+            prefetch: read and extract features in a second thread while this one recognises text.
 
         Raises:
             UserError: it is not there, damaged, or needs something that is not installed.
@@ -147,11 +153,21 @@ class EmotionRecognizer:
             frontend = Frontend(
                 stored.pipeline, stored.speech_encoder(places, device), build_recogniser(stored, places, asr, asr_model)
             )
-            preprocess, collate = build_preprocessor(args), build_collate(args)
-            return cls(network.labels, frontend, preprocess, collate, forward, stored.about, **options)
+            return cls(
+                network.labels,
+                frontend,
+                build_preprocessor(args),
+                build_collate(args),
+                forward,
+                stored.about,
+                batch_size,
+                split,
+                longest,
+                prefetch,
+            )
 
     def __call__(
-        self, source: Any, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None
+        self, source: Source, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None
     ) -> Prediction | list[Prediction]:
         """Predict recordings; arguments as for :func:`m4ser.inference.inputs.items`.
 
@@ -172,7 +188,7 @@ class EmotionRecognizer:
         return predictions[0] if one else predictions
 
     def stream(
-        self, source: Any, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None
+        self, source: Source, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None
     ) -> Iterator[Prediction | Failure]:
         """Predict recordings one batch after the other, in the order given; a bad one gives a :class:`Failure`.
 

@@ -1,7 +1,7 @@
 """SERModel: encoders, a fusion, a linear classifier, and objectives that exist in training only."""
 
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,14 @@ from m4ser.models.fusion.base import Classifier, Fusion
 from m4ser.models.objectives.aec import ErrorCorrection
 from m4ser.models.objectives.base import Loss, Objective, Targets, Tools, given
 from m4ser.models.representations import Representations, length_mask
+
+
+class Outcome(TypedDict):
+    """What ESPnet's trainer wants of one batch: the loss, what to log of it, and how much it counts in an epoch."""
+
+    loss: Tensor
+    stats: dict[str, Tensor]
+    weight: int | Tensor
 
 
 class SERModel(nn.Module):
@@ -95,14 +103,14 @@ class SERModel(nn.Module):
         """Scores of the emotion classes (B, E)."""
         return self.classifier.combine(self._answers(reps))
 
-    def forward(self, emotion: Tensor, **batch: Any) -> dict[str, Any]:
+    def forward(self, emotion: Tensor, **batch: Tensor) -> Outcome:
         """One batch as the collate function makes it -> ``loss``, ``stats`` by name, and ``weight``, its size."""
         emotion = emotion.squeeze(-1)
         reps = self._represent_batch(batch)
         return self.outcome(reps, self._answers(reps), self._targets(emotion, batch))
 
     @torch.no_grad()
-    def evaluate(self, emotion: Tensor, **batch: Any) -> tuple[dict[str, Any], Tensor, dict[str, list[Any]]]:
+    def evaluate(self, emotion: Tensor, **batch: Any) -> tuple[Outcome, Tensor, dict[str, list[Any]]]:
         """Like :meth:`forward`, with the logits (B, E) and every objective's records for its epoch metrics."""
         emotion = emotion.squeeze(-1)
         reps = self._represent_batch(batch)
@@ -121,7 +129,7 @@ class SERModel(nn.Module):
     def _detects_for(self, objective: Objective) -> bool:
         return isinstance(objective, ErrorCorrection) and "aed" in self.objectives
 
-    def _represent_batch(self, batch: dict[str, Any]) -> Representations:
+    def _represent_batch(self, batch: Mapping[str, Tensor]) -> Representations:
         inputs = {name: batch[name] for name in ENCODER_INPUTS if name in batch}
         if self.training and self.augment:
             names = ("keep", *self.augment)
@@ -129,7 +137,7 @@ class SERModel(nn.Module):
             inputs["speech"], inputs["speech_lengths"], _ = altered
         return self.represent(**inputs)
 
-    def _targets(self, emotion: Tensor, batch: dict[str, Any]) -> Targets:
+    def _targets(self, emotion: Tensor, batch: Mapping[str, Tensor]) -> Targets:
         names = ("word_index", "tags", "slots", "corrections", "speech", "speech_lengths", "text_lengths", "letters")
         return Targets(emotion, batch.get("text"), **{name: batch.get(name) for name in names})
 
@@ -145,7 +153,7 @@ class SERModel(nn.Module):
         ]
         return torch.stack(losses).mean()
 
-    def outcome(self, reps: Representations, answers: list[Tensor], targets: Targets) -> dict[str, Any]:
+    def outcome(self, reps: Representations, answers: list[Tensor], targets: Targets) -> Outcome:
         """What :meth:`forward` returns of a batch whose representations and scores are known."""
         logits, emotion_loss = self.classifier.combine(answers), self._emotion_loss(answers, targets.emotion)
         loss = emotion_loss

@@ -25,7 +25,9 @@ from torch import Tensor, nn
 from m4ser.data.features import load_features, read_feats_scp
 from m4ser.models.build import Choices
 from m4ser.models.encoders.base import Encoder
-from m4ser.models.model import SERModel
+from m4ser.models.model import Outcome, SERModel
+from m4ser.models.objectives.base import Targets
+from m4ser.models.representations import Representations
 from m4ser.training.precision import autocast
 
 
@@ -61,9 +63,9 @@ AbsEncoder.register(Encoder)
 class TrainedSERModel(SERModel, AbsESPnetModel):
     """A model whose losses and statistics can be gathered from several processes."""
 
-    def outcome(self, *words: Any) -> dict[str, Any]:
+    def outcome(self, reps: Representations, answers: list[Tensor], targets: Targets) -> Outcome:
         """As :meth:`SERModel.outcome`; every number is a tensor (1,)."""
-        output = super().outcome(*words)
+        output = super().outcome(reps, answers, targets)
         return force_gatherable(output, output["loss"].device)
 
     def collect_feats(self, **batch: Any) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ import argparse
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from espnet2.torch_utils.device_funcs import to_device
@@ -50,9 +49,16 @@ def represent(
 
 
 @torch.no_grad()
-def predict(model: EmotionModel, *args: Any, **options: Any) -> Iterator[tuple[list[str], torch.Tensor]]:
+def predict(
+    model: EmotionModel,
+    args: argparse.Namespace,
+    data: list[tuple[str, str, str]],
+    utterances: Iterable[str],
+    device: str = "cpu",
+    batch_size: int = 32,
+) -> Iterator[tuple[list[str], torch.Tensor]]:
     """Yield (utterances, probabilities (B, E)) batch by batch; arguments as for :func:`represent`."""
-    for keys, reps in represent(model, *args, **options):
+    for keys, reps in represent(model, args, data, utterances, device, batch_size):
         yield keys, torch.softmax(model.logits(reps).float(), dim=-1).cpu()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from m4ser.models.build import construct
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
-from m4ser.models.model import count_parameters
+from m4ser.models.model import Outcome, count_parameters
 from m4ser.models.systems import SER, SYSTEMS
 
 
@@ -52,7 +52,7 @@ class WeightedLayers(AbsFrontend):
         return x, lengths
 
 
-def result(loss: Tensor, stats: dict[str, Tensor], size: int) -> dict[str, Any]:
+def result(loss: Tensor, stats: dict[str, Tensor], size: int) -> Outcome:
     """Output of a model's forward as ESPnet's trainer wants it; the logged loss is a copy, see SERModel."""
     return {
         "loss": loss,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from m4ser.data.scp import read_scp
 from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.model import Outcome
 from m4ser.models.objectives.base import given
 from m4ser.models.representations import Representations, length_mask, masked_mean
 from m4ser.models.text import reference_words
@@ -85,7 +86,7 @@ class FirstTokenModel(AbsESPnetModel):
         scores, _ = self.inner.decoder(states, given(reps.speech_mask).sum(1), start, ones)
         return scores[:, 0, self.emotions]
 
-    def forward(self, speech: Tensor, speech_lengths: Tensor, tokens: Tensor, **batch: Any) -> dict[str, Any]:
+    def forward(self, speech: Tensor, speech_lengths: Tensor, tokens: Tensor, **batch: Any) -> Outcome:
         """ESPnet's loss and statistics."""
         loss, stats, _ = self.inner(speech, speech_lengths, tokens.clone(), (tokens >= 0).sum(1))
         return result(loss, stats, len(tokens))
@@ -93,7 +94,7 @@ class FirstTokenModel(AbsESPnetModel):
     @torch.no_grad()
     def evaluate(
         self, speech: Tensor, speech_lengths: Tensor, tokens: Tensor, **batch: Any
-    ) -> tuple[dict[str, Any], Tensor, dict[str, list[Any]]]:
+    ) -> tuple[Outcome, Tensor, dict[str, list[Any]]]:
         """Output of :meth:`forward`, logits (B, E), no records."""
         output = self(speech, speech_lengths, tokens)
         return output, self.logits(self.represent(speech, speech_lengths)), {}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.model import Outcome
 from m4ser.models.objectives.base import given
 from m4ser.models.representations import Representations, length_mask, masked_mean
 from m4ser.training.baselines.common import (
@@ -50,7 +51,7 @@ class ClassificationModel(AbsESPnetModel):
         """Pooling and output layer: (B, E)."""
         return self.inner.decoder(given(reps.speech), given(reps.speech_mask).sum(1))
 
-    def forward(self, speech: Tensor, speech_lengths: Tensor, emotion: Tensor, **batch: Any) -> dict[str, Any]:
+    def forward(self, speech: Tensor, speech_lengths: Tensor, emotion: Tensor, **batch: Any) -> Outcome:
         """ESPnet's loss and statistics."""
         lengths = torch.ones(len(emotion), dtype=torch.long, device=emotion.device)
         loss, stats, _ = self.inner(speech, speech_lengths, emotion, lengths)
@@ -59,7 +60,7 @@ class ClassificationModel(AbsESPnetModel):
     @torch.no_grad()
     def evaluate(
         self, speech: Tensor, speech_lengths: Tensor, emotion: Tensor, **batch: Any
-    ) -> tuple[dict[str, Any], Tensor, dict[str, list[Any]]]:
+    ) -> tuple[Outcome, Tensor, dict[str, list[Any]]]:
         """Output of :meth:`forward`, logits (B, E), no records."""
         output = self(speech, speech_lengths, emotion)
         return output, self.logits(self.represent(speech, speech_lengths)), {}
