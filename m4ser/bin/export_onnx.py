@@ -28,8 +28,8 @@ def main(cmd: list[str] | None = None) -> None:
     with open_model(args.model, args.fold, args.seed) as stored:
         graph = export(stored.folder, args.out, args.int8, args.head)
     print(
-        f"{args.out}: {graph['bytes'] / 1e6:.1f} MB, inputs {', '.join(graph['inputs'])}; "
-        f"logits differ from PyTorch's by at most {graph['difference']:.1e} on random input"
+        f"{args.out}: {graph.size / 1e6:.1f} MB, inputs {', '.join(graph.inputs)}; "
+        f"logits differ from PyTorch's by at most {graph.difference:.1e} on random input"
     )
 
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
@@ -109,8 +109,7 @@ def write_folder(
 def _training(stored: StoredModel) -> Training:
     """What the plan of the experiment says of this run."""
     keys = ("tag", "protocol", "fusion", "objectives", "speech_encoder", "text_encoder", "text_source", "asr")
-    training = Training()
-    training.update({key: stored.about[key] for key in keys if key in stored.about})  # type: ignore[typeddict-item]
+    training = cast(Training, {key: stored.about[key] for key in keys if key in stored.about})
     # Not the folders of the machine it was trained on.
     training["speech_encoder"] = _public_name(training.get("speech_encoder", ""))
     training["text_encoder"] = _public_name(training.get("text_encoder", ""))

@@ -10,7 +10,7 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,14 @@ LABELS = "m4ser_labels"
 SIZES = ((1, 1, 2), (1, 57, 9), (3, 20, 30))  # batch, frames, pieces, at which the two are compared
 TEXT_SHORTEST = 2  # pieces: [CLS] and [SEP]
 Kind = TypeVar("Kind", bound=nn.Module)
+
+
+class Exported(NamedTuple):
+    """Names of a graph's inputs, size of its file, largest difference of a logit from PyTorch's."""
+
+    inputs: list[str]
+    size: int  # bytes
+    difference: float
 
 
 class Graph(nn.Module):
@@ -90,8 +98,8 @@ def _inside(encoder: nn.Module | None, kind: type[Kind]) -> Kind:
     return encoder
 
 
-def export(run: str | Path, path: str | Path, int8: bool = False, head: bool = False) -> dict[str, Any]:
-    """Write the graph of a trained run; returns its inputs, size, and largest difference from PyTorch.
+def export(run: str | Path, path: str | Path, int8: bool = False, head: bool = False) -> Exported:
+    """Write the graph of a trained run.
 
     With ``int8`` the weights of matrix products are 8-bit integers, and activations are quantised as they come; such a
     graph is not held to the tolerance: measure what it costs. With ``head`` it has fusion and classifier only.
@@ -112,7 +120,7 @@ def export(run: str | Path, path: str | Path, int8: bool = False, head: bool = F
         if int8:
             _quantise(temporary, model.labels)
             difference = largest_difference(graph, temporary)
-    return {"inputs": graph.inputs, "bytes": Path(path).stat().st_size, "difference": difference}
+    return Exported(graph.inputs, Path(path).stat().st_size, difference)
 
 
 def _need_packages() -> None:

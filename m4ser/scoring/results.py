@@ -3,10 +3,9 @@
 The same predictions give the same bytes but for the lines on top, which have the command and the date.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from m4ser.data.corpus import Corpus
 from m4ser.scoring import figures
@@ -152,7 +151,7 @@ def score(
     normalise: str = "english",
     baseline: Path | None = None,
     resamples: int = RESAMPLES,
-    note: Any = lambda line: None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> tuple[Table, list[Path]]:
     """Score `exp/<tag>` and write `metrics.json`, `RESULTS.md` and figures (of dev with `_dev` in their names).
 

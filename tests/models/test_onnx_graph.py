@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 def exported(toy_run, tmp_path_factory):
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
     made = export(toy_run / "fold1/seed1", path)
-    assert made["inputs"] == ["speech", "speech_lengths", "text", "text_lengths"]
-    assert made["difference"] < 1e-4
+    assert made.inputs == ["speech", "speech_lengths", "text", "text_lengths"]
+    assert made.difference < 1e-4
     return path
 
 

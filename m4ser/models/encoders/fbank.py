@@ -7,7 +7,7 @@ alone), convolutions over time get zeros for padding, and the Conformer has laye
 
 import inspect
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from m4ser.models.representations import length_mask, masked_mean, masked_std
 HOP = 160
 WINDOW = 400
 FFT = 512
+Sized = TypeVar("Sized", int, Tensor)
 
 
 class RunningNorm(nn.Module):
@@ -70,7 +71,7 @@ class Subsampling(nn.Module):
         return x.transpose(1, 2).flatten(2), lengths
 
 
-def halved(size: Any) -> Any:
+def halved(size: Sized) -> Sized:
     """Frames that a convolution of stride 2 leaves of ``size``."""
     return (size + 1) // 2
 
