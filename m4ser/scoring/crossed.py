@@ -15,7 +15,6 @@ import numpy as np
 
 from m4ser.data.corpus import Corpus
 from m4ser.data.folds import JOIN
-from m4ser.scoring import figures
 from m4ser.scoring.evaluation import described, pooled
 from m4ser.scoring.intervals import RESAMPLES
 from m4ser.scoring.results import partial_line
@@ -198,6 +197,8 @@ def score(
     Raises:
         UserError: see :func:`evaluate`.
     """
+    from m4ser.scoring import figures  # with matplotlib
+
     crossed = evaluate(folder, corpus, seeds, folds, asr_dir, note, resamples)
     paths = [folder / name for name in ("RESULTS.md", "metrics.json", "matrix.csv", "matrix.png")]
     figures.save(figures.crossed(table(crossed)), paths[3])

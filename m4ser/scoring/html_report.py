@@ -21,6 +21,7 @@ from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.results import partial_line
 from m4ser.scoring.runs import Experiment, collect
 from m4ser.scoring.table import Score, count, interval, p_value, percent, signed
+from m4ser.training.experiment import HISTORY
 from m4ser.training.metrics import NAMES
 from m4ser.training.result_files import Metrics, Pooled, read_metrics
 from m4ser.training.setup import SETUP, shown, trained_text
@@ -79,7 +80,7 @@ def write(
         for speaker in sorted(set(experiment.speakers.tolist()))
     }
     runs = [exp / f"fold{fold}" / f"seed{seed}" for seed in experiment.seeds for fold in experiment.folds]
-    histories = [read_json(run / "history.json") for run in runs if (run / "history.json").exists()]
+    histories = [read_json(run / HISTORY) for run in runs if (run / HISTORY).exists()]
     if map_fold and map_fold not in experiment.folds and method != "none":
         raise UserError(f"--map-fold {map_fold}: the folds are {', '.join(experiment.folds)}")
     chart = _chart(experiment, method, map_fold or experiment.folds[0], remark) if method != "none" else None

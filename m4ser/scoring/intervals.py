@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from m4ser.training.metrics import from_confusion
 
@@ -89,5 +88,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     Conditions share their test utterances: the interval says what other texts and trainings would change, not what
     other speakers would.
     """
+    from scipy import stats  # half a second of import
+
     mean, half = np.mean(values), stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
     return float(mean), (float(mean - half), float(mean + half))

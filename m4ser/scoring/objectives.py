@@ -14,7 +14,7 @@ import numpy as np
 from m4ser.models.description import PLAN
 from m4ser.scoring.runs import sort_key
 from m4ser.scoring.table import Cell, Column, Score, Table
-from m4ser.training.history import HISTORY
+from m4ser.training.experiment import HISTORY
 from m4ser.training.setup import read_run
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json

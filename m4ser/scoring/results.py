@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from m4ser.data.corpus import Corpus
-from m4ser.scoring import figures
 from m4ser.scoring.evaluation import evaluate
 from m4ser.scoring.intervals import MIN_SPEAKERS, RESAMPLES
 from m4ser.scoring.runs import collect
@@ -161,6 +160,8 @@ def score(
     Raises:
         UserError: see :func:`m4ser.scoring.runs.collect` and :func:`m4ser.scoring.evaluation.evaluate`.
     """
+    from m4ser.scoring import figures  # with matplotlib
+
     experiment = collect(folder, corpus, partition, seeds, folds, note)
     test = pair(experiment, collect(baseline, corpus, partition, None, folds, note), resamples) if baseline else None
     metrics = evaluate(experiment, corpus, asr_dir, normalise, test, resamples)

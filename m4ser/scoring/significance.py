@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.stats import binomtest
 
 from m4ser.scoring.intervals import RESAMPLES, cluster_confusions, clusters, distribution, percentiles
 from m4ser.scoring.runs import NOT_PREDICTED, Experiment
@@ -125,6 +124,8 @@ def pair(first: Experiment, second: Experiment, resamples: int = RESAMPLES, perm
 
 def mcnemar(ref: np.ndarray, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     """Exact McNemar test of two single runs. Shape: three (N,) of class indices. It takes utterances as independent."""
+    from scipy.stats import binomtest  # half a second of import
+
     right_a, right_b = a == ref, b == ref
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     p = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0

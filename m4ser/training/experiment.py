@@ -12,7 +12,7 @@ from m4ser.training.settings import NO_TEXT as NO_TEXT
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
 
-TRAIN_INFO, INFER_INFO = "train_info.json", "infer_info.json"
+TRAIN_INFO, INFER_INFO, HISTORY = "train_info.json", "infer_info.json", "history.json"
 
 
 @dataclass(frozen=True)

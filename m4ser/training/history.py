@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 
-HISTORY = "history.json"
-
 
 def read_history(checkpoint: str | Path, criterion: tuple[str, str, str]) -> dict[str, Any]:
     """Statistics of every epoch in ESPnet's checkpoint of a run of ours.

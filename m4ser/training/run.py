@@ -13,16 +13,8 @@ import yaml
 from m4ser.data.folds import Folds
 from m4ser.models.systems import SER, system_class
 from m4ser.training.configuration import parse_task, read_config
-from m4ser.training.experiment import (
-    TRAIN_INFO,
-    Run,
-    TrainInfo,
-    choose_folds,
-    job_of,
-    parse_seeds,
-    runs,
-)
-from m4ser.training.history import HISTORY, read_history
+from m4ser.training.experiment import HISTORY, TRAIN_INFO, Run, TrainInfo, choose_folds, job_of, parse_seeds, runs
+from m4ser.training.history import read_history
 from m4ser.training.lists import check_inputs, read_folds, write_data
 from m4ser.training.options import task_command
 from m4ser.training.plan import plan

@@ -1,6 +1,8 @@
 """The commands that make tables, and the one that puts them into pages."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -95,3 +97,10 @@ def test_insert_bad_input(scoring_lab, readme):
     (scoring_lab.root / "metrics.json").write_text("no json")
     with pytest.raises(SystemExit, match="is not JSON"):
         put(readme, scoring_lab.root / "metrics.json")
+
+
+def test_what_is_not_needed_is_not_loaded():
+    """A table that is only put into a page is neither scored nor drawn."""
+    large = ("torch", "sklearn", "matplotlib", "scipy.stats")
+    check = f"import m4ser.bin.table, m4ser.scoring.pages, sys; print([m for m in {large} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "[]\n"
