@@ -6,7 +6,7 @@ long recordings, and errors that concern one recording only.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,14 +21,14 @@ from m4ser.asr.backends.base import Backend
 from m4ser.data.audio import RATE, as_stage_1, error_text
 from m4ser.hub.opening import open_model
 from m4ser.hub.stored import StoredModel
+from m4ser.inference import backends
 from m4ser.inference.frontend import Frontend
 from m4ser.inference.inputs import Item, Source, items
 from m4ser.inference.results import Failure, Prediction, Segment
 from m4ser.inference.timeline import speech_spans
-from m4ser.models.batches import Collate, SERPreprocessor, logits
+from m4ser.models.batches import Collate, SERPreprocessor
 from m4ser.models.build import build_collate, build_preprocessor
 from m4ser.models.checkpoint import load_run
-from m4ser.models.model import SERModel
 from m4ser.utils.errors import UserError
 
 LONGEST = 2 * 3600.0  # seconds; a longer recording is refused rather than filling the memory
@@ -57,9 +57,6 @@ class _Work:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-Forward = Callable[[dict[str, torch.Tensor]], torch.Tensor]  # a batch as the collate function makes it -> logits (B, E)
-
-
 class EmotionRecognizer:
     """A trained model with everything in front of it. Make one with :meth:`from_pretrained`.
 
@@ -82,7 +79,7 @@ class EmotionRecognizer:
         frontend: Frontend,
         preprocess: SERPreprocessor,
         collate: Collate,
-        forward: Forward,
+        forward: backends.Backend,
         about: Mapping[str, Any] | None = None,
         batch_size: int = 8,
         split: float = SPLIT,
@@ -138,17 +135,9 @@ class EmotionRecognizer:
             raise UserError(f"--device {device}: torch sees no GPU; use cpu")
         with open_model(model, fold, seed) as stored:
             network, args = load_run(stored.folder, "cpu" if onnx else device)
+            forward: backends.Backend = backends.TorchBackend(network, device)
             if onnx:
-                from m4ser.models.onnx_graph import OnnxModel
-
-                if not isinstance(network, SERModel):
-                    raise UserError(f"{model}: is a baseline, of which there is no ONNX graph; leave --onnx away")
-                forward: Forward = OnnxModel(stored.folder / "model.onnx" if onnx is True else onnx, network)
-            else:
-
-                def forward(batch: dict[str, torch.Tensor]) -> torch.Tensor:
-                    return logits(network, {name: value.to(device) for name, value in batch.items()})
-
+                forward = backends.OnnxBackend(stored.folder / "model.onnx" if onnx is True else onnx, network)
             places = pretrained_dir or args.pretrained_dir
             frontend = Frontend(
                 stored.pipeline, stored.speech_encoder(places, device), build_recogniser(stored, places, asr, asr_model)

@@ -189,7 +189,7 @@ def _quantise(path: Path, labels: list[str]) -> None:
 
 def largest_difference(graph: Graph, path: Path) -> float:
     """Largest difference of a logit between the graph and PyTorch, at several sizes."""
-    session = _session(path)
+    session = open_session(path)
     worst = 0.0
     for sizes in SIZES:
         values = graph.example(*sizes)
@@ -200,7 +200,12 @@ def largest_difference(graph: Graph, path: Path) -> float:
     return worst
 
 
-def _session(path: Path) -> Any:
+def open_session(path: Path) -> Any:
+    """An onnxruntime session of an exported graph, on the CPU, with as many threads as PyTorch uses.
+
+    Raises:
+        UserError: it is not an ONNX graph.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -211,34 +216,3 @@ def _session(path: Path) -> Any:
     except Exception as error:  # onnxruntime has an exception class of its own for every fault
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: is not an ONNX graph that can be used ({reason})") from None
-
-
-class OnnxModel:
-    """Logits from an exported graph; encoders that are not in it are taken from `model`.
-
-    Raises:
-        UserError: the file is missing, damaged, or of a model with other labels.
-    """
-
-    def __init__(self, path: str | Path, model: SERModel) -> None:
-        path = Path(path)
-        if not path.is_file():
-            raise UserError(f"{path}: no such file; make it with m4ser export-onnx")
-        self.session, self.model = _session(path), model
-        labels = self.session.get_modelmeta().custom_metadata_map.get(LABELS)
-        if labels is None or json.loads(labels) != list(model.labels):
-            raise UserError(f"{path}: was not exported from this model (its labels are {labels})")
-        self.inputs = [value.name for value in self.session.get_inputs()]
-
-    def __call__(self, batch: dict[str, Tensor]) -> Tensor:
-        """A batch as the collate function makes it -> logits (B, E)."""
-        tensors: dict[str, Tensor] = {}
-        for name in ("speech", "text"):
-            if f"{name}_states" in self.inputs:
-                encoder = getattr(self.model, f"{name}_encoder")
-                states, lengths, _ = encoder(batch[name], batch[f"{name}_lengths"])
-                tensors |= {f"{name}_states": states, f"{name}_lengths": lengths}
-            elif name in self.inputs:
-                tensors |= {key: batch[key] for key in (name, f"{name}_lengths")}
-        (logits,) = self.session.run(None, {name: tensors[name].numpy() for name in self.inputs})
-        return torch.from_numpy(logits)

@@ -21,11 +21,12 @@ from espnet2.train.dataset import ESPnetDataset
 
 import m4ser.training.espnet  # noqa: F401  (the dataset then knows our features)
 from m4ser.data.scp import read_scp
+from m4ser.inference.backends import OnnxBackend
 from m4ser.models.batches import logits
 from m4ser.models.build import build_collate, build_preprocessor
 from m4ser.models.checkpoint import load_run
 from m4ser.models.model import SERModel
-from m4ser.models.onnx_graph import OnnxModel, export
+from m4ser.models.onnx_graph import export
 from m4ser.training.lists import data_options
 from m4ser.training.metrics import scores
 
@@ -59,7 +60,7 @@ def main() -> None:
         if not args.graph8:
             export(args.run, graph8, int8=True)
         ways = {"PyTorch": lambda batch: logits(model, batch)}
-        ways |= {"ONNX": OnnxModel(graph, model), "ONNX int8": OnnxModel(graph8, model)}
+        ways |= {"ONNX": OnnxBackend(graph, model), "ONNX int8": OnnxBackend(graph8, model)}
         size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
         sizes = {"PyTorch": size, "ONNX": graph.stat().st_size, "ONNX int8": graph8.stat().st_size}
     first, best = None, dict.fromkeys(ways, float("inf"))
