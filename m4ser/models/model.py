@@ -11,8 +11,8 @@ from m4ser.models.batches import ENCODER_INPUTS
 from m4ser.models.encoders.base import Encoder, TextEncoder
 from m4ser.models.fusion.base import Classifier, Fusion
 from m4ser.models.objectives.aec import ErrorCorrection
-from m4ser.models.objectives.base import Loss, Objective, Targets, Tools, given
-from m4ser.models.representations import Representations, length_mask
+from m4ser.models.objectives.base import Loss, Objective, Targets, Tools
+from m4ser.models.representations import Representations, length_mask, required
 
 
 class Outcome(TypedDict):
@@ -88,7 +88,7 @@ class SERModel(nn.Module):
         """Encoder inputs (B, ...) with lengths (B,) -> what the fusion returns."""
         heard = heard_mask = read = read_mask = None
         if self.speech_encoder is not None:
-            heard, heard_mask = self.encode_speech(given(speech), given(speech_lengths))
+            heard, heard_mask = self.encode_speech(required(speech), required(speech_lengths))
         if self.text_encoder is not None:
             read, lengths, _ = self.text_encoder(text, text_lengths)
             read_mask = length_mask(lengths, read.shape[1])
@@ -96,7 +96,7 @@ class SERModel(nn.Module):
 
     def encode_speech(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Speech input (B, T, ...) with lengths (B,) -> states (B, M, D) and their mask (B, M)."""
-        states, lengths, _ = given(self.speech_encoder)(speech, speech_lengths)
+        states, lengths, _ = required(self.speech_encoder)(speech, speech_lengths)
         return states, length_mask(lengths, states.shape[1])
 
     def logits(self, reps: Representations) -> Tensor:

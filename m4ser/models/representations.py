@@ -4,11 +4,13 @@ Letters used in shapes here and in all of ``m4ser``: B utterances, M speech fram
 E emotion classes.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+Value = TypeVar("Value")
 
 
 class Representations(NamedTuple):
@@ -23,6 +25,12 @@ class Representations(NamedTuple):
     text_specific: Tensor | None = None  # (B, N, D)
     invariant: Tensor | None = None  # (B, M + N, D), or (B, N, D) with mir_query "text"
     invariant_mask: Tensor | None = None
+
+
+def required(value: Value | None) -> Value:
+    """``value``, which is there: models without what a part of them needs are refused when they are built."""
+    assert value is not None
+    return value
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:

@@ -7,8 +7,7 @@ import numpy as np
 
 from m4ser.data.scp import read_scp
 from m4ser.models.checkpoint import load_run
-from m4ser.models.objectives.base import given
-from m4ser.models.representations import masked_mean
+from m4ser.models.representations import masked_mean, required
 from m4ser.training.evaluation import represent
 from m4ser.training.lists import data_options
 from m4ser.utils.errors import UserError
@@ -44,7 +43,7 @@ def run_vectors(folder: str | Path, part: str = "test", limit: int = MAX_UTTERAN
         if reps.invariant is not None and reps.speech_specific is not None and reps.text_specific is not None:
             masks = (reps.speech_mask, reps.text_mask, reps.invariant_mask)
             for name, mask in zip(PARTS, masks, strict=True):
-                batches.setdefault(name, []).append(masked_mean(getattr(reps, name), given(mask)).cpu().numpy())
+                batches.setdefault(name, []).append(masked_mean(getattr(reps, name), required(mask)).cpu().numpy())
     index = {label: i for i, label in enumerate(model.labels)}
     arrays = {name: np.concatenate(parts) for name, parts in batches.items()}
     return {"utts": utts, "ref": np.array([index[emotions[utt]] for utt in utts]), **arrays}

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import softplus
 
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
-from m4ser.models.representations import Representations
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
+from m4ser.models.representations import Representations, required
 
 
 def frame_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -105,5 +105,5 @@ class AdversarialObjective(Objective):
 
 def _states_and_masks(reps: Representations) -> tuple[list[Tensor], list[Tensor]]:
     """Speech-specific, text-specific and invariant states (B, T, D), and where each is valid (B, T)."""
-    states = [given(x) for x in (reps.speech_specific, reps.text_specific, reps.invariant)]
-    return states, [given(x) for x in (reps.speech_mask, reps.text_mask, reps.invariant_mask)]
+    states = [required(x) for x in (reps.speech_specific, reps.text_specific, reps.invariant)]
+    return states, [required(x) for x in (reps.speech_mask, reps.text_mask, reps.invariant_mask)]

@@ -12,8 +12,8 @@ from rapidfuzz.distance import Levenshtein
 from torch import Tensor, nn
 
 from m4ser.models.objectives.aed import ErrorDetection
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
-from m4ser.models.representations import Representations
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
+from m4ser.models.representations import Representations, required
 from m4ser.models.text import IGNORE, INSERTION, TAGS
 
 KEEP_INDEX, CHANGE_INDEX = TAGS.index("K"), TAGS.index("C")
@@ -59,7 +59,7 @@ class ErrorCorrection(Objective):
 
         (K, T) previous pieces, (K, D) state of each CHANGE, (K, N, D) text states, (K, N) -> (K, T, D).
         """
-        previous = given(tools.embed)(pieces)
+        previous = required(tools.embed)(pieces)
         steps = pieces.shape[1]
         z = torch.cat([previous, state.unsqueeze(1).expand(-1, steps, -1)], dim=-1)
         causal = torch.ones(steps, steps, dtype=torch.bool, device=pieces.device).triu(1)
@@ -70,17 +70,17 @@ class ErrorCorrection(Objective):
     def score(self, hidden: Tensor, tools: Tools) -> Tensor:
         """Scores of the next piece: (..., D) -> (..., V). The costly part: ask for needed positions only."""
         if self.tied_output:
-            return nn.functional.linear(hidden, given(tools.word_embeddings)(), self.output_bias)
+            return nn.functional.linear(hidden, required(tools.word_embeddings)(), self.output_bias)
         return self.output(hidden)
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
         """Mean over the pieces of all corrections; zero when the batch has no CHANGE."""
-        text, text_mask, slots = given(reps.text), given(reps.text_mask), given(targets.slots)
+        text, text_mask, slots = required(reps.text), required(reps.text_mask), required(targets.slots)
         row, column = (slots != IGNORE).nonzero(as_tuple=True)
         if len(row) == 0:
             loss = sum(p.sum() for p in self.parameters()) * 0.0 + text.sum() * 0.0
             return Loss(loss, {"loss_aec": loss.detach()})
-        wanted = given(targets.corrections)[row, column]  # (K, P)
+        wanted = required(targets.corrections)[row, column]  # (K, P)
         start = wanted.new_full((len(row), 1), tools.start)
         previous = torch.cat([start, wanted[:, :-1].clamp(min=0)], dim=1)
         state = text[row, slots[row, column]]
@@ -112,11 +112,11 @@ class ErrorCorrection(Objective):
     @torch.no_grad()
     def correct(self, reps: Representations, targets: Targets, tools: Tools, tags: Tensor) -> list[list[str]]:
         """Words of every utterance after applying ``tags`` (B, N) and writing greedily at CHANGE."""
-        text, ids, word_index = given(reps.text), given(targets.ids), given(targets.word_index)
+        text, ids, word_index = required(reps.text), required(targets.ids), required(targets.word_index)
         row, position = ((tags == CHANGE_INDEX) & starts(word_index)).nonzero(as_tuple=True)
         written: dict[tuple[int, int], list[int]] = {}
         if len(row):
-            phrases = self.greedy(text[row, position], text[row], given(reps.text_mask)[row], tools)
+            phrases = self.greedy(text[row, position], text[row], required(reps.text_mask)[row], tools)
             written = dict(zip(zip(row.tolist(), position.tolist(), strict=True), phrases, strict=True))
         return [
             apply_tags(pieces, index, tag, {p: phrase for (b, p), phrase in written.items() if b == utterance}, tools)
@@ -133,21 +133,21 @@ class ErrorCorrection(Objective):
         Detection may not say KEEP at an insertion point, where nothing stands that could be kept.
         """
         counts = dict.fromkeys(("slots", "exact", "before", "after", "words"), 0)
-        text, slots = given(reps.text), given(targets.slots)
+        text, slots = required(reps.text), required(targets.slots)
         row, column = (slots != IGNORE).nonzero(as_tuple=True)
         if len(row):
-            phrases = self.greedy(text[row, slots[row, column]], text[row], given(reps.text_mask)[row], tools)
-            corrections = given(targets.corrections)[row, column].tolist()
+            phrases = self.greedy(text[row, slots[row, column]], text[row], required(reps.text_mask)[row], tools)
+            corrections = required(targets.corrections)[row, column].tolist()
             wanted = [[p for p in c if p not in (IGNORE, tools.end)] for c in corrections]
             counts["slots"], counts["exact"] = len(wanted), sum(a == b for a, b in zip(phrases, wanted, strict=True))
         if detection is None:
             return [counts]
         logits = detection.logits(text).clone()
-        insertion = given(targets.word_index) == INSERTION
+        insertion = required(targets.word_index) == INSERTION
         logits[..., KEEP_INDEX] = logits[..., KEEP_INDEX].masked_fill(insertion, -torch.inf)
         corrected = self.correct(reps, targets, tools, logits.argmax(-1))
         for utterance, fixed in enumerate(corrected):
-            if (given(targets.tags)[utterance] == IGNORE).all():
+            if (required(targets.tags)[utterance] == IGNORE).all():
                 continue  # its reference is not known
             hypothesis, reference = source_and_reference(targets, utterance, tools)
             counts["before"] += Levenshtein.distance(hypothesis, reference)
@@ -188,14 +188,14 @@ def apply_tags(
                 result.extend(written.get(position, []))
         if number != INSERTION and decision == KEEP_INDEX:
             result.append(piece)
-    return given(tools.words)(result)
+    return required(tools.words)(result)
 
 
 def source_and_reference(targets: Targets, utterance: int, tools: Tools) -> tuple[list[str], list[str]]:
     """Words of the hypothesis and of the reference, rebuilt from one utterance's pieces and labels."""
     labels = (targets.ids, targets.word_index, targets.slots, targets.corrections, targets.tags)
-    ids, index, slots, corrections, tags = (given(of)[utterance].tolist() for of in labels)
-    hypothesis = given(tools.words)([piece for piece, number in zip(ids, index, strict=True) if number >= 0])
+    ids, index, slots, corrections, tags = (required(of)[utterance].tolist() for of in labels)
+    hypothesis = required(tools.words)([piece for piece, number in zip(ids, index, strict=True) if number >= 0])
     written = {
         slot: [p for p in pieces if p not in (IGNORE, tools.end)]
         for slot, pieces in zip(slots, corrections, strict=True)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
-from m4ser.models.representations import Representations
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
+from m4ser.models.representations import Representations, required
 from m4ser.models.text import IGNORE, TAGS
 
 TAG_NAMES = {"K": "keep", "D": "delete", "C": "change"}
@@ -42,7 +42,7 @@ class ErrorDetection(Objective):
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
         """Weighted mean over labelled pieces; zero, with a gradient of zero, when there is none."""
-        logits, tags = self.logits(given(reps.text)).float(), given(targets.tags)
+        logits, tags = self.logits(required(reps.text)).float(), required(targets.tags)
         weight = self.class_weights[tags.clamp(min=0)] * (tags != IGNORE)
         nll = nn.functional.cross_entropy(logits.transpose(1, 2), tags.clamp(min=0), reduction="none")
         loss = (nll * weight).sum() / weight.sum().clamp(min=1e-6)
@@ -50,9 +50,9 @@ class ErrorDetection(Objective):
 
     def evaluate(self, reps: Representations, targets: Targets, tools: Tools) -> list[Any]:
         """Flat predicted and true classes of the labelled pieces."""
-        tags = given(targets.tags)
+        tags = required(targets.tags)
         labelled = tags != IGNORE
-        predicted = self.logits(given(reps.text)).argmax(-1)[labelled]
+        predicted = self.logits(required(reps.text)).argmax(-1)[labelled]
         return [(tags[labelled].cpu().numpy(), predicted.cpu().numpy())]
 
     @staticmethod

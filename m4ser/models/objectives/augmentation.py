@@ -9,9 +9,9 @@ alterations are ours. Adapted: with precomputed features the alterations are mad
 from torch import Tensor, nn
 
 from m4ser.models.augment import AUGMENTATIONS, augment_at_random, check_names
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
 from m4ser.models.pooling import StatisticsPooling
-from m4ser.models.representations import Representations, length_mask
+from m4ser.models.representations import Representations, length_mask, required
 
 
 class AugmentationObjective(Objective):
@@ -43,15 +43,17 @@ class AugmentationObjective(Objective):
         self.classifier = nn.Linear(self.pool.output_size, len(kinds)) if type_weight else None
         self.decoder = None
         if reconstruction_weight:
-            layers, size = given(sizes.speech_input)
+            layers, size = required(sizes.speech_input)
             self.decoder = nn.Sequential(
                 nn.Linear(sizes.speech_size, hidden), nn.ReLU(), nn.Linear(hidden, layers * size)
             )
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
         """Losses on a copy altered anew in every batch."""
-        altered, lengths, kinds = augment_at_random(given(targets.speech), given(targets.speech_lengths), self.kinds)
-        states, mask = given(tools.encode_speech)(altered, lengths)
+        altered, lengths, kinds = augment_at_random(
+            required(targets.speech), required(targets.speech_lengths), self.kinds
+        )
+        states, mask = required(tools.encode_speech)(altered, lengths)
         loss, stats = states.new_zeros(()), {}
         if self.classifier is not None:
             scores = self.classifier(self.pool(states, mask)).float()
@@ -67,7 +69,7 @@ class AugmentationObjective(Objective):
 
     def reconstruction_loss(self, states: Tensor, mask: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
         """Mean squared error to the input, every layer and frame of which has been normalised (so 1 is ignorance)."""
-        layers, size = given(self.speech_input)
+        layers, size = required(self.speech_input)
         target = nn.functional.layer_norm(frames.unflatten(-1, (layers, size)), (size,)).flatten(2)
-        error = (given(self.decoder)(states).float() - target).square().mean(-1)
+        error = (required(self.decoder)(states).float() - target).square().mean(-1)
         return error[length_mask(lengths, frames.shape[1]) & mask].mean()

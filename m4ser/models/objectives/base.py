@@ -2,13 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from m4ser.models.representations import Representations
-
-T = TypeVar("T")
 
 
 class Targets(NamedTuple):
@@ -56,12 +54,6 @@ class Loss(NamedTuple):
     loss: Tensor  # scalar; the model multiplies it with the objective's weight
     stats: dict[str, Tensor]  # averaged over the epoch by the trainer
     unweighted: Tensor | None = None  # scalar added as it is: a loss on parts that only the objective owns
-
-
-def given(value: T | None) -> T:
-    """``value``, which is there: models without what an objective needs are refused when they are built."""
-    assert value is not None
-    return value
 
 
 class Objective(nn.Module, ABC):

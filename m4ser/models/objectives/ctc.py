@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
-from m4ser.models.representations import Representations
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
+from m4ser.models.representations import Representations, required
 
 BLANK = 0
 ALPHABET = " abcdefghijklmnopqrstuvwxyz'0123456789"
@@ -50,14 +50,14 @@ class CtcObjective(Objective):
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
         """Mean over utterances of the negative log-likelihood per letter; one too short for its letters counts 0."""
-        reference = given(targets.letters)
+        reference = required(targets.letters)
         scores = self.output(self.dropout(reps.speech)).unflatten(-1, (self.upsample, NUM_LETTERS)).flatten(1, 2)
         log_probability = torch.log_softmax(scores.float(), dim=-1).transpose(0, 1)  # (T, B, letters)
         lengths = (reference >= 0).sum(1)
         loss = nn.functional.ctc_loss(
             log_probability,
             reference.clamp(min=0),
-            given(reps.speech_mask).sum(1) * self.upsample,
+            required(reps.speech_mask).sum(1) * self.upsample,
             lengths,
             blank=BLANK,
             reduction="none",

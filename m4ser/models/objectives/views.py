@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from m4ser.models.augment import augment_at_random, check_names
-from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools, given
-from m4ser.models.representations import Representations
+from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
+from m4ser.models.representations import Representations, required
 
 
 def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
@@ -52,13 +52,13 @@ class AugmentedViewObjective(Objective):
         """InfoNCE and the share of utterances that find their own view."""
         view: dict[str, Tensor] = {}
         if targets.speech is not None:
-            altered = augment_at_random(targets.speech, given(targets.speech_lengths), self.kinds)
+            altered = augment_at_random(targets.speech, required(targets.speech_lengths), self.kinds)
             view["speech"], view["speech_lengths"], _ = altered
         if targets.ids is not None:
-            view["text_lengths"] = lengths = given(targets.text_lengths)
+            view["text_lengths"] = lengths = required(targets.text_lengths)
             view["text"] = mask_pieces(targets.ids, lengths, self.masked_pieces, tools.mask)
         first = self.projection(reps.utterance)
-        second = self.projection(given(tools.represent)(**view).utterance)
+        second = self.projection(required(tools.represent)(**view).utterance)
         loss = info_nce(first, second, self.temperature)
         with torch.no_grad():
             similarity = nn.functional.normalize(first, dim=-1) @ nn.functional.normalize(second, dim=-1).T

@@ -17,8 +17,7 @@ from torch import Tensor
 from m4ser.data.scp import read_scp
 from m4ser.models.batches import Collate, SERPreprocessor
 from m4ser.models.model import Outcome
-from m4ser.models.objectives.base import given
-from m4ser.models.representations import Representations, length_mask, masked_mean
+from m4ser.models.representations import Representations, length_mask, masked_mean, required
 from m4ser.models.text import reference_words
 from m4ser.training.baselines.common import (
     WeightedLayers,
@@ -80,10 +79,10 @@ class FirstTokenModel(AbsESPnetModel):
 
     def logits(self, reps: Representations) -> Tensor:
         """Scores of the emotion tokens in the decoder's first step: (B, E)."""
-        states = given(reps.speech)
+        states = required(reps.speech)
         start = torch.full((len(states), 1), self.inner.sos, device=states.device)
         ones = torch.ones(len(start), dtype=torch.long, device=start.device)
-        scores, _ = self.inner.decoder(states, given(reps.speech_mask).sum(1), start, ones)
+        scores, _ = self.inner.decoder(states, required(reps.speech_mask).sum(1), start, ones)
         return scores[:, 0, self.emotions]
 
     def forward(self, speech: Tensor, speech_lengths: Tensor, tokens: Tensor, **batch: Any) -> Outcome:

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from m4ser.models.batches import Collate, SERPreprocessor
 from m4ser.models.model import Outcome
-from m4ser.models.objectives.base import given
-from m4ser.models.representations import Representations, length_mask, masked_mean
+from m4ser.models.representations import Representations, length_mask, masked_mean, required
 from m4ser.training.baselines.common import (
     WeightedLayers,
     add_recipe_arguments,
@@ -49,7 +48,7 @@ class ClassificationModel(AbsESPnetModel):
 
     def logits(self, reps: Representations) -> Tensor:
         """Pooling and output layer: (B, E)."""
-        return self.inner.decoder(given(reps.speech), given(reps.speech_mask).sum(1))
+        return self.inner.decoder(required(reps.speech), required(reps.speech_mask).sum(1))
 
     def forward(self, speech: Tensor, speech_lengths: Tensor, emotion: Tensor, **batch: Any) -> Outcome:
         """ESPnet's loss and statistics."""
