@@ -123,13 +123,17 @@ def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -
         *(Column(f"{NAMES[m]} [95 % CI]", m) for m in scored),
         *(Column(f"Δ {NAMES[m]} [95 % CI] {p}", f"d_{m}", shown=m in differences) for m in tested),
         *costs,
+        *(Column(name, shown=False) for name in ("tag", "seeds", "partial", "protocol", "partition")),
     ]
     rows: list[Row] = []
     for system in systems:
         scores = [Score.of(system["pooled"][m], partial=system["partial"]) for m in scored]
         compared = system["difference"]
         against = [_difference(compared["scores"][m]) if compared else "reference" for m in tested]
-        rows.append([system["system"], *scores, *against, *(cast(Cell, system.get(column.key)) for column in costs)])
+        spent = [cast(Cell, system.get(column.key)) for column in costs]
+        named = [system["tag"], " ".join(system["seeds"]), str(system["partial"]).lower()]
+        named += [comparison["protocol"], comparison["partition"]]
+        rows.append([system["system"], *scores, *against, *spent, *named])
     data = systems[0]["pooled"]
     about = {
         **{key: comparison[key] for key in ("partition", "protocol", "labels", "reference", "setup", "wer")},
@@ -137,7 +141,6 @@ def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -
         "trained_with": comparison["trained_with"],
         **{key: data[key] for key in ("utterances", "speakers", "resampled")},
         "seeds": {system["system"]: system["seeds"] for system in systems},
-        "tags": {system["system"]: system["tag"] for system in systems},
         "partial": any(system["partial"] for system in systems),
         "tests": {
             s["system"]: {k: v for k, v in s["difference"].items() if k != "scores"} for s in systems if s["difference"]

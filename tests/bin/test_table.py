@@ -39,7 +39,9 @@ def test_what_a_system_costs_is_in_the_table(scoring_lab):
     run(scoring_lab, "--exp", *exps, "--out", out)
     line = out.with_suffix(".md").read_text().split("\n| b |")[1].splitlines()[0]
     assert line.endswith("| 2.00 | 12 | 0.002 |")
-    assert out.with_suffix(".csv").read_text().splitlines()[2].endswith(",2000000.0,12.5,0.002")
+    assert (
+        out.with_suffix(".csv").read_text().splitlines()[2].endswith(",2000000.0,12.5,0.002,b,1 2,false,toy-3fold,test")
+    )
 
 
 def test_other_protocol_is_refused_in_one_line(scoring_lab):

@@ -93,6 +93,7 @@ def test_csv(scoring_lab, corpus):
     assert float(b["ua"]) == result["systems"][1]["pooled"]["ua"]["mean"]
     assert float(b["d_ua_p"]) == result["systems"][1]["difference"]["scores"]["ua"]["p"] and a["d_ua_p"] == ""
     assert a["d_ua"] == "reference" and "parameters" not in a
+    assert a["seeds"] == "1 2" and a["protocol"] == "toy-3fold" and a["partial"] == "false" and b["tag"] == "b"
 
 
 def test_same_setup_is_said_once(scoring_lab, corpus):
