@@ -8,9 +8,7 @@
 """
 
 import contextlib
-import importlib.machinery
 import sys
-import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -29,6 +27,7 @@ from m4ser.models.model import Outcome, SERModel
 from m4ser.models.objectives.base import Targets
 from m4ser.models.representations import Representations
 from m4ser.training.precision import autocast
+from m4ser.utils.modules import stand_in
 
 
 class FeatureList(Mapping[str, np.ndarray]):
@@ -101,16 +100,8 @@ def without_phonemizer() -> Iterator[None]:
     The import then takes four seconds instead of ten, and nothing is printed or fetched. Whoever imports g2p_en
     afterwards gets the real one.
     """
-    name = "g2p_en"
-    if name in sys.modules:
-        yield
-        return
-    import transformers  # noqa: F401  (it asks whether there is a g2p_en, and must not find ours)
+    if "g2p_en" not in sys.modules:
+        import transformers  # noqa: F401  (it asks whether there is a g2p_en, and must not find ours)
 
-    stand_in = types.ModuleType(name)
-    stand_in.__spec__ = importlib.machinery.ModuleSpec(name, None)
-    sys.modules[name] = stand_in
-    try:
+    with stand_in("g2p_en"):
         yield
-    finally:
-        del sys.modules[name]

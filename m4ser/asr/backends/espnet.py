@@ -13,7 +13,6 @@ import contextlib
 import math
 import sys
 import tempfile
-import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from m4ser.asr.backends.base import Backend, Hypothesis
 from m4ser.data.audio import RATE, resample
 from m4ser.pretrained import resolve
 from m4ser.utils.errors import UserError, first_line
+from m4ser.utils.modules import stand_in
 
 SHORTEST = 0.1  # seconds; what is shorter is padded, the Fourier transform fails on less than one window
 META = "meta.yaml"
@@ -207,17 +207,12 @@ def _light_imports() -> Iterator[None]:
     """
     import nltk
 
-    name = "espnet2.tasks.enh_s2t"
-    stand_in = types.ModuleType(name)
-    vars(stand_in)["EnhS2TTask"] = None
     download, nltk.download = nltk.download, lambda *_, **__: False
-    real = sys.modules.setdefault(name, stand_in)
     try:
-        yield
+        with stand_in("espnet2.tasks.enh_s2t", EnhS2TTask=None):
+            yield
     finally:
         nltk.download = download
-        if real is stand_in:
-            del sys.modules[name]
 
 
 def _import_decoder() -> tuple[Any, type[Exception]]:
