@@ -164,7 +164,7 @@ def _caption(about: Mapping[str, Any]) -> str:
 
 def setup_notes(about: Mapping[str, Any]) -> list[str]:
     """Encoders, text and recogniser that the systems have in common, those that differ, and the word error rate."""
-    notes = [f"All that use it: {setup_text(about['setup'])}."] if about["setup"] else []
+    notes = [f"Same for all that use it: {setup_text(about['setup'])}."] if about["setup"] else []
     for key, users in about["setup_differs"].items():
         usual = max(users, key=lambda value: len(users[value]))
         others = (f"{value} ({listed(systems, 4)})" for value, systems in users.items() if value != usual)
@@ -210,5 +210,5 @@ def read(path: Path) -> Table:
         table = fill(cast(Comparison, found), shown)
         return Table.from_json({**table.json(), "made_by": found.get("made_by", {})})
     if found.get("about", {}).get("kind") == KIND:
-        return Table.from_json(found)
+        return Table.from_json(found, path)
     raise UserError(f"{path}: is no comparison of systems as compare.sh or run_ablation.sh writes it; make it again")

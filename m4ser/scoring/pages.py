@@ -29,16 +29,16 @@ def read(path: Path) -> Table:
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path")
     found = read_json(path)
-    kind = found.get("kind") if isinstance(found, dict) else None
+    kind = found.get("kind") if isinstance(found, dict) and "made_by" in found else None
     if kind == "metrics":
         return replace(results.headline(cast(Metrics, found)), made_by=found["made_by"])
     if kind == crossed.KIND:
         return replace(crossed.headline(cast(Crossed, found)), made_by=found["made_by"])
     if kind == comparison.KIND:  # of version 0.1
         return comparison.read(path)
-    if kind != "table" or "columns" not in found:
+    if kind != "table":
         raise UserError(f"{path}: is no result; give a metrics.json or a file that `m4ser table` has made")
-    return Table.from_json(found)
+    return Table.from_json(found, path)
 
 
 def insert(page: str, name: str, table: Table, source: str, path: str | Path = "README.md") -> str:

@@ -116,7 +116,7 @@ def _notes(about: dict[str, Any]) -> list[str]:
         "Mean of the rows: Student's interval over rows, which share their test lines; says nothing of other speakers."
         if len(conditions) >= MIN_CONDITIONS
         else "",
-        f"All that use it: {setup_text(about['setup'])}." if about["setup"] else "",
+        f"Same for all that use it: {setup_text(about['setup'])}." if about["setup"] else "",
         f"Recognised by {listed(recognised)}." if recognised else "",
         PARTIAL if any(c["partial"] for c in conditions) else "",
         SCORES,

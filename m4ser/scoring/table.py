@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from m4ser.utils.errors import UserError
 from m4ser.utils.files import LONGEST_LINE, atomic_write, rounded, write_json, write_markdown
 from m4ser.utils.provenance import made_by
 
@@ -182,12 +183,19 @@ class Table:
         return rounded(found)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Table":
-        """The table that :meth:`json` has described."""
+    def from_json(cls, found: Mapping[str, Any], where: str | Path = "table") -> "Table":
+        """The table that :meth:`json` has described, in the file ``where``.
+
+        Raises:
+            UserError: it holds something else.
+        """
         names = {f.name for f in dataclasses.fields(cls)}
         known = {key: value for key, value in found.items() if key in names}
-        known["columns"] = [Column(**column) for column in found["columns"]]
-        known["rows"] = [[Score(**c) if isinstance(c, dict) else c for c in row] for row in found["rows"]]
+        try:
+            known["columns"] = [Column(**column) for column in found["columns"]]
+            known["rows"] = [[Score(**c) if isinstance(c, dict) else c for c in row] for row in found["rows"]]
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{where}: is no table as `m4ser table` writes it ({error}); make it again") from None
         known["more"] = [cls.from_json(table) for table in found.get("more", ())]
         return cls(**known)
 

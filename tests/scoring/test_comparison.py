@@ -112,7 +112,7 @@ def test_same_setup_is_said_once(scoring_lab, corpus):
     assert result["setup"] == {"speech_encoder": "tiny", "text_encoder": "mini", "asr": "fast"}
     assert result["setup_differs"] == {"text_source": {"asr": ["text", "both"], "ref": ["given"]}}
     notes = comparison.fill(result).notes
-    assert "All that use it: speech encoder tiny; text encoder mini; ASR fast." in notes
+    assert "Same for all that use it: speech encoder tiny; text encoder mini; ASR fast." in notes
     assert "Different text: asr, but ref (given)." in notes
     assert "WER on the same utterances: 25.00 %." in notes
 

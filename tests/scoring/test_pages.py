@@ -68,3 +68,6 @@ def test_other_json(tmp_path):
     write_json(tmp_path / "wer.json", {"kind": "wer"})
     with pytest.raises(UserError, match=r"wer.json: is no result; give a metrics.json"):
         pages.read(tmp_path / "wer.json")
+    write_json(tmp_path / "odd.json", {"kind": "table", "columns": [{"name": "a"}], "rows": [[{"what": 1}]]})
+    with pytest.raises(UserError, match=r"odd.json: is no table as .* \(.*'what'\); make it again"):
+        pages.read(tmp_path / "odd.json")
