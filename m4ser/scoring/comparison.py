@@ -11,9 +11,9 @@ from m4ser.scoring.intervals import RESAMPLES
 from m4ser.scoring.runs import Experiment, collect
 from m4ser.scoring.significance import PERMUTATIONS, holm, pair
 from m4ser.scoring.table import Cell, Column, Row, Score, Table, count, listed, percent
-from m4ser.training.experiment import NO_TEXT
 from m4ser.training.metrics import NAMES, Metric
 from m4ser.training.result_files import Comparison, Difference, System
+from m4ser.training.settings import NO_TEXT
 from m4ser.training.setup import SETUP, common_setup, cost, joined_makers, setup_text, trained_with
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, rounded

@@ -12,7 +12,6 @@ from m4ser.asr.normalise import normaliser
 from m4ser.data.corpus import Corpus
 from m4ser.scoring.intervals import RESAMPLES, intervals
 from m4ser.scoring.runs import Answers, Experiment, majority
-from m4ser.training.experiment import NO_TEXT
 from m4ser.training.metrics import (
     DEFINITIONS,
     NAMES,
@@ -22,6 +21,7 @@ from m4ser.training.metrics import (
     per_class,
 )
 from m4ser.training.result_files import Metrics, Pair, Pooled, Result, Spread
+from m4ser.training.settings import NO_TEXT
 from m4ser.training.setup import named_setup, trained_with
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import rounded

@@ -8,7 +8,6 @@ from typing import TypedDict
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
 from m4ser.models.description import PLAN, Plan
-from m4ser.training.settings import NO_TEXT as NO_TEXT
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
 

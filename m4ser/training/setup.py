@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from m4ser.training.experiment import INFER_INFO, NO_TEXT, TRAIN_INFO
+from m4ser.training.experiment import INFER_INFO, TRAIN_INFO
+from m4ser.training.settings import NO_TEXT
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import read_json
 
