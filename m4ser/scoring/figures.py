@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from m4ser.scoring.table import Score, Table
+from m4ser.training.experiment import History
 from m4ser.training.metrics import NAMES, Metric
 from m4ser.training.result_files import Metrics, Pooled
 from m4ser.utils.files import atomic_path
@@ -54,8 +55,6 @@ CURVES = {
         ("valid", "cosine_other_class", "other class"),
     ],
 }
-
-History = Mapping[str, Any]  # see m4ser.training.history
 
 
 def save(figure: Figure, path: Path) -> None:

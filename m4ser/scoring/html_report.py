@@ -6,7 +6,7 @@ Numbers are those of `metrics.json`; nothing is scored here a second time but sp
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 import numpy as np
@@ -21,7 +21,7 @@ from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.results import partial_line
 from m4ser.scoring.runs import Experiment, collect
 from m4ser.scoring.table import Score, count, interval, p_value, percent, signed
-from m4ser.training.experiment import HISTORY
+from m4ser.training.experiment import HISTORY, History
 from m4ser.training.metrics import NAMES
 from m4ser.training.result_files import Metrics, Pooled, read_metrics
 from m4ser.training.setup import SETUP, shown, trained_text
@@ -80,7 +80,7 @@ def write(
         for speaker in sorted(set(experiment.speakers.tolist()))
     }
     runs = [exp / f"fold{fold}" / f"seed{seed}" for seed in experiment.seeds for fold in experiment.folds]
-    histories = [read_json(run / HISTORY) for run in runs if (run / HISTORY).exists()]
+    histories = [cast(History, read_json(run / HISTORY)) for run in runs if (run / HISTORY).exists()]
     if map_fold and map_fold not in experiment.folds and method != "none":
         raise UserError(f"--map-fold {map_fold}: the folds are {', '.join(experiment.folds)}")
     chart = _chart(experiment, method, map_fold or experiment.folds[0], remark) if method != "none" else None
@@ -199,7 +199,7 @@ def render(
     metrics: Metrics,
     experiment: Experiment,
     speakers: Mapping[str, Pooled],
-    histories: list[dict[str, Any]],
+    histories: list[History],
     chart: dict[str, Any] | None,
     wrong: list[dict[str, Any]],
     remarks: list[str],

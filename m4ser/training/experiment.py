@@ -36,6 +36,14 @@ class TrainInfo(TypedDict, total=False):
     trained_parameters: int
 
 
+class History(TypedDict):
+    """``history.json`` of a run: statistics of every epoch, times in seconds; what was not finite is missing."""
+
+    criterion: list[str]  # phase, statistic, "max" or "min": what the model was chosen by
+    best_epoch: int | None
+    epochs: dict[str, dict[str, dict[str, float]]]  # number -> "train" or "valid" -> statistic -> value
+
+
 class InferInfo(TypedDict, total=False):
     """``infer_info.json`` of a run: what its predictions took. Factors are seconds per second of audio."""
 

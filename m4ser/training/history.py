@@ -7,17 +7,15 @@ from typing import Any
 
 import torch
 
+from m4ser.training.experiment import History
 
-def read_history(checkpoint: str | Path, criterion: tuple[str, str, str]) -> dict[str, Any]:
+
+def read_history(checkpoint: str | Path, criterion: tuple[str, str, str]) -> History:
     """Statistics of every epoch in ESPnet's checkpoint of a run of ours.
 
     Args:
         checkpoint: ``checkpoint.pth`` of the last epoch.
         criterion: phase, statistic and ``max`` or ``min``: what the model was chosen by.
-
-    Returns:
-        ``criterion``; ``best_epoch``; ``epochs``: ``{"1": {"train": {"loss": 1.2, ...}, "valid": {...}}, ...}`` with
-        numbers only, times in seconds; a statistic that was not finite in an epoch is missing there.
     """
     # Not weights only: ESPnet keeps times as datetime objects. The file was written by this very training.
     stats = torch.load(checkpoint, map_location="cpu", weights_only=False)["reporter"]["stats"]
