@@ -75,7 +75,7 @@ def test_timeline_of_a_long_recording(browser, page, tmp_path):
     assert browser.complaints() == []
 
 
-def test_faults_are_told_in_one_line(browser, page, tmp_path):
+def test_faults_are_shown_in_one_line(browser, page, tmp_path):
     (tmp_path / "notes.wav").write_text("no sound " * 50)
     browser.choose_file("#file", tmp_path / "notes.wav")
     browser.wait("document.getElementById('error').textContent.startsWith('notes.wav: ')")

@@ -189,16 +189,16 @@ def test_nothing_is_kept(serve, tmp_path, monkeypatch):
         assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_a_defect_is_answered_and_told(serve, tmp_path, capsys):
+def test_a_defect_is_answered_and_logged(serve, tmp_path, capsys):
     server = serve()
     server.recognizer.stream = lambda items: 1 / 0
     response, answer = ask(server, "POST", "/predict", sound(tmp_path))
     assert response.status == 500 and "m4ser demo" in answer["error"]
     for _ in range(50):
-        if "ZeroDivisionError" in (told := capsys.readouterr().err):
+        if "ZeroDivisionError" in (logged := capsys.readouterr().err):
             break
         time.sleep(0.02)
-    assert "ZeroDivisionError" in told
+    assert "ZeroDivisionError" in logged
 
     def full(items):
         raise OSError(errno.ENOSPC, "No space left on device")
