@@ -2,14 +2,16 @@
 
 import io
 import math
-import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
+from m4ser.data.truncation import UNKNOWN_LENGTH, TruncatedError, check_complete, wav_data
 from m4ser.data.video import VideoError, decode, is_container
 from m4ser.utils.errors import UserError
 
@@ -18,11 +20,11 @@ RATE = 16000
 OVERSHOOT = 0.5
 # Sampling rates beyond this are damaged headers: resampling would take any amount of memory.
 SLOWEST, FASTEST = 1000, 1_000_000
-BLOCK = 1 << 20  # frames read at a time: memory grows with what a file holds, not with what its header promises
-# Some programs count the header itself (44 bytes) as audio; a file that lacks no more than that is whole.
-HEADER_BYTES = 44
-# Programs that write WAV to a pipe cannot go back to fill in the length; they leave 0 or about the largest number.
-UNKNOWN_LENGTH = 0x7FFFF000
+BLOCK = 1 << 20  # samples of all channels that are decoded at a time
+# Frames times channels; more take minutes to decode, and a file of some kilobytes can promise them. A meeting of four
+# hours in eight channels of 16 kHz, or two hours in stereo of 96 kHz have less.
+MOST_SAMPLES = 2_000_000_000
+SHORTEST = 0.01  # seconds; less than that is no sound that anybody hears
 
 
 class AudioError(UserError):
@@ -45,23 +47,8 @@ def read_audio(
         AudioError: the file is missing, empty, truncated, not audio, all zero, has NaN or infinite samples, or lasts
             more than `longest` seconds.
     """
-    path = Path(path)
-    try:
-        if not path.is_file():
-            fault = (
-                "no such file" if not path.exists() else "is a folder" if path.is_dir() else "is not an ordinary file"
-            )
-            raise AudioError(path, fault, "copy it there or correct wav.scp")
-        if path.stat().st_size == 0:
-            raise AudioError(path, "the file is empty (0 bytes)", "copy it again")
-        _check_complete(path)
-        channels, rate = _decode(path, start, end, longest)
-    except (OSError, MemoryError) as error:
-        raise AudioError(path, f"cannot be read ({error_text(error)})", "copy it again") from None
-    try:
-        return as_samples(channels, path), rate
-    except SampleError as error:
-        raise AudioError(path, error.reason, error.remedy) from None
+    blocks, rates = zip(*_blocks(Path(path), start, end, longest), strict=True)
+    return np.concatenate(blocks), rates[0]
 
 
 class SampleError(UserError):
@@ -80,28 +67,53 @@ def as_samples(channels: np.ndarray, name: str | Path = "array") -> np.ndarray:
     Raises:
         SampleError: nothing in it, all zero, NaN or infinite samples, or values far beyond -1..1.
     """
-    if channels.ndim not in (1, 2):
-        raise SampleError(name, f"has {channels.ndim} dimensions", "give (samples,) or (samples, channels)")
-    if channels.dtype.kind in "iu":
-        scale = float(np.iinfo(channels.dtype).max) + 1.0
-        offset = scale / 2 if channels.dtype.kind == "u" else 0.0
-        channels = (channels - offset) / (offset or scale)
-    if channels.dtype.kind != "f":
-        raise SampleError(name, f"has values of type {channels.dtype}", "give numbers")
-    channels = channels.astype(np.float32, copy=False)
-    if channels.ndim == 1:
-        channels = channels[:, None]
-    if channels.size == 0:
-        raise SampleError(name, "holds no samples", "copy it again")
-    if not np.isfinite(channels).all():
-        raise SampleError(name, "has samples that are NaN or infinite", "convert it again from its source")
-    peak = float(np.abs(channels).max())
-    if peak > 100:  # integers stored as floats would become a square wave
-        raise SampleError(name, f"has samples up to {peak:.0f} instead of -1..1", "divide them by 32768")
-    samples = channels.mean(axis=1)
-    if not samples.any():
-        raise SampleError(name, "all samples are zero", "copy it again from its source")
+    mixer = _Mixer(name)
+    samples = mixer.mix(channels)
+    mixer.check()
     return samples
+
+
+class _Mixer:
+    """Mean of the channels, block by block; what is wrong with the samples of all blocks."""
+
+    def __init__(self, name: str | Path) -> None:
+        self.name, self.count, self.peak, self.silent = name, 0, 0.0, True
+
+    def mix(self, channels: np.ndarray) -> np.ndarray:
+        """As :func:`as_samples`, of one block."""
+        if channels.ndim not in (1, 2):
+            raise SampleError(self.name, f"has {channels.ndim} dimensions", "give (samples,) or (samples, channels)")
+        if channels.dtype.kind in "iu":
+            scale = float(np.iinfo(channels.dtype).max) + 1.0
+            offset = scale / 2 if channels.dtype.kind == "u" else 0.0
+            channels = (channels - offset) / (offset or scale)
+        if channels.dtype.kind != "f":
+            raise SampleError(self.name, f"has values of type {channels.dtype}", "give numbers")
+        channels = channels.astype(np.float32, copy=False)
+        if channels.ndim == 1:
+            channels = channels[:, None]
+        if channels.size == 0:
+            return np.zeros(0, np.float32)
+        if not np.isfinite(channels).all():
+            raise SampleError(self.name, "has samples that are NaN or infinite", "convert it again from its source")
+        self.peak = max(self.peak, float(np.abs(channels).max()))
+        samples = channels.mean(axis=1)
+        self.silent = self.silent and not samples.any()
+        self.count += len(samples)
+        return samples
+
+    def check(self) -> None:
+        """Refuse what the blocks make together.
+
+        Raises:
+            SampleError: see :func:`as_samples`.
+        """
+        if not self.count:
+            raise SampleError(self.name, "holds no samples", "copy it again")
+        if self.peak > 100:  # integers stored as floats would become a square wave
+            raise SampleError(self.name, f"has samples up to {self.peak:.0f} instead of -1..1", "divide them by 32768")
+        if self.silent:
+            raise SampleError(self.name, "all samples are zero", "copy it again from its source")
 
 
 def resample(samples: np.ndarray, rate: int, target: int = RATE) -> np.ndarray:
@@ -114,8 +126,34 @@ def resample(samples: np.ndarray, rate: int, target: int = RATE) -> np.ndarray:
 def load_16k(
     path: str | Path, start: float | None = None, end: float | None = None, longest: float = math.inf
 ) -> np.ndarray:
-    """Read as :func:`read_audio` does and resample to 16 kHz: shape (samples,) float32."""
-    return resample(*read_audio(path, start, end, longest))
+    """Read as :func:`read_audio` does and resample to 16 kHz: shape (samples,) float32.
+
+    Memory grows with what is returned, whatever the rate and the channels of the file are.
+
+    Raises:
+        AudioError: see there, or it lasts less than 10 ms.
+    """
+    blocks: list[np.ndarray] = []
+    stream: soxr.ResampleStream | None = None
+    for block, rate in _blocks(Path(path), start, end, longest):
+        if rate != RATE and stream is None:  # gives what `resample` gives of the whole, bit for bit
+            stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="VHQ")
+        blocks.append(block if stream is None else stream.resample_chunk(block))
+    if stream is not None:
+        blocks.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+    samples = np.concatenate(blocks)
+    check_length(samples, path)
+    return samples
+
+
+def check_length(samples: np.ndarray, name: str | Path) -> None:
+    """Refuse 16 kHz samples that are too few to be speech.
+
+    Raises:
+        AudioError: less than 10 ms.
+    """
+    if len(samples) < SHORTEST * RATE:
+        raise AudioError(name, f"is too short: it lasts {1000 * len(samples) / RATE:.2g} ms", "record it again")
 
 
 def at_speed(samples: np.ndarray, factor: float) -> np.ndarray:
@@ -154,43 +192,83 @@ def error_text(error: Exception) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-def _decode(path: Path, start: float | None, end: float | None, longest: float) -> tuple[np.ndarray, int]:
-    """Decode to (frames, channels) float32 and the rate in Hz.
+def _blocks(path: Path, start: float | None, end: float | None, longest: float) -> Iterator[tuple[np.ndarray, int]]:
+    """Decode, average the channels: blocks (samples,) float32, at least one, each with the rate in Hz.
+
+    Raises:
+        AudioError: see :func:`read_audio`; some faults are only known after the last block.
+    """
+    mixer = _Mixer(path)
+    try:
+        if not path.is_file():
+            fault = (
+                "no such file" if not path.exists() else "is a folder" if path.is_dir() else "is not an ordinary file"
+            )
+            raise AudioError(path, fault, "copy it there or correct wav.scp")
+        if path.stat().st_size == 0:
+            raise AudioError(path, "the file is empty (0 bytes)", "copy it again")
+        check_complete(path)
+        for channels, rate in _decode(path, start, end, longest):
+            yield mixer.mix(channels), rate
+        mixer.check()
+    except TruncatedError as error:
+        raise AudioError(path, f"is truncated: {error}", "copy it again") from None
+    except SampleError as error:
+        raise AudioError(path, error.reason, error.remedy) from None
+    except (OSError, MemoryError) as error:
+        raise AudioError(path, f"cannot be read ({error_text(error)})", "copy it again") from None
+
+
+def _decode(path: Path, start: float | None, end: float | None, longest: float) -> Iterator[tuple[np.ndarray, int]]:
+    """Decode to blocks (frames, channels) float32, each with the rate in Hz.
 
     libsndfile reads wav, flac, ogg, opus, mp3, aiff, au, sphere, caf ...; the sound of video files comes from PyAV.
     """
+    with path.open("rb", buffering=0) as content:
+        try:
+            # Not by its name: libsndfile takes anything called .au, .snd or .vox for audio without a header.
+            file = soundfile.SoundFile(_repaired(path, content), closefd=False)
+        except soundfile.LibsndfileError:
+            file = None
+        if file is not None:
+            with file:
+                yield from _decode_sound(path, file, start, end, longest)
+            return
+    if is_container(path):
+        yield from _decode_video(path, start, end, longest)
+        return
+    # libsndfile's own words mislead ("File does not exist" for a damaged MP3).
+    fault = "is a truncated or damaged FLAC file" if _is_flac(path) else "is not audio that can be decoded"
+    raise AudioError(path, fault, "copy or convert it again")
+
+
+def _decode_sound(
+    path: Path, file: soundfile.SoundFile, start: float | None, end: float | None, longest: float
+) -> Iterator[tuple[np.ndarray, int]]:
+    if not SLOWEST <= file.samplerate <= FASTEST:
+        raise AudioError(path, f"has a sampling rate of {file.samplerate} Hz", "convert it again")
+    first, count = _span(path, file.frames, file.samplerate, start, end)
+    _check_duration(path, count / file.samplerate, longest)
+    if _is_flac(path) and count / 65535 > path.stat().st_size / 10:  # at most 65535 samples in a frame of some bytes
+        raise AudioError(path, "is a truncated or damaged FLAC file", "copy or convert it again")
+    _check_amount(path, count, file.channels)
+    held, size = 0, max(1, BLOCK // file.channels)
     try:
-        with soundfile.SoundFile(_repaired(path)) as file:
-            if file.format == "RAW":  # libsndfile takes anything called .au, .snd or .vox for audio without a header
-                raise AudioError(path, "is not audio that can be decoded", "copy or convert it again")
-            if not SLOWEST <= file.samplerate <= FASTEST:
-                raise AudioError(path, f"has a sampling rate of {file.samplerate} Hz", "convert it again")
-            first, count = _span(path, file.frames, file.samplerate, start, end)
-            _check_duration(path, count / file.samplerate, longest)
-            if first:
-                file.seek(first)
-            channels = _read(file, count)
-            # Not every sample: the length of an MP3 file may be an estimate.
-            if len(channels) < 0.9 * count:
-                raise _truncated(path, f"{len(channels)} of {count} samples")
-            return channels, file.samplerate
+        if first:
+            file.seek(first)
+        while held < count:
+            wanted = min(size, count - held)
+            block = file.read(wanted, dtype="float32", always_2d=True)
+            held += len(block)
+            yield block, file.samplerate
+            if len(block) < wanted:
+                break
     except soundfile.LibsndfileError:
-        if is_container(path):
-            return _decode_video(path, start, end, longest)
-        # libsndfile's own words mislead ("File does not exist" for a damaged MP3).
         fault = "is a truncated or damaged FLAC file" if _is_flac(path) else "is not audio that can be decoded"
         raise AudioError(path, fault, "copy or convert it again") from None
-
-
-def _read(file: soundfile.SoundFile, count: int) -> np.ndarray:
-    """Read up to `count` frames: (frames, channels) float32."""
-    blocks = []
-    while count > 0:
-        blocks.append(file.read(min(BLOCK, count), dtype="float32", always_2d=True))
-        count -= len(blocks[-1])
-        if len(blocks[-1]) < BLOCK:
-            break
-    return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), np.float32)
+    # Not every sample: the length of an MP3 file may be an estimate.
+    if held < 0.9 * count:
+        raise TruncatedError(f"it holds {held} of {count} samples that its header promises")
 
 
 def _check_duration(path: Path, seconds: float, longest: float) -> None:
@@ -198,14 +276,30 @@ def _check_duration(path: Path, seconds: float, longest: float) -> None:
         raise AudioError(path, f"lasts {seconds:.0f} s, more than the limit of {longest:g} s", "cut it")
 
 
-def _decode_video(path: Path, start: float | None, end: float | None, longest: float) -> tuple[np.ndarray, int]:
+def _check_amount(path: Path, frames: int, channels: int) -> None:
+    if frames * channels > MOST_SAMPLES:
+        shown = f"has {channels} channels of {frames} samples, together more than the limit of {MOST_SAMPLES}"
+        raise AudioError(path, shown, "cut it, or keep one channel")
+
+
+def _decode_video(
+    path: Path, start: float | None, end: float | None, longest: float
+) -> Iterator[tuple[np.ndarray, int]]:
+    """All of it is decoded, also for a part: only at the end it is known whether it is whole."""
+    place, rate, held = 0, RATE, 0
     try:
-        channels, rate = decode(path, longest)
+        for block, rate in decode(path, longest):
+            held += block.size
+            _check_amount(path, -(-held // block.shape[1]), block.shape[1])
+            first = round((start or 0.0) * rate) - place
+            last = len(block) if end is None else round(end * rate) - place
+            place += len(block)
+            if len(part := block[max(0, first) : max(0, last)]):
+                yield part, rate
     except VideoError as error:
         raise AudioError(path, str(error), "copy it again") from None
-    first, count = _span(path, len(channels), rate, start, end)
+    _, count = _span(path, place, rate, start, end)
     _check_duration(path, count / rate, longest)
-    return channels[first : first + count], rate
 
 
 def _span(path: Path, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
@@ -220,72 +314,44 @@ def _span(path: Path, frames: int, rate: int, start: float | None, end: float | 
     return first, max(0, min(last, frames) - first)
 
 
-def _truncated(path: Path, held: str) -> AudioError:
-    return AudioError(path, f"is truncated: it holds {held} that its header promises", "copy it again")
-
-
 def _is_flac(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"fLaC"
 
 
-def _wav_data(path: Path) -> tuple[int, int] | None:
-    """Where the samples of a WAV file start, and how many bytes its header promises; None if it is not WAV.
+class _Overlaid(io.RawIOBase):
+    """A file as it is, but for some bytes at its beginning."""
 
-    libsndfile takes a cut file for a shorter one without a word, so this has to be looked at here.
-    """
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] not in (b"RIFF", b"RIFX", b"RF64") or head[8:12] not in (b"WAVE", b""):
-            return None
-        order = ">I" if head[:4] == b"RIFX" else "<I"
-        long_size = None  # of RF64, which has no room for it where WAV has its size
-        while len(chunk := file.read(8)) == 8:
-            (size,) = struct.unpack(order, chunk[4:])
-            if chunk[:4] == b"data":
-                return file.tell(), size if long_size is None else long_size
-            if chunk[:4] == b"ds64":
-                content = file.read(size + size % 2)
-                _, long_size = struct.unpack("<QQ", content[:16].ljust(16, b"\0"))
-                continue
-            file.seek(size + size % 2, 1)
-    raise _truncated(path, "none of the samples")
+    def __init__(self, file: BinaryIO, head: bytes) -> None:
+        self.file, self.head = file, head
 
+    def seekable(self) -> bool:
+        return True
 
-def _check_complete(path: Path) -> None:
-    data = _wav_data(path) or _other_data(path)
-    if data is None:
-        return
-    start, promised = data
-    held = path.stat().st_size - start
-    if held < promised - HEADER_BYTES and promised < UNKNOWN_LENGTH:
-        raise _truncated(path, f"{held} of {promised} bytes")
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        place = self.file.tell()
+        count = self.file.readinto(buffer) or 0  # type: ignore[attr-defined]
+        own = self.head[place : place + count]
+        buffer[: len(own)] = own
+        return count
 
 
-def _other_data(path: Path) -> tuple[int, int] | None:
-    """As :func:`_wav_data` for AIFF, AU, W64 and NIST SPHERE: a place in the file and how many bytes follow it."""
-    with path.open("rb") as file:
-        head = file.read(1024)
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return 8, struct.unpack(">I", head[4:8])[0]
-    if head[:4] == b".snd" and len(head) >= 12:
-        return struct.unpack(">II", head[4:12])
-    if head[:4] == b"riff" and len(head) >= 24:
-        return 0, struct.unpack("<Q", head[16:24])[0]
-    if head[:7] == b"NIST_1A":
-        fields = dict(re.findall(rb"(\w+) -[is]\d* (\S+)", head))
-        if fields.get(b"sample_coding", b"pcm") == b"pcm" and b"sample_count" in fields:  # not packed
-            samples = int(fields[b"sample_count"]) * int(fields.get(b"channel_count", 1))
-            return int(head[8:16]), samples * int(fields.get(b"sample_n_bytes", 2))
-    return None
-
-
-def _repaired(path: Path) -> Path | io.BytesIO:
-    """The file itself, or if it is a WAV file whose length was never filled in (0), its content with the length."""
-    data = _wav_data(path)
-    if data is None or data[1] != 0:
-        return path
-    content = bytearray(path.read_bytes())
-    content[4:8] = struct.pack("<I", len(content) - 8)
-    content[data[0] - 4 : data[0]] = struct.pack("<I", len(content) - data[0])
-    return io.BytesIO(content)
+def _repaired(path: Path, file: io.FileIO) -> int | io.RawIOBase:
+    """What libsndfile reads: the open file, or if it is a WAV file whose length was never filled in (0), with it."""
+    data = wav_data(path)
+    if data is None or data[1] != 0 or data[0] > BLOCK:
+        return file.fileno()
+    size, head = path.stat().st_size, bytearray(file.read(data[0]))
+    file.seek(0)
+    head[4:8] = struct.pack("<I", min(size - 8, UNKNOWN_LENGTH))
+    head[data[0] - 4 :] = struct.pack("<I", min(size - data[0], UNKNOWN_LENGTH))
+    return _Overlaid(file, bytes(head))

@@ -1,4 +1,4 @@
-"""The sound of video files (mp4, mov, mkv, webm, avi) and of m4a, which libsndfile does not read."""
+"""The sound of video files (mp4, mov, mkv, webm, avi), of m4a, wma and aac, which libsndfile does not read."""
 
 import math
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 from av.error import FFmpegError
+
+from m4ser.data.truncation import TruncatedError, check_container, is_adts
 
 # Less of its promised length than this, and a file counts as cut off. Not 1: lengths of containers are rounded.
 COMPLETE = 0.9
@@ -17,44 +19,65 @@ class VideoError(Exception):
 
 
 def is_container(path: Path) -> bool:
-    """Whether a file begins like MP4/MOV/M4A, Matroska/WebM or AVI."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip") or (
-        head[:4] == b"\x1aE\xdf\xa3" or (head[:4] == b"RIFF" and head[8:] == b"AVI ")
-    )
+    """Whether a file begins like MP4/MOV/M4A, Matroska/WebM, AVI, WMA or raw AAC."""
+    return _format_of(path) is not None
 
 
-def decode(path: Path, longest: float = math.inf) -> tuple[np.ndarray, int]:
-    """Decode the first audio track: shape (samples, channels) float32 and its rate in Hz.
+def decode(path: Path, longest: float = math.inf) -> Iterator[tuple[np.ndarray, int]]:
+    """Decode the first audio track: blocks (samples, channels) float32, each with the rate in Hz.
 
     Raises:
-        VideoError: damaged, cut off, without sound, or with more than `longest` seconds of it.
+        VideoError: damaged, without sound, or with more than `longest` seconds of it; after the last block: cut off.
     """
+    form, count, rate = _format_of(path), 0, 0
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), format=form, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise VideoError("has no audio track")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise VideoError("has sound of a kind that cannot be decoded")
             promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
             if not promised and container.duration and not container.streams.video:  # Matroska, WebM: of the whole
                 promised = container.duration / av.time_base
-            rate = stream.rate
+            if form == "aac":  # does not say it, and FFmpeg's guess is from the size of the file
+                promised = 0.0
             _check_duration(promised, longest)
-            resampler = av.AudioResampler(format="fltp")  # sample format only: layout and rate stay
-            frames, count = [], 0
             for frame in _frames(container, stream):
-                frames += resampler.resample(frame)
+                rate = rate or frame.sample_rate
+                if frame.sample_rate != rate:
+                    raise VideoError(f"changes its sampling rate from {rate} to {frame.sample_rate} Hz")
                 count += frame.samples
                 _check_duration(count / rate, longest)  # before the rest of it fills the memory
+                # The sample format only: layout and rate stay. A new one each time, as the layout may change.
+                for planar in av.AudioResampler(format="fltp").resample(frame):
+                    yield np.ascontiguousarray(planar.to_ndarray().T, dtype=np.float32), rate
     except FFmpegError as error:
         raise VideoError(f"is not a video that can be decoded ({error.strerror})") from None
-    if not frames:
-        return np.zeros((0, 1), np.float32), rate
-    samples = np.concatenate([frame.to_ndarray() for frame in frames], axis=1).T
-    if len(samples) < COMPLETE * promised * rate:
-        raise VideoError(f"is truncated: it holds {len(samples) / rate:.2f} of {promised:.2f} s of sound")
-    return np.ascontiguousarray(samples, dtype=np.float32), rate
+    except ValueError as error:
+        raise VideoError(f"has sound of a kind that cannot be decoded ({error})") from None
+    if count < COMPLETE * promised * rate:
+        raise VideoError(f"is truncated: it holds {count / rate:.2f} of {promised:.2f} s of sound")
+    if count:
+        try:
+            check_container(path)
+        except TruncatedError as error:
+            raise VideoError(f"is truncated: {error}") from None
+
+
+def _format_of(path: Path) -> str | None:
+    """FFmpeg's name for what a file begins like; nothing else is tried, as FFmpeg has readers that open other files."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
+        return "mov"
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return "matroska"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "avi"
+    if head == bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"):
+        return "asf"
+    return "aac" if is_adts(head) else None
 
 
 def _check_duration(seconds: float, longest: float) -> None:

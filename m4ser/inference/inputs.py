@@ -8,7 +8,17 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from m4ser.data.audio import FASTEST, RATE, SLOWEST, AudioError, as_samples, error_text, load_16k, resample
+from m4ser.data.audio import (
+    FASTEST,
+    RATE,
+    SLOWEST,
+    AudioError,
+    as_samples,
+    check_length,
+    error_text,
+    load_16k,
+    resample,
+)
 from m4ser.data.scp import read_scp
 from m4ser.utils.errors import UserError
 
@@ -55,7 +65,12 @@ class Item:
             raise UserError(
                 f"{self.name}: lasts {len(samples) / self.rate:.0f} s, more than the limit of {longest:g} s"
             )
-        return resample(samples, self.rate)
+        samples = resample(samples, self.rate)
+        try:
+            check_length(samples, self.name)
+        except AudioError as error:
+            raise UserError(f"{self.name}: {error.reason}") from None
+        return samples
 
 
 class SupportsArray(Protocol):

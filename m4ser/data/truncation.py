@@ -1,0 +1,182 @@
+"""Whether a file holds all that it promises. Decoders take a cut file for a shorter one without a word."""
+
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+# Some programs count the header itself (44 bytes) as audio; a file that lacks no more than that is whole.
+HEADER_BYTES = 44
+# Programs that write WAV to a pipe cannot go back to fill in the length; they leave 0 or about the largest number.
+UNKNOWN_LENGTH = 0x7FFFF000
+MOST_CHUNKS = 10_000  # before the samples of a WAV file; more of them are damage
+LONGEST_PAGE = 27 + 255 + 255 * 255  # of an Ogg stream, bytes
+_BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+class TruncatedError(Exception):
+    """What is there and what is missing, in a few words."""
+
+
+def check_complete(path: Path) -> None:
+    """Refuse WAV, AIFF, AU, W64, NIST SPHERE, Ogg (Vorbis, Opus, FLAC, Speex) and raw AAC that were cut.
+
+    Raises:
+        TruncatedError: there is less of it than its header promises, or its end is missing.
+    """
+    with path.open("rb") as file:
+        head = file.read(1024)
+        size = file.seek(0, 2)
+        if head[:4] == b"OggS":
+            _check_ogg(file, size)
+        elif is_adts(head):
+            _check_adts(file, size)
+    if data := wav_data(path) or _other_data(head):
+        start, promised = data
+        if size - start < promised - HEADER_BYTES and promised < UNKNOWN_LENGTH:
+            raise TruncatedError(f"it holds {max(0, size - start)} of {promised} bytes that its header promises")
+
+
+def check_container(path: Path) -> None:
+    """The same for AVI and Matroska (WebM), which say how long the file is.
+
+    Raises:
+        TruncatedError: see there.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        size = file.seek(0, 2)
+        promised = 0
+        if head[:4] == b"RIFF" and head[8:] == b"AVI ":
+            promised = _avi_size(file, size)
+        elif head[:4] == b"\x1aE\xdf\xa3":
+            promised = _matroska_size(file)
+    if size < promised - HEADER_BYTES:
+        raise TruncatedError(f"it holds {size} of {promised} bytes that its header promises")
+
+
+def wav_data(path: Path) -> tuple[int, int] | None:
+    """Where the samples of a WAV file start, and how many bytes its header promises; None if it is not WAV.
+
+    Raises:
+        TruncatedError: it ends before the samples.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] not in (b"RIFF", b"RIFX", b"RF64") or head[8:12] not in (b"WAVE", b""):
+            return None
+        order = ">I" if head[:4] == b"RIFX" else "<I"
+        long_size = None  # of RF64, which has no room for it where WAV has its size
+        for _ in range(MOST_CHUNKS):
+            chunk = file.read(8)
+            if len(chunk) < 8:
+                break
+            (size,) = struct.unpack(order, chunk[4:])
+            if chunk[:4] == b"data":
+                return file.tell(), size if long_size is None else long_size
+            end = file.tell() + size + size % 2
+            if chunk[:4] == b"ds64":
+                _, long_size = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
+            file.seek(end)
+    raise TruncatedError("it holds none of the samples that its header promises")
+
+
+def is_adts(head: bytes) -> bool:
+    """Whether a file begins as raw AAC (ADTS) does; MP3 has other bits in the second byte."""
+    return len(head) >= 7 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0
+
+
+def _other_data(head: bytes) -> tuple[int, int] | None:
+    """As :func:`wav_data` for AIFF, AU, W64 and NIST SPHERE: a place in the file and how many bytes follow it."""
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return 8, struct.unpack(">I", head[4:8])[0]
+    if head[:4] == b".snd" and len(head) >= 12:
+        return struct.unpack(">II", head[4:12])
+    if head[:4] == b"riff" and len(head) >= 24:
+        return 0, struct.unpack("<Q", head[16:24])[0]
+    if head[:7] == b"NIST_1A":
+        fields = dict(re.findall(rb"(\w+) -[is]\d* (\S+)", head))
+        if fields.get(b"sample_coding", b"pcm") == b"pcm" and b"sample_count" in fields:  # not packed
+            try:
+                samples = int(fields[b"sample_count"]) * int(fields.get(b"channel_count", 1))
+                return int(head[8:16]), samples * int(fields.get(b"sample_n_bytes", 2))
+            except ValueError:  # no numbers: libsndfile refuses it
+                return None
+    return None
+
+
+def _check_ogg(file: BinaryIO, size: int) -> None:
+    """The last page of a stream is marked as such (RFC 3533, section 6).
+
+    A stream that was recorded live may lack the mark, and nothing tells it from one that was cut.
+    """
+    file.seek(max(0, size - 2 * LONGEST_PAGE))
+    tail = file.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    length = 27 + len(segments) + sum(segments)
+    whole = bool(segments or len(page) > 26) and len(segments) == page[26] and length <= len(page)
+    if not whole or _ogg_checksum(page[:length]) != page[22:26]:
+        raise TruncatedError("its last page is not complete")
+    if not page[5] & 4:
+        raise TruncatedError("nothing marks its end; if it was recorded live and is whole, convert it to FLAC")
+
+
+def _ogg_checksum(page: bytes) -> bytes:
+    """CRC-32 of a page, without its own place, as Ogg stores it: zlib's, with the bits of every byte the other way."""
+    content = page[:22] + bytes(4) + page[26:]
+    value = zlib.crc32(content.translate(_BITS_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{value:032b}"[::-1], 2).to_bytes(4, "little")
+
+
+def _check_adts(file: BinaryIO, size: int) -> None:
+    """Raw AAC has no length of the whole; its frames have one each."""
+    place = 0
+    while place + 7 <= size:
+        file.seek(place)
+        head = file.read(7)
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+        if not is_adts(head) or length < 7:  # tags at the end
+            return
+        place += length
+    if place != size:
+        raise TruncatedError("its last frame is not complete")
+
+
+def _avi_size(file: BinaryIO, size: int) -> int:
+    """Bytes of all RIFF chunks (OpenDML has several), 0 if one was never filled in."""
+    place = 0
+    while place < size:
+        file.seek(place)
+        head = file.read(8)
+        if head[:4] != b"RIFF" or len(head) < 8:
+            break
+        (length,) = struct.unpack("<I", head[4:])
+        if not 0 < length < UNKNOWN_LENGTH:
+            return 0
+        place += 8 + length + length % 2
+    return place
+
+
+def _matroska_size(file: BinaryIO) -> int:
+    """Where the segment, which holds all but the first header, ends; 0 if that was never filled in."""
+    file.seek(4)
+    header = _ebml_size(file)
+    if header is None:
+        return 0
+    file.seek(header, 1)
+    if file.read(4) != b"\x18S\x80g":
+        return 0
+    segment = _ebml_size(file)
+    return 0 if segment is None else file.tell() + segment
+
+
+def _ebml_size(file: BinaryIO) -> int | None:
+    """A number of one to eight bytes, of which the first says how many; None for `unknown`, all bits of it set."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    value = int.from_bytes(first + file.read(length - 1), "big") & ((1 << 7 * length) - 1)
+    return None if value == (1 << 7 * length) - 1 else value
