@@ -12,6 +12,8 @@ HEADER_BYTES = 44
 UNKNOWN_LENGTH = 0x7FFFF000
 MOST_CHUNKS = 10_000  # before the samples of a WAV file; more of them are damage
 LONGEST_PAGE = 27 + 255 + 255 * 255  # of an Ogg stream, bytes
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")  # how such a file begins
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -20,7 +22,7 @@ class TruncatedError(Exception):
 
 
 def check_complete(path: Path) -> None:
-    """Refuse WAV, AIFF, AU, W64, NIST SPHERE, Ogg (Vorbis, Opus, FLAC, Speex) and raw AAC that were cut.
+    """Refuse WAV, AIFF, AU, W64, NIST SPHERE, Ogg (Vorbis, Opus) and raw AAC that were cut.
 
     Raises:
         TruncatedError: there is less of it than its header promises, or its end is missing.
@@ -39,7 +41,7 @@ def check_complete(path: Path) -> None:
 
 
 def check_container(path: Path) -> None:
-    """The same for AVI and Matroska (WebM), which say how long the file is.
+    """The same for AVI, Matroska (WebM) and ASF (WMA), which say how long the file is.
 
     Raises:
         TruncatedError: see there.
@@ -52,6 +54,8 @@ def check_container(path: Path) -> None:
             promised = _avi_size(file, size)
         elif head[:4] == b"\x1aE\xdf\xa3":
             promised = _matroska_size(file)
+        elif head == ASF[:12]:
+            promised = _asf_size(file)
     if size < promised - HEADER_BYTES:
         raise TruncatedError(f"it holds {size} of {promised} bytes that its header promises")
 
@@ -157,6 +161,14 @@ def _avi_size(file: BinaryIO, size: int) -> int:
             return 0
         place += 8 + length + length % 2
     return place
+
+
+def _asf_size(file: BinaryIO) -> int:
+    """Size of the file as its properties have it, 0 if that was never filled in."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    place = head.find(_ASF_PROPERTIES)
+    return int.from_bytes(head[place + 40 : place + 48], "little") if place > 0 else 0
 
 
 def _matroska_size(file: BinaryIO) -> int:

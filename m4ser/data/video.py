@@ -8,7 +8,7 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
-from m4ser.data.truncation import TruncatedError, check_container, is_adts
+from m4ser.data.truncation import ASF, TruncatedError, check_container, is_adts
 
 # Less of its promised length than this, and a file counts as cut off. Not 1: lengths of containers are rounded.
 COMPLETE = 0.9
@@ -75,7 +75,7 @@ def _format_of(path: Path) -> str | None:
         return "matroska"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "avi"
-    if head == bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"):
+    if head == ASF:
         return "asf"
     return "aac" if is_adts(head) else None
 

@@ -1,10 +1,14 @@
 import io
 import os
 import struct
+import time
+import tracemalloc
 
+import av
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -235,3 +239,146 @@ def test_audio_is_what_stage_1_writes(tmp_path):
     soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
     write_flac(tmp_path / "a.flac", load_16k(tmp_path / "a.wav"))
     np.testing.assert_array_equal(as_stage_1(load_16k(tmp_path / "a.wav")), load_16k(tmp_path / "a.flac"))
+
+
+def peak_megabytes(call):
+    """The most memory that a call held at once, NumPy's arrays included."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_grows_with_the_result_not_with_rate_and_channels(tmp_path):
+    path = tmp_path / "a.flac"  # some kilobytes
+    block = np.zeros((96000, 8), np.int16)
+    block[100] = 9000
+    with soundfile.SoundFile(path, "w", 96000, 8, subtype="PCM_16") as file:
+        for _ in range(60):
+            file.write(block)
+            block = np.zeros_like(block)
+    assert path.stat().st_size < 100_000
+    # All of it would be 184 MB; the result is 4 MB.
+    assert peak_megabytes(lambda: load_16k(path)) < 30
+    assert len(load_16k(path)) == 60 * 16000
+
+
+@pytest.mark.parametrize("size", [100_000_000, 0])
+def test_sparse_file_of_many_channels(tmp_path, size):
+    path = tmp_path / "a.wav"
+    with open(path, "wb") as file:
+        file.write(b"RIFF" + struct.pack("<I4s4sIHHIIHH4sI", size and size + 36, b"WAVE", b"fmt ", 16, 1, 1000, 16000,
+                                         32_000_000, 2000, 16, b"data", size))  # fmt: skip
+        file.write(struct.pack("<1000h", *[500] * 1000))
+        file.truncate(44 + 100_000_000)
+    assert peak_megabytes(lambda: load_16k(path)) < 30
+    samples = load_16k(path)
+    assert len(samples) == 50_000 and samples[0] == pytest.approx(500 / 32768) and not samples[1:].any()
+
+
+def test_limit_of_samples_of_all_channels(tmp_path):
+    path = tmp_path / "a.wav"
+    with open(path, "wb") as file:
+        file.write(b"RIFF" + struct.pack("<I4s4sIHHIIHH4sI", 4_200_000_036, b"WAVE", b"fmt ", 16, 1, 1000, 16000,
+                                         32_000_000, 2000, 16, b"data", 4_200_000_000))  # fmt: skip
+        file.truncate(44 + 4_200_000_000)
+    with pytest.raises(
+        AudioError, match=r"has 1000 channels of 2100000 samples, together more than the limit of 2\d+;"
+    ):
+        load_16k(path)
+    with pytest.raises(AudioError, match="all samples are zero"):  # a part of it can be read
+        load_16k(path, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+@pytest.mark.parametrize(("channels", "rate"), [(1, 16000), (2, 44100), (1, 8000)])
+def test_blocks_give_what_the_whole_gives(tmp_path, monkeypatch, name, channels, rate):
+    noise = np.random.default_rng(0).normal(0, 0.1, (3 * rate + 7, channels))
+    soundfile.write(tmp_path / name, noise, rate)
+    mean = soundfile.read(tmp_path / name, dtype="float32", always_2d=True)[0].mean(axis=1)
+    whole = soxr.resample(mean, rate, 16000, quality="VHQ") if rate != 16000 else mean
+    monkeypatch.setattr("m4ser.data.audio.BLOCK", 5000)
+    off = 1e-7 if name == "a.mp3" else 0.0  # its decoder depends on where a block begins, in the last bit
+    np.testing.assert_allclose(load_16k(tmp_path / name), whole, rtol=0, atol=off)
+    np.testing.assert_allclose(read_audio(tmp_path / name)[0], mean, rtol=0, atol=off)
+
+
+def test_too_short(tmp_path):
+    for count in (1, 159):
+        soundfile.write(tmp_path / "a.wav", np.full(count, 0.5), 16000)
+        with pytest.raises(AudioError, match=r"is too short: it lasts \S+ ms"):
+            load_16k(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "a.wav", np.full(160, 0.5), 16000)
+    assert len(load_16k(tmp_path / "a.wav")) == 160
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe caf\xe9.wav", b"line\nbreak\x1b[31m.wav", b"a.raw", b"a.wav "])
+def test_names_of_any_kind(tmp_path, name):
+    """The content says what a file is; its name may be no text or have any ending."""
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(wav(tone()))
+    assert len(read_audio(path)[0]) == 8000
+    with av.open(str(tmp_path / "a.mp4"), "w", format="mp4") as file:
+        stream = file.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone()[None, :1024].copy(), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    (tmp_path / "a.mp4").replace(path)
+    assert len(read_audio(path)[0]) >= 1024
+
+
+def containers():
+    """A file of each kind, of a tenth of a second."""
+    short = tone(0.1)
+    for kwargs in ({"format": "WAV"}, {"format": "RF64"}, {"format": "FLAC"}, {"format": "OGG"}, {"format": "MP3"},
+                   {"format": "OGG", "subtype": "OPUS"}, {"format": "AIFF"}, {"format": "AU"}, {"format": "NIST"},
+                   {"format": "W64"}, {"format": "CAF"}):  # fmt: skip
+        content = io.BytesIO()
+        soundfile.write(content, short, 16000, **kwargs)
+        yield content.getvalue()
+    for form, codec in (("mp4", "aac"), ("matroska", "aac"), ("avi", "pcm_s16le"), ("adts", "aac"), ("asf", "wmav2")):
+        content = io.BytesIO()
+        with av.open(content, "w", format=form) as file:
+            stream = file.add_stream(codec, rate=16000, layout="mono")
+            stream.bit_rate = 32000
+            convert = av.AudioResampler(format=stream.format, layout="mono", rate=16000)
+            size = stream.codec_context.frame_size or 1024
+            frame = av.AudioFrame.from_ndarray(np.resize(short, (1, size)), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 16000, 0
+            for converted in convert.resample(frame):
+                file.mux(stream.encode(converted))
+            file.mux(stream.encode(None))
+        yield content.getvalue()
+
+
+CONTAINERS = list(containers())
+FUZZ = int(os.environ.get("M4SER_FUZZ", "0"))  # examples of a long run
+
+
+@given(
+    st.sampled_from(CONTAINERS),
+    st.integers(0, 1 << 20),
+    st.lists(st.tuples(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=8)), max_size=6),
+    st.booleans(),
+)
+@settings(max_examples=FUZZ or 150)
+def test_any_damage_is_one_line_or_none(tmp_path_factory, whole, cut, changes, at_the_head):
+    """Bytes changed, at the head or anywhere, and the end cut off: samples or one line, in little time and memory."""
+    content = bytearray(whole)
+    for place, new in changes:
+        place %= min(len(whole), 200) if at_the_head else len(whole)
+        content[place : place + len(new)] = new
+    if cut % 3 == 0:
+        content = content[: cut % len(content)]
+    path = tmp_path_factory.getbasetemp() / "fuzzed"
+    path.write_bytes(content)
+    begin = time.process_time()
+    try:
+        samples = load_16k(path, longest=7200)
+        assert samples.dtype == np.float32 and len(samples) >= 160 and np.isfinite(samples).all()
+    except AudioError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error) and "Error" not in error.reason
+    assert time.process_time() - begin < 10
