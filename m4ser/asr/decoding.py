@@ -2,8 +2,11 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,23 +14,24 @@ from m4ser.asr.backends import Backend, Setting, backend_class, build_backend, p
 from m4ser.asr.hallucination import RULE
 from m4ser.data import parts
 from m4ser.data.audio import RATE, load_16k
+from m4ser.data.contents import CONTENTS, write_contents
 from m4ser.data.datadir import DataDir
 from m4ser.data.scp import write_scp
-from m4ser.utils.files import write_json
-from m4ser.utils.progress import track
+from m4ser.utils.files import atomic_write, write_json
 
 PART = "hypotheses.json"
 
 
 class DecodedSet(TypedDict):
-    """What one job has decoded of one set.
+    """What has been decoded of one set, in one chunk of a job's share.
 
     `hypotheses` are text, confidence and untreated text (:class:`~m4ser.asr.backends.Hypothesis`) by utterance;
-    `seconds` is elapsed time, reading of audio included, `cpu_seconds` processor time.
+    `samples` is the length of the audio, `seconds` elapsed time, reading of audio included, `cpu_seconds` processor
+    time.
     """
 
     hypotheses: dict[str, tuple[str, float, str | None]]
-    audio_seconds: float
+    samples: int
     seconds: float
     cpu_seconds: float
 
@@ -78,6 +82,7 @@ class Decoding(parts.SplitWork):
     conf: Sequence[str] = ()
     pretrained_dir: Path | None = None
     backend_settings: dict[str, Setting] = field(init=False)
+    doing = "recognise"
 
     def __post_init__(self) -> None:
         self.backend_settings = parse_settings(self.asr, self.conf)
@@ -97,57 +102,65 @@ class Decoding(parts.SplitWork):
             "pretrained_dir": str(self.pretrained_dir or ""),
         }
 
-    def make(self, share: parts.Share, folder: Path, part: str) -> None:
+    @cached_property
+    def backend(self) -> Backend:
+        """The recogniser.
+
+        Raises:
+            UserError: the backend or its model is not there.
+        """
+        references = self._references()
+        return build_backend(
+            self.asr, self.model or None, self.pretrained_dir, references=references, **self.backend_settings
+        )
+
+    def order(self, share: parts.Share) -> parts.Share:
+        """Like with like: only windows of one length are decoded together."""
+        return sorted(share, key=lambda item: (item[0], self._num_samples(*item)))
+
+    def batches(self, items: parts.Share) -> Iterator[parts.Share]:
+        """As many utterances of a set as the recogniser decodes together."""
+        for _, of_set in groupby(items, key=itemgetter(0)):
+            while batch := list(islice(of_set, self.backend.batch_size)):
+                yield batch
+
+    def make(self, batches: Iterable[parts.Share], folder: Path, part: str) -> None:
         """Write the hypotheses to `folder`.
 
         Raises:
-            UserError: the backend or its model is not there, or audio cannot be used.
+            UserError: audio cannot be used.
         """
-        backend = build_backend(
-            self.asr,
-            self.model or None,
-            self.pretrained_dir,
-            references=self._references(),
-            **self.backend_settings,
-        )
-        if backend.batch_size > 1:  # like with like: only windows of one length are decoded together
-            share = sorted(share, key=lambda item: (item[0], self._num_samples(*item)))
         decoded: dict[str, DecodedSet] = {}
-        batch: list[str] = []
-        previous = ""
-        for name, utt in track(share, "recognise"):
-            if batch and (name != previous or len(batch) == backend.batch_size):
-                self._decode(backend, previous, batch, decoded)
-                batch = []
-            previous = name
-            batch.append(utt)
-        if batch:
-            self._decode(backend, previous, batch, decoded)
-        (folder / PART).write_text(json.dumps(decoded, ensure_ascii=False), encoding="utf-8")
+        for batch in batches:
+            name = batch[0][0]
+            self._decode(name, [utt for _, utt in batch], decoded)
+        with atomic_write(folder / PART) as file:
+            json.dump(decoded, file, ensure_ascii=False)
 
-    def _decode(self, backend: Backend, name: str, utts: Sequence[str], decoded: dict[str, DecodedSet]) -> None:
+    def _decode(self, name: str, utts: Sequence[str], decoded: dict[str, DecodedSet]) -> None:
         """Add the hypotheses of some utterances of a set to `decoded`."""
+        backend = self.backend
         start, cpu_start = time.perf_counter(), time.process_time()
         audio = [load_16k(*self.sets[name].audio(utt)) for utt in utts] if backend.needs_audio else []
         hypotheses = backend.transcribe_batch(audio, utts)
-        nothing: DecodedSet = {"hypotheses": {}, "audio_seconds": 0.0, "seconds": 0.0, "cpu_seconds": 0.0}
+        nothing: DecodedSet = {"hypotheses": {}, "samples": 0, "seconds": 0.0, "cpu_seconds": 0.0}
         result = decoded.setdefault(name, nothing)
         for utt, hypothesis in zip(utts, hypotheses, strict=True):
             result["hypotheses"][utt] = (hypothesis.text, hypothesis.confidence, hypothesis.untreated)
-        result["audio_seconds"] += sum(map(len, audio)) / RATE
+        result["samples"] += sum(map(len, audio))
         result["seconds"] += time.perf_counter() - start
         result["cpu_seconds"] += time.process_time() - cpu_start
 
-    def join(self, folders: Sequence[Path]) -> None:
+    def join(self, by_job: Sequence[Sequence[Path]]) -> None:
         """Write `decode.json`, `confidence` and, last, `text` of every set."""
-        decoded = [json.loads((folder / PART).read_text(encoding="utf-8")) for folder in folders]
+        decoded = [json.loads((chunk / PART).read_text(encoding="utf-8")) for chunks in by_job for chunk in chunks]
         for name in self.sets:
             self._join_set(self.out / name, [part[name] for part in decoded if name in part])
 
     def _join_set(self, out: Path, decoded: Sequence[DecodedSet]) -> None:
         hypotheses = {utt: values for part in decoded for utt, values in part["hypotheses"].items()}
         untreated = {utt: text for utt, (_, _, text) in sorted(hypotheses.items()) if text is not None}
-        audio = sum(part["audio_seconds"] for part in decoded)
+        audio = sum(part["samples"] for part in decoded) / RATE
         seconds = sum(part["seconds"] for part in decoded)
         cpu = sum(part["cpu_seconds"] for part in decoded)
         info: DecodeInfo = {
@@ -166,10 +179,12 @@ class Decoding(parts.SplitWork):
             "loop_rule": RULE,
             "untreated": untreated,
         }
-        (out / "text").unlink(missing_ok=True)
+        for name in ("text", CONTENTS):
+            (out / name).unlink(missing_ok=True)
         write_json(out / "decode.json", info)
         write_scp(out / "confidence", {utt: f"{confidence:.4f}" for utt, (_, confidence, _) in hypotheses.items()})
         write_scp(out / "text", {utt: text for utt, (text, _, _) in hypotheses.items()})
+        write_contents(out, ["confidence", "text"])
         speed = (
             f"; real-time factor of a job {seconds / audio:.3f}, of the processor {cpu / audio:.3f}" if audio else ""
         )

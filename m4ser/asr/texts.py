@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from m4ser.data.contents import check_contents
 from m4ser.data.datadir import DataDir, find_sets
 from m4ser.data.scp import read_scp
 from m4ser.utils.errors import UserError
@@ -34,11 +35,12 @@ def read_hypotheses(folder: Path, data: DataDir) -> dict[str, str]:
     """Recognised text, of stage 2's `folder`, of exactly the utterances of `data`.
 
     Raises:
-        UserError: the file is missing or malformed, lacks an utterance or has an additional one.
+        UserError: the file is missing, malformed or damaged, lacks an utterance or has an additional one.
     """
     path = folder / "text"
     if not path.is_file():
         raise UserError(f"{path}: no such file; run stage 2 (speech recognition) first")
+    check_contents(folder, stage=2)
     texts = read_scp(path, allow_empty=True)
     missing = [utt for utt in data.utts if utt not in texts]
     if missing:

@@ -2,18 +2,19 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from m4ser.data import parts
 from m4ser.data.audio import RATE, AudioError, load_16k, write_flac
+from m4ser.data.contents import CONTENTS, write_contents
 from m4ser.data.datadir import DataDir
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_path, atomic_write
-from m4ser.utils.progress import track
 
 SKIPPED = "skipped.tsv"
 
@@ -42,6 +43,7 @@ class AudioFormatting(parts.SplitWork):
     skip_bad_audio: bool = False
     min_duration: float = 0.0
     max_duration: float = float("inf")
+    doing = "format audio"
 
     def settings(self, share: parts.Share) -> parts.Settings:
         """Audio file and times of the utterances, and the options."""
@@ -52,7 +54,7 @@ class AudioFormatting(parts.SplitWork):
             "max_duration": self.max_duration,
         }
 
-    def make(self, share: parts.Share, folder: Path, part: str) -> None:
+    def make(self, batches: Iterable[parts.Share], folder: Path, part: str) -> None:
         """Write the FLAC files to `out`, and to `folder` the number of samples or the fault of each.
 
         Raises:
@@ -60,7 +62,7 @@ class AudioFormatting(parts.SplitWork):
         """
         num_samples: dict[str, dict[str, int]] = {name: {} for name in self.sets}
         skipped: dict[str, list[Skipped]] = {name: [] for name in self.sets}
-        for name, utt in track(share, "format audio"):
+        for name, utt in chain.from_iterable(batches):
             source, start, end = self.sets[name].audio(utt)
             try:
                 samples = load_16k(source, start, end)
@@ -78,14 +80,14 @@ class AudioFormatting(parts.SplitWork):
             write_scp(folder / name / "utt2num_samples", num_samples[name])
             _write_skipped(folder / name / SKIPPED, skipped[name])
 
-    def join(self, folders: Sequence[Path]) -> None:
+    def join(self, by_job: Sequence[Sequence[Path]]) -> None:
         """Make the data directories in `out`.
 
         Raises:
             UserError: nothing is left of one.
         """
         for name, data in self.sets.items():
-            self._join_set(data, self.out / name, [folder / name for folder in folders])
+            self._join_set(data, self.out / name, [chunk / name for chunks in by_job for chunk in chunks])
 
     def _join_set(self, data: DataDir, out: Path, folders: Sequence[Path]) -> None:
         num_samples: dict[str, str] = {}
@@ -103,10 +105,12 @@ class AudioFormatting(parts.SplitWork):
         formatted.maps["wav.scp"] = {utt: f"{flac}/{utt}.flac" for utt in formatted.utts}
         formatted.maps["utt2num_samples"] = num_samples
         _write_skipped(out / SKIPPED, sorted(skipped))
+        (out / CONTENTS).unlink(missing_ok=True)
         formatted.save_into(out)
         for file in flac.iterdir():  # of an earlier run that was stopped or had other utterances
             if file.stem not in num_samples:
                 file.unlink()
+        write_contents(out, sorted(formatted.maps))
         hours = sum(map(int, num_samples.values())) / RATE / 3600
         print(f"{out}: {len(num_samples)} utterances, {hours:.2f} h")
         if skipped:

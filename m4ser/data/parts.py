@@ -1,7 +1,9 @@
-"""Work that is split into jobs: every job writes its part to a folder of its own, one last call joins the parts.
+"""Work that is split into jobs: every job writes its share to folders of its own, one last call joins them.
 
-A part is complete or absent, and remembers the settings and inputs it was made from: a job that is run again leaves
-a finished part alone, and parts left by a run with other options are made again.
+A job writes its share in chunks of about half a minute each. A chunk is complete or absent, and remembers the settings
+and inputs it was made from: a job that was killed goes on behind its last chunk, one that is run again leaves a finished
+share alone, and chunks left by a run with other options are made again. A chunk ends between two batches, so that what
+is made together is the same however often a job was interrupted.
 
 A command that can be split has the options of :func:`add_arguments`, describes its work as a :class:`SplitWork`, and
 passes both to :func:`run`.
@@ -12,30 +14,46 @@ import contextlib
 import hashlib
 import json
 import shutil
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from m4ser.data.datadir import DataDir
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import atomic_directory
+from m4ser.utils.files import atomic_directory, atomic_write
+from m4ser.utils.progress import track
 
 Item = TypeVar("Item")
 Share = Sequence[tuple[str, str]]  # set and utterance of everything that one job works on
-Settings = dict[str, object]  # what a part was made from, as JSON has it
+Settings = dict[str, object]  # what a share is made from, as JSON has it
 FOLDER = ".parts"
 SETTINGS = "settings.json"
+SAVE_EVERY = 30.0  # seconds of work that a kill may cost
+
+
+class ChunkInfo(TypedDict):
+    """Content of a chunk's `settings.json`: which utterances of the share, from the first to before the end."""
+
+    first: int
+    end: int
+    utterances: str  # hash of those
+    settings: Settings
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """What one call does: the jobs to run now, of how many, and whether to join all parts afterwards."""
+    """What one call does: the jobs to run now, of how many, and whether to join all parts afterwards.
+
+    A chunk ends `save_every` seconds after it began, at the next border between batches.
+    """
 
     count: int
     now: Sequence[int]
     merge: bool
+    save_every: float = SAVE_EVERY
 
 
 class SplitWork(ABC):
@@ -44,10 +62,12 @@ class SplitWork(ABC):
     Attributes:
         sets: the data directories by name.
         out: folder of the results; until they are joined, parts lie in its folder `.parts`.
+        doing: what is made, for the progress display.
     """
 
     sets: Mapping[str, DataDir]
     out: Path
+    doing = "work"
 
     @abstractmethod
     def settings(self, share: Share) -> Settings:
@@ -58,13 +78,21 @@ class SplitWork(ABC):
         samples = {name: data.maps.get("utt2num_samples", {}) for name, data in self.sets.items()}
         return digest((name, utt, *self.sets[name].audio(utt), samples[name].get(utt)) for name, utt in share)
 
-    @abstractmethod
-    def make(self, share: Share, folder: Path, part: str) -> None:
-        """Write the results of a share to `folder`, a temporary one; `part` is its name, such as `2of3`."""
+    def order(self, share: Share) -> Share:
+        """The order in which a share is worked on; depends on the data alone."""
+        return share
+
+    def batches(self, items: Share) -> Iterable[Share]:
+        """What is made together: `items` in order, cut into pieces; cut at such a border, the rest gives the same."""
+        return ([item] for item in items)
 
     @abstractmethod
-    def join(self, folders: Sequence[Path]) -> None:
-        """Make the results in `out` of the folders of all parts, in the order of the jobs."""
+    def make(self, batches: Iterable[Share], folder: Path, part: str) -> None:
+        """Write the results of some batches to `folder`, a temporary one; `part` names the job, such as `2of3`."""
+
+    @abstractmethod
+    def join(self, by_job: Sequence[Sequence[Path]]) -> None:
+        """Make the results in `out` of the chunks of all jobs, in order; a job without utterances has none."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +101,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--nj", type=int, default=1, help="number of jobs the work is split into (default: 1)")
     group.add_argument("--job", type=int, default=0, help="do the part of this job, 1 to NJ, and nothing else")
     group.add_argument("--merge", action="store_true", help="join the finished parts of all jobs")
+    group.add_argument(
+        "--save-every",
+        type=float,
+        default=SAVE_EVERY,
+        help=f"seconds of work after which it is saved, the most that a kill costs (default: {SAVE_EVERY:g})",
+    )
 
 
 def chosen_jobs(args: argparse.Namespace) -> Jobs:
@@ -84,28 +118,53 @@ def chosen_jobs(args: argparse.Namespace) -> Jobs:
     if not 0 <= args.job <= args.nj or args.nj < 1:
         raise UserError(f"--job {args.job} --nj {args.nj}: the job must be between 1 and NJ")
     if args.job:
-        return Jobs(args.nj, [args.job], args.merge)
-    return Jobs(args.nj, [] if args.merge else range(1, args.nj + 1), True)
+        return Jobs(args.nj, [args.job], args.merge, args.save_every)
+    return Jobs(args.nj, [] if args.merge else range(1, args.nj + 1), True, args.save_every)
 
 
 def run(work: SplitWork, jobs: Jobs) -> None:
-    """Make the parts of the jobs whose turn it is, leaving finished ones alone, and join all of them if asked to.
+    """Make what is missing of the jobs whose turn it is, and join all of them if asked to.
 
     Raises:
         UserError: parts are to be joined and one is missing or was made with other settings.
     """
     items = [(name, utt) for name, data in work.sets.items() for utt in data.utts]
-    shares = [share(items, job, jobs.count) for job in range(1, jobs.count + 1)]
+    shares = [work.order(share(items, job, jobs.count)) for job in range(1, jobs.count + 1)]
     for job in jobs.now:
-        folder, settings = part(work.out, job, jobs.count), work.settings(shares[job - 1])
-        if is_finished(folder, settings):
-            print(f"{folder}: already there")
-            continue
-        with writing(folder, settings) as temporary:
-            work.make(shares[job - 1], temporary, folder.name)
+        _make_part(work, part(work.out, job, jobs.count), shares[job - 1], jobs.save_every)
     if jobs.merge:
-        work.join(finished(work.out, [work.settings(some) for some in shares]))
+        work.join(finished(work.out, [(some, work.settings(some)) for some in shares]))
         remove(work.out)
+
+
+def _make_part(work: SplitWork, folder: Path, items: Share, save_every: float) -> None:
+    """Write the chunks that are missing of one job's utterances."""
+    settings = work.settings(items)
+    made = chunks(folder, items, settings)
+    done = made[-1][1] if made else 0
+    if done == len(items):
+        print(f"{folder}: already there")
+        return
+    if done:
+        print(f"{folder}: {done} of {len(items)} utterances are there; going on")
+    rest = iter(work.batches(items[done:]))
+    progress = track(items, work.doing, start=done)
+    while done < len(items):
+        with writing(_chunk(folder, done), settings, items, done) as (temporary, taken):
+            work.make(_until(rest, time.monotonic() + save_every, taken, progress), temporary, folder.name)
+        done += len(taken)
+    next(progress, None)  # says that it is complete
+
+
+def _until(batches: Iterator[Share], limit: float, taken: list[object], progress: Iterator[object]) -> Iterator[Share]:
+    """Batches until it is so late, one at least; their items are added to `taken`."""
+    for batch in batches:
+        for item in batch:
+            next(progress)
+            taken.append(item)
+        yield batch
+        if time.monotonic() >= limit:
+            return
 
 
 def share(items: Sequence[Item], job: int, nj: int) -> Sequence[Item]:
@@ -122,38 +181,76 @@ def digest(values: Iterable[object]) -> str:
 
 
 def part(out: str | Path, job: int, nj: int) -> Path:
-    """Folder of one job's part."""
+    """What the folders of one job's chunks begin with."""
     return Path(out) / FOLDER / f"{job}of{nj}"
 
 
-def is_finished(folder: Path, settings: Settings) -> bool:
-    """Whether this part exists and was made with the same settings."""
+def _chunk(folder: Path, first: int) -> Path:
+    return folder.with_name(f"{folder.name}.{first}")
+
+
+def chunks(folder: Path, items: Share, settings: Settings) -> list[tuple[Path, int]]:
+    """The chunks of one job that can be used, with the number of utterances up to the end of each.
+
+    Args:
+        folder: of :func:`part`.
+        items: the job's utterances in the order in which they are worked on.
+        settings: a chunk that was made with others is no use, nor is any behind it.
+    """
+    found: list[tuple[Path, int]] = []
+    done = 0
+    while done < len(items):
+        path = _chunk(folder, done)
+        info = _read_info(path)
+        if info is None or not done < info["end"] <= len(items) or info != _info(settings, items, done, info["end"]):
+            break
+        done = info["end"]
+        found.append((path, done))
+    return found
+
+
+def _info(settings: Settings, items: Share, first: int, end: int) -> ChunkInfo:
+    return {"first": first, "end": end, "utterances": digest(items[first:end]), "settings": settings}
+
+
+def _read_info(path: Path) -> ChunkInfo | None:
     try:
-        return json.loads((folder / SETTINGS).read_text(encoding="utf-8")) == settings
-    except (OSError, json.JSONDecodeError):
-        return False
+        info = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
+        return info if isinstance(info["end"], int) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @contextlib.contextmanager
-def writing(folder: Path, settings: Settings) -> Iterator[Path]:
-    """Fill a part; it appears under its name when the block succeeds."""
-    with atomic_directory(folder) as temporary:
-        yield temporary
-        (temporary / SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
+def writing(path: Path, settings: Settings, items: Share, first: int) -> Iterator[tuple[Path, list[object]]]:
+    """Fill a chunk: gives its temporary folder and a list to be filled with what of `items`, from `first` on, is in it.
+
+    The chunk appears under its name when the block succeeds.
+    """
+    taken: list[object] = []
+    with atomic_directory(path) as temporary:
+        yield temporary, taken
+        with atomic_write(temporary / SETTINGS) as file:
+            json.dump(_info(settings, items, first, first + len(taken)), file)
 
 
-def finished(out: str | Path, all_settings: Sequence[Settings]) -> list[Path]:
-    """Folders of all parts, given the settings of each job in turn.
+def finished(out: str | Path, shares: Sequence[tuple[Share, Settings]]) -> list[list[Path]]:
+    """The chunks of every job, given its utterances and settings.
 
     Raises:
-        UserError: a part is missing or was made with other settings.
+        UserError: a job has not made all of its utterances, or has made them with other settings.
     """
-    folders = [part(out, job, len(all_settings)) for job in range(1, len(all_settings) + 1)]
-    for job, (folder, settings) in enumerate(zip(folders, all_settings, strict=True), 1):
-        if not is_finished(folder, settings):
-            what = "was made with other options or inputs" if folder.is_dir() else "is missing"
-            raise UserError(f"{folder}: the part of job {job} {what}; run --job {job} --nj {len(folders)} first")
-    return folders
+    parts = []
+    for job, (items, settings) in enumerate(shares, 1):
+        folder = part(out, job, len(shares))
+        made = chunks(folder, items, settings)
+        done = made[-1][1] if made else 0
+        if done < len(items):
+            what = "was made with other options or inputs" if _chunk(folder, done).is_dir() else "is missing"
+            what = f"has only {done} of {len(items)} utterances" if done else what
+            raise UserError(f"{folder}: the part of job {job} {what}; run --job {job} --nj {len(shares)} first")
+        parts.append([path for path, _ in made])
+    return parts
 
 
 def remove(out: str | Path) -> None:

@@ -6,7 +6,9 @@ Nothing is computed and no audio or features are copied: the lists point to the 
 from collections.abc import Sequence
 from pathlib import Path
 
+from m4ser.data.contents import CONTENTS, check_contents, write_contents
 from m4ser.data.datadir import DataDir
+from m4ser.data.features import CHECKSUMS, POSITIONS
 from m4ser.data.folds import CorpusInfo, Folds
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.utils.errors import UserError
@@ -97,15 +99,29 @@ def join_audio(data: DataDir, source: Path, out: Path) -> None:
     """The data directory itself, with lengths: its audio is that of the dump already."""
     data.maps["utt2num_samples"] = read_list(data, source, "utt2num_samples")
     data.validate()
+    (out / CONTENTS).unlink(missing_ok=True)
     data.save_into(out)
+    write_contents(out, sorted(data.maps))
 
 
 def join_features(data: DataDir, source: Path, out: Path) -> None:
-    """`feats.scp` with the archives of the corpus."""
+    """`feats.scp` with the archives of the corpus.
+
+    Raises:
+        UserError: the dump of the corpus is damaged.
+    """
+    for path in source.glob(f"*/{POSITIONS}"):
+        check_contents(path.parent, stage=1)
     info = read_json(sorted(source.glob("*/info.json"))[0])
     write_json(out / "info.json", {key: value for key, value in info.items() if key != "made_by"})
-    write_scp(out / "utt2num_frames", read_list(data, source, "utt2num_frames"))
-    write_scp(out / "feats.scp", read_list(data, source, "feats.scp"))
+    (out / CONTENTS).unlink(missing_ok=True)
+    lists = ["utt2num_frames", CHECKSUMS, POSITIONS]
+    if not all(path.with_name(CHECKSUMS).is_file() for path in source.glob(f"*/{POSITIONS}")):
+        lists.remove(CHECKSUMS)  # made by an earlier version
+        (out / CHECKSUMS).unlink(missing_ok=True)
+    for name in lists:
+        write_scp(out / name, read_list(data, source, name))
+    write_contents(out, lists)
 
 
 def check_same(out: Path, names: Sequence[str]) -> None:
@@ -126,16 +142,26 @@ def check_same(out: Path, names: Sequence[str]) -> None:
 
 def join_reference(data: DataDir, out: Path) -> None:
     """The reference transcripts instead of recognised text."""
-    (out / "decode.json").unlink(missing_ok=True)
+    for name in ("decode.json", CONTENTS):
+        (out / name).unlink(missing_ok=True)
     write_scp(out / "text", data.maps["text"])
+    write_contents(out, ["text"])
 
 
 def join_text(data: DataDir, source: Path, out: Path) -> None:
-    """Recognised text."""
-    (out / "decode.json").unlink(missing_ok=True)
+    """Recognised text.
+
+    Raises:
+        UserError: the dump of the corpus is damaged.
+    """
+    for path in source.glob("*/text"):
+        check_contents(path.parent, stage=2)
+    for name in ("decode.json", CONTENTS):
+        (out / name).unlink(missing_ok=True)
     decoded = [read_json(path) for path in sorted(source.glob("*/decode.json"))]
     looping = sum(part["looping_hypotheses"] for part in decoded)
     kept = {key: decoded[0][key] for key in ("asr", "model", "settings", "loop_rule")} if decoded else {}
     if decoded:
         write_json(out / "decode.json", {**kept, "looping_hypotheses": looping})
     write_scp(out / "text", read_list(data, source, "text", allow_empty=True))
+    write_contents(out, ["text"])

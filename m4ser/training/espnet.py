@@ -9,10 +9,9 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
@@ -20,7 +19,7 @@ from espnet2.train.class_choices import ClassChoices
 from espnet2.train.dataset import DATA_TYPES
 from torch import Tensor, nn
 
-from m4ser.data.features import load_features, read_feats_scp
+from m4ser.data.features import Features
 from m4ser.models.build import Choices
 from m4ser.models.encoders.base import Encoder
 from m4ser.models.model import Outcome, SERModel
@@ -29,30 +28,10 @@ from m4ser.models.representations import Representations
 from m4ser.training.precision import autocast
 from m4ser.utils.modules import stand_in
 
-
-class FeatureList(Mapping[str, np.ndarray]):
-    """A features scp as ESPnet's dataset wants it: utterance -> (frames, features) float32, read when asked for."""
-
-    def __init__(self, path: str) -> None:
-        self.positions = read_feats_scp(path)
-
-    def __getitem__(self, utterance: str) -> np.ndarray:
-        """Read one matrix."""
-        return load_features(self.positions[utterance])
-
-    def __iter__(self) -> Iterator[str]:
-        """Utterances, in the order of the list."""
-        return iter(self.positions)
-
-    def __len__(self) -> int:
-        """Number of utterances."""
-        return len(self.positions)
-
-
 # The name must not start with that of another type: ESPnet looks types up by prefix.
 FEATURES = "m4ser_feats"
 DATA_TYPES[FEATURES] = {
-    "func": FeatureList,
+    "func": Features,
     "kwargs": [],
     "help": "feats.scp of stage 1, read through m4ser.data.features",
 }

@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from m4ser.data.contents import check_contents
+from m4ser.data.features import CHECKSUMS, POSITIONS
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
 from m4ser.models.systems import system_class
@@ -62,17 +64,26 @@ def check_inputs(settings: Settings, task: argparse.Namespace) -> None:
 
 
 def write_data(settings: Settings, task: argparse.Namespace, folds: Folds, fold: Fold, folder: Path) -> None:
-    """Write the lists of train and dev: what ESPnet reads, cut from the dumps of all sets."""
+    """Write the lists of train and dev: what ESPnet reads, cut from the dumps of all sets.
+
+    Raises:
+        UserError: a dump is incomplete or damaged.
+    """
     sets = folds.sets
     maps = {"utt2emo": read_maps(settings.data, sets, "utt2emo")}
     if needs(task, "speech"):
         if task.speech_encoder == "precomputed":
-            maps["feats.scp"] = read_maps(settings.feats, sets, "feats.scp", stage=1)
+            _check(settings.feats, sets, stage=1)
+            maps[POSITIONS] = read_maps(settings.feats, sets, POSITIONS, stage=1)
+            if _have(settings.feats, sets, CHECKSUMS):
+                maps[CHECKSUMS] = read_maps(settings.feats, sets, CHECKSUMS, stage=1)
             lengths = read_maps(settings.feats, sets, "utt2num_frames", stage=1)
         else:
+            _check(settings.audio, sets, stage=1)
             maps["wav.scp"] = read_maps(settings.audio, sets, "wav.scp", stage=1)
             lengths = read_maps(settings.audio, sets, "utt2num_samples", stage=1)
     if needs(task, "text") or needs_reference(task):
+        _check(settings.text, sets, stage=3)
         maps["edits"] = read_maps(settings.text, sets, "edits", stage=3)
         if needs_reference(task) and (lacking := _without_reference(maps["edits"])):
             raise UserError(
@@ -103,6 +114,15 @@ def write_data(settings: Settings, task: argparse.Namespace, folds: Folds, fold:
                 write_scp(temporary / part / name, entries)
 
 
+def _check(folder: str, sets: list[str], stage: int) -> None:
+    for name in sets:
+        check_contents(Path(folder, name), stage)
+
+
+def _have(folder: str, sets: list[str], name: str) -> bool:
+    return all(Path(folder, part, name).is_file() for part in sets)
+
+
 def _without_reference(edits: dict[str, str]) -> str:
     """The first utterance whose line of ``edits`` has words only, because stage 3 had nothing to align them with."""
     return next((utt for utt, line in edits.items() if "tags" not in json.loads(line)), "")
@@ -114,13 +134,16 @@ def _add_copies(listed: dict[str, dict[str, str]], copy: str, ids: list[str], se
     A system that reads text only sees it once more: an epoch has as many steps for every system.
     """
     prefix = f"speed{speed_of(copy, sets):g}-"
-    features = read_maps(copy, sets, "feats.scp", stage=1)
+    _check(copy, sets, stage=1)
+    features = read_maps(copy, sets, POSITIONS, stage=1)
     changed = {}
-    if "feats.scp" in listed:
-        changed = {"feats.scp": features, "lengths": read_maps(copy, sets, "utt2num_frames", stage=1)}
+    if POSITIONS in listed:
+        changed = {POSITIONS: features, "lengths": read_maps(copy, sets, "utt2num_frames", stage=1)}
+    if CHECKSUMS in listed:
+        changed[CHECKSUMS] = read_maps(copy, sets, CHECKSUMS, stage=1) if _have(copy, sets, CHECKSUMS) else {}
     for name, entries in listed.items():
         source = changed.get(name, entries)
-        entries |= {prefix + utt: source[utt] for utt in ids if utt in features}
+        entries |= {prefix + utt: source[utt] for utt in ids if utt in features and utt in source}
 
 
 def speed_of(copy: str, sets: list[str]) -> float:

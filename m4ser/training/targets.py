@@ -13,6 +13,7 @@ from typing import TypedDict
 from m4ser.asr.alignment import CHANGE, DELETE, KEEP, Edits, align, apply_edits, from_line, to_line
 from m4ser.asr.normalise import normaliser as get_normaliser
 from m4ser.asr.texts import read_hypotheses, read_references, transcripts
+from m4ser.data.contents import CONTENTS, write_contents
 from m4ser.data.folds import Fold
 from m4ser.data.scp import write_scp
 from m4ser.utils.errors import UserError
@@ -75,8 +76,10 @@ def make_targets(
     for name, (lines, stats) in made.items():
         # The statistics first: who finds `edits` finds everything.
         source = "ref" if asr_dir is None else "asr"
+        (out / name / CONTENTS).unlink(missing_ok=True)
         write_json(out / name / "stats.json", {"source": source, "normaliser": normaliser, **stats})
         write_scp(out / name / "edits", lines)
+        write_contents(out / name, ["edits"])
     return {name: stats for name, (_, stats) in made.items()}
 
 

@@ -21,7 +21,7 @@ from m4ser.data.audio import load_16k
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.features import load_features, read_feats_scp
 from m4ser.data.scp import read_scp
-from m4ser.models.encoders import frozen
+from m4ser.models.encoders import extraction, frozen
 from m4ser.models.encoders.backbones import Backbone
 
 SAMPLES = {"a-1": 3200, "a-2": 3201, "b-1": 1600, "b-2": 8000, "c-1": 16000}
@@ -224,22 +224,64 @@ def test_stopped_in_the_middle_of_a_part(here, counter, monkeypatch):
 
 
 def test_stopped_in_the_middle_of_joining(here, counter, monkeypatch):
-    """Archives that were moved already are found where they are; nothing is computed again."""
-    replace = Path.replace
+    """Archives that were joined already are found where they are; nothing is computed again."""
+    extract_feats.main(["--out", "whole", "--nj", "3"])
+    joined = extraction.append
+    chunks = []
 
-    def stop(self, target):
-        if self.name == "feats.2of3.ark":
+    def stop(source, target, crc):
+        chunks.append(source.name)
+        if "2of3" in source.name:
             raise KeyboardInterrupt
-        return replace(self, target)
+        return joined(source, target, crc)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", stop)
+        patch.setattr(extraction, "append", stop)
         with pytest.raises(SystemExit, match="interrupted"):
-            run("--nj", "3")
+            run("--nj", "3", "--save-every", "0")
+    assert len(chunks) == 3
     assert not Path("feats/all/feats.scp").exists()
     calls = counter.calls
     assert len(run("--nj", "3")) == 5
     assert counter.calls == calls
+    same_dump("feats", "whole")
+
+
+def same_dump(one, other):
+    """All files are the same, but for the folder's name and the headers."""
+    names = sorted(path.relative_to(one) for path in Path(one).rglob("*"))
+    assert names == sorted(path.relative_to(other) for path in Path(other).rglob("*"))
+    for name in names:
+        first, second = Path(one, name), Path(other, name)
+        if name.suffix == ".json":
+            values = [json.loads(path.read_text()) for path in (first, second)]
+            for value in values:
+                value.pop("made_by")
+                value.get("lists", {}).pop("feats.scp", None)
+            assert values[0] == values[1]
+        elif first.is_file():
+            assert first.read_bytes().replace(f"/{one}/".encode(), f"/{other}/".encode()) == second.read_bytes()
+
+
+@pytest.mark.parametrize("stopped_at", SAMPLES)
+def test_killed_and_run_again_goes_on_behind_the_last_chunk(here, counter, monkeypatch, stopped_at):
+    """Whatever the chunks, the files are those of an undisturbed run."""
+    extract_feats.main(["--out", "whole"])
+    states = Counter.states
+
+    def stop(self, samples, lengths, time_mask):
+        if samples.shape[1] == SAMPLES[stopped_at]:
+            raise KeyboardInterrupt
+        return states(self, samples, lengths, time_mask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Counter, "states", stop)
+        with pytest.raises(SystemExit, match="interrupted"):
+            extract_feats.main(["--out", "feats", "--save-every", "0"])
+    monkeypatch.setattr(Counter, "calls", 0)
+    extract_feats.main(["--out", "feats"])
+    assert counter.calls == 5 - list(SAMPLES).index(stopped_at)
+    same_dump("feats", "whole")
 
 
 @pytest.mark.parametrize(

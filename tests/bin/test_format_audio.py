@@ -225,9 +225,11 @@ def test_stopped_in_the_middle_and_run_again(here, monkeypatch):
         with pytest.raises(SystemExit, match="interrupted"):
             run("--out", "dump/again")
     assert not Path("dump/again/all/wav.scp").exists()
-    assert not Path("dump/again/.parts/1of1").exists()
+    assert not list(Path("dump/again/.parts").iterdir())
     run("--out", "dump/again")
     again = {name.replace("/again/", "/audio/"): content for name, content in files().items() if "/again/" in name}
+    for some in (whole, again):  # has the checksum of wav.scp, which names another folder
+        del some["dump/audio/all/contents.json"]
     again["dump/audio/all/wav.scp"] = again["dump/audio/all/wav.scp"].replace(b"/again/", b"/audio/")
     assert again == whole
 

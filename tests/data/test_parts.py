@@ -1,4 +1,5 @@
 import argparse
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -37,10 +38,11 @@ def test_job_that_is_none(words):
 
 
 class Shouting(parts.SplitWork):
-    """Writes every id in capitals to the file `shouted`."""
+    """Writes every id in capitals to the file `shouted`; `stop` ends it when it comes to that id."""
 
-    def __init__(self, out, mark="!"):
-        self.out, self.mark, self.made = out, mark, []
+    def __init__(self, out, mark="!", size=1, stop=""):
+        self.out, self.mark, self.size, self.stop = out, mark, size, stop
+        self.made = []
         self.sets = {
             name: DataDir(name, {"utt2spk": {f"{name}{number}": "s" for number in range(count)}})
             for name, count in (("a", 3), ("b", 2))
@@ -49,30 +51,95 @@ class Shouting(parts.SplitWork):
     def settings(self, share):
         return {"mark": self.mark, "inputs": parts.digest(share)}
 
-    def make(self, share, folder, part):
-        self.made.append(part)
-        (folder / "lines").write_text("".join(f"{utt.upper()}{self.mark}\n" for _, utt in share))
+    def batches(self, items):
+        return (items[first : first + self.size] for first in range(0, len(items), self.size))
 
-    def join(self, folders):
-        (self.out / "shouted").write_text("".join((folder / "lines").read_text() for folder in folders))
+    def make(self, batches, folder, part):
+        with (folder / "lines").open("w") as file:
+            for batch in batches:
+                utts = [utt for _, utt in batch]
+                if self.stop in utts:
+                    raise ZeroDivisionError
+                self.made.append("+".join(utts))
+                file.writelines(f"{utt.upper()}{self.mark} {part}\n" for utt in utts)
+
+    def join(self, by_job):
+        lines = [(chunk / "lines").read_text() for chunks in by_job for chunk in chunks]
+        (self.out / "shouted").write_text("".join(lines))
+
+
+WHOLE = "A0! 1of2\nA2! 1of2\nB1! 1of2\nA1! 2of2\nB0! 2of2\n"
 
 
 def test_every_job_makes_its_part_and_the_last_call_joins_them(tmp_path, capsys):
     work = Shouting(tmp_path)
     for job in (2, 1, 1):
         parts.run(work, parts.Jobs(2, [job], merge=False))
-    assert work.made == ["2of2", "1of2"]
+    assert work.made == ["a1", "b0", "a0", "a2", "b1"]
     assert capsys.readouterr().out == f"{tmp_path / '.parts/1of2'}: already there\n"
+    assert {path.name for path in (tmp_path / ".parts").iterdir()} == {"1of2.0", "2of2.0"}
     assert not (tmp_path / "shouted").exists()
     parts.run(work, parts.Jobs(2, [], merge=True))
-    assert (tmp_path / "shouted").read_text() == "A0!\nA2!\nB1!\nA1!\nB0!\n"
+    assert (tmp_path / "shouted").read_text() == WHOLE
     assert [path.name for path in tmp_path.iterdir()] == ["shouted"]
+
+
+def test_more_jobs_than_utterances(tmp_path):
+    parts.run(Shouting(tmp_path), parts.Jobs(7, range(1, 8), merge=True))
+    assert len((tmp_path / "shouted").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("stop", ["a0", "a2", "b0", "b1"])
+def test_an_interrupted_job_goes_on_behind_its_last_chunk(tmp_path, size, stop, capsys):
+    """The batches are those of an undisturbed run, and what was saved is not made again."""
+    undisturbed = Shouting(tmp_path / "whole", size=size)
+    undisturbed.out.mkdir()
+    parts.run(undisturbed, parts.Jobs(1, [1], merge=True))
+    every_batch = parts.Jobs(1, [1], merge=True, save_every=0)
+    first, second = Shouting(tmp_path, size=size, stop=stop), Shouting(tmp_path, size=size)
+    with pytest.raises(ZeroDivisionError):
+        parts.run(first, every_batch)
+    saved = sum(batch.count("+") + 1 for batch in first.made)
+    assert len(list(tmp_path.glob(".parts/*"))) == len(first.made)
+    capsys.readouterr()
+    parts.run(second, every_batch)
+    goes_on = f"{tmp_path / '.parts/1of1'}: {saved} of 5 utterances are there; going on\n"
+    assert capsys.readouterr().out == (goes_on if saved else "")
+    assert first.made + second.made == undisturbed.made
+    assert (tmp_path / "shouted").read_bytes() == (tmp_path / "whole/shouted").read_bytes()
+
+
+def test_a_chunk_ends_when_its_time_is_up(tmp_path, monkeypatch):
+    work = Shouting(tmp_path)  # a batch takes a second
+    monkeypatch.setattr(parts, "time", SimpleNamespace(monotonic=lambda: float(len(work.made))))
+    parts.run(work, parts.Jobs(1, [1], merge=False, save_every=2))
+    assert {path.name for path in (tmp_path / ".parts").iterdir()} == {"1of1.0", "1of1.2", "1of1.4"}
+
+
+def test_a_chunk_of_other_settings_or_utterances_is_made_again(tmp_path):
+    every_batch = parts.Jobs(1, [1], merge=False, save_every=0)
+    parts.run(Shouting(tmp_path), every_batch)
+    other = Shouting(tmp_path, mark="?")
+    parts.run(other, every_batch)
+    assert len(other.made) == 5
+    settings = tmp_path / ".parts/1of1.2/settings.json"
+    for damaged in (settings.read_text().replace('"utterances": "', '"utterances": "0'), "{}", "[]", "[", '{"end": 9}'):
+        settings.write_text(damaged)
+        again = Shouting(tmp_path, mark="?")
+        parts.run(again, every_batch)
+        assert again.made == ["a2", "b0", "b1"]
+    settings.write_text("{}")
+    with pytest.raises(UserError, match="the part of job 1 has only 2 of 5 utterances; run --job 1 --nj 1 first"):
+        parts.run(other, parts.Jobs(1, [], merge=True))
 
 
 def test_parts_of_other_settings_are_not_joined(tmp_path):
     parts.run(Shouting(tmp_path), parts.Jobs(1, [1], merge=False))
     with pytest.raises(UserError, match="1of1: the part of job 1 was made with other options or inputs"):
         parts.run(Shouting(tmp_path, mark="?"), parts.Jobs(1, [], merge=True))
+    with pytest.raises(UserError, match=r"1of2: the part of job 1 is missing; run --job 1 --nj 2 first"):
+        parts.run(Shouting(tmp_path), parts.Jobs(2, [], merge=True))
     assert not (tmp_path / "shouted").exists()
 
 
@@ -81,33 +148,6 @@ def test_shares_make_up_everything(items, nj):
     shares = [parts.share(items, job, nj) for job in range(1, nj + 1)]
     assert sorted(item for share in shares for item in share) == sorted(items)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
-def test_part_is_whole_or_absent(tmp_path):
-    folder = parts.part(tmp_path, 1, 2)
-    with pytest.raises(ZeroDivisionError), parts.writing(folder, {"a": 1}) as temporary:
-        (temporary / "half").touch()
-        raise ZeroDivisionError
-    assert not folder.exists()
-    with parts.writing(folder, {"a": 1}) as temporary:
-        (temporary / "whole").touch()
-    assert parts.is_finished(folder, {"a": 1})
-    assert not parts.is_finished(folder, {"a": 2})
-    assert (folder / "whole").exists()
-
-
-def test_joining_needs_all_parts_of_the_same_settings(tmp_path):
-    with parts.writing(parts.part(tmp_path, 1, 2), {"a": 1}):
-        pass
-    with pytest.raises(UserError, match=r"2of2: the part of job 2 is missing; run --job 2 --nj 2 first"):
-        parts.finished(tmp_path, [{"a": 1}, {"a": 1}])
-    with parts.writing(parts.part(tmp_path, 2, 2), {"a": 2}):
-        pass
-    with pytest.raises(UserError, match=r"2of2: the part of job 2 was made with other options"):
-        parts.finished(tmp_path, [{"a": 1}, {"a": 1}])
-    assert len(parts.finished(tmp_path, [{"a": 1}, {"a": 2}])) == 2
-    parts.remove(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_digest_tells_inputs_apart():

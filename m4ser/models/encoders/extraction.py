@@ -1,20 +1,25 @@
 """Stage 1: the hidden layers of a frozen speech encoder for every utterance, as Kaldi ark/scp."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from m4ser.data import parts
 from m4ser.data.audio import at_speed, load_16k
+from m4ser.data.contents import CONTENTS, append, remedy, write_contents
 from m4ser.data.datadir import DataDir
-from m4ser.data.features import FeatureWriter, read_feats_scp
+from m4ser.data.features import CHECKSUMS, POSITIONS, FeatureWriter, read_feats_scp
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.utils.cli import words
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import read_json, write_json
-from m4ser.utils.progress import track
+from m4ser.utils.files import atomic_write, read_json, write_json
 from m4ser.utils.provenance import made_by
+
+if TYPE_CHECKING:
+    from m4ser.models.encoders.frozen import SpeechFeatures
 
 
 class FeatureInfo(TypedDict):
@@ -52,6 +57,7 @@ class FeatureExtraction(parts.SplitWork):
     layers: str = "all"
     pool: int = 1
     speed: float = 1.0
+    doing = "extract features"
 
     def __post_init__(self) -> None:
         if self.pool < 1:
@@ -70,21 +76,32 @@ class FeatureExtraction(parts.SplitWork):
             "speed": self.speed,
         }
 
-    def make(self, share: parts.Share, folder: Path, part: str) -> None:
+    @cached_property
+    def frozen(self) -> "SpeechFeatures":
+        """The encoder.
+
+        Raises:
+            UserError: there is no such encoder.
+        """
+        import transformers  # slow to import, and not needed to join
+
+        from m4ser.models.encoders.frozen import load_frozen
+
+        transformers.utils.logging.disable_progress_bar()
+        return load_frozen(self.encoder, self.pretrained_dir)
+
+    def make(self, batches: Iterable[parts.Share], folder: Path, part: str) -> None:
         """Write archives and lists of the features to `folder`.
 
         Raises:
             UserError: there is no such encoder or layer, or audio cannot be used.
         """
-        import transformers  # slow to import, and not needed to join
+        from m4ser.models.encoders.frozen import frozen_features
 
-        from m4ser.models.encoders.frozen import frozen_features, load_frozen
-
-        transformers.utils.logging.disable_progress_bar()
-        encoder = load_frozen(self.encoder, self.pretrained_dir)
+        encoder = self.frozen
         layers = choose_layers(self.layers, encoder.num_layers)
         writers = {name: FeatureWriter(folder / name, f"feats.{part}", final=self.out / name) for name in self.sets}
-        for name, utt in track(share, "extract features"):
+        for name, utt in chain.from_iterable(batches):
             samples = at_speed(load_16k(*self.sets[name].audio(utt)), self.speed)
             writers[name].write(utt, frozen_features(encoder, samples, layers, self.pool))
         info: FeatureInfo = {
@@ -99,35 +116,71 @@ class FeatureExtraction(parts.SplitWork):
             writer.close()
             if writer.num_frames:
                 write_scp(folder / name / "utt2num_frames", writer.num_frames)
+                write_scp(folder / name / CHECKSUMS, writer.checksums)
             write_json(folder / name / "info.json", info)
 
-    def join(self, folders: Sequence[Path]) -> None:
-        """Move the archives of all parts to `out` and list them; `feats.scp` comes last."""
+    def join(self, by_job: Sequence[Sequence[Path]]) -> None:
+        """Make one archive of the chunks of each job and list them in `out`; `feats.scp` comes last but for contents."""
         for name in self.sets:
-            _join_set(self.out / name, [folder / name for folder in folders])
+            _join_set(self.out / name, [[chunk / name for chunk in chunks] for chunks in by_job])
 
 
-def _join_set(out: Path, folders: Sequence[Path]) -> None:
+def _join_set(out: Path, by_job: Sequence[Sequence[Path]]) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    (out / "feats.scp").unlink(missing_ok=True)  # it must not point into new archives
+    for name in (POSITIONS, CONTENTS):  # they must not speak of new archives
+        (out / name).unlink(missing_ok=True)
     positions: dict[str, str] = {}
     num_frames: dict[str, str] = {}
-    archives = set()
-    for folder in folders:
-        for scp in folder.glob("feats.*.scp"):
-            archive = scp.with_suffix(".ark")
-            archives.add(archive.name)
-            if archive.exists():  # else moved before a kill
-                archive.replace(out / archive.name)
-            positions |= read_feats_scp(scp)
-            num_frames |= read_scp(folder / "utt2num_frames")
+    checksums: dict[str, str] = {}
+    archives: dict[str, int] = {}
+    for chunks in by_job:
+        parts = [scp for chunk in chunks for scp in chunk.glob("feats.*.scp")]
+        if not parts:
+            continue
+        archive = out / parts[0].with_suffix(".ark").name
+        offsets, archives[archive.name] = _join_archives([scp.with_suffix(".ark") for scp in parts], archive)
+        for scp, offset in zip(parts, offsets, strict=True):
+            for utt, position in read_feats_scp(scp).items():
+                path, _, place = position.rpartition(":")
+                positions[utt] = f"{path}:{int(place) + offset}"
+            num_frames |= read_scp(scp.with_name("utt2num_frames"))
+            checksums |= read_scp(scp.with_name(CHECKSUMS))
     for archive in out.glob("*.ark"):
         if archive.name not in archives:
             archive.unlink()
-    write_json(out / "info.json", {**read_json(folders[0] / "info.json"), "made_by": made_by()})
+    first = next(chunks[0] for chunks in by_job if chunks)
+    write_json(out / "info.json", {**read_json(first / "info.json"), "made_by": made_by()})
     write_scp(out / "utt2num_frames", num_frames)
-    write_scp(out / "feats.scp", positions)
+    write_scp(out / CHECKSUMS, checksums)
+    write_scp(out / POSITIONS, positions)
+    write_contents(out, [POSITIONS, CHECKSUMS, "utt2num_frames"], archives)
     print(f"{out}: features of {len(positions)} utterances")
+
+
+def _join_archives(sources: Sequence[Path], archive: Path) -> tuple[list[int], int]:
+    """Write several archives one behind the other and remove them; where each begins, and the CRC-32 of the whole.
+
+    Those of a join that was killed are gone already: what it left says the same.
+
+    Raises:
+        UserError: what it left is gone, too.
+    """
+    joined = sources[0].with_suffix(".joined")
+    if not joined.exists():
+        offsets: list[int] = []
+        crc = 0
+        with atomic_write(archive, "wb") as target:
+            for source in sources:
+                offsets.append(target.tell())
+                with source.open("rb") as content:
+                    crc = append(content, target, crc)
+        write_json(joined, {"offsets": offsets, "crc": crc})
+    if not archive.exists():
+        raise UserError(f"{archive}: has been deleted while it was made; {remedy(1)}")
+    known = read_json(joined)
+    for source in sources:
+        source.unlink(missing_ok=True)
+    return known["offsets"], known["crc"]
 
 
 def choose_layers(text: str, num_layers: int) -> list[int]:

@@ -18,7 +18,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool, str2triple_str
 from torch import Tensor, nn
 
-from m4ser.data.features import load_features, read_feats_scp
+from m4ser.data.features import Features
 from m4ser.data.scp import read_scp
 from m4ser.models.pooling import build_pooling
 from m4ser.models.representations import Representations, length_mask
@@ -133,15 +133,16 @@ class LinearBaseline:
         files = {name: path for path, name, _ in data}
         emotion = read_scp(files["emotion"])
         rows = []
-        for utterance, position in read_feats_scp(files["speech"]).items():
-            frames = torch.from_numpy(load_features(position).copy()).double()[None]
+        features = Features(files["speech"])
+        for utterance, matrix in features.items():
+            frames = torch.from_numpy(matrix.copy()).double()[None]
             pooled = model.pool(frames, torch.ones(frames.shape[:2], dtype=torch.bool))[0].numpy()
             if not np.isfinite(pooled).all():
                 raise UserError(f"{files['speech']}: {utterance} has features that are no numbers; run stage 1 again")
             rows.append(pooled)
             if emotion[utterance] not in model.labels:
                 raise UserError(f"{files['emotion']}: {utterance}: unknown emotion {emotion[utterance]!r}")
-        index = [model.labels.index(emotion[utterance]) for utterance in read_feats_scp(files["speech"])]
+        index = [model.labels.index(emotion[utterance]) for utterance in features]
         return np.stack(rows), np.array(index)
 
 
