@@ -6,7 +6,11 @@ upstream is another one, and only then.
 
 While a step runs its record is called ``.doing``, afterwards ``.done`` (``.NAME.doing``, ``.NAME.done`` for a step with
 a name). A ``.doing`` that is found with the same id was interrupted: its work is continued. One with another id belongs
-to other options: what it left is removed first, or set aside (:class:`Leftovers`).
+to other options: what it left is taken away first (:class:`Leftovers`).
+
+What a dump held is only removed when the new content is complete. Until then it lies in the folder's own ``.earlier``
+(``.NAME.earlier``), and comes back when a run asks for it before: a run with other options that is stopped costs
+nothing that was there. All moving can be cut short at any point; whoever begins next completes it.
 """
 
 import contextlib
@@ -15,12 +19,14 @@ import functools
 import hashlib
 import json
 import os
+import select
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Literal, TypedDict, cast
 
 from m4ser.data.folds import Folds
 from m4ser.training.experiment import choose_folds
@@ -28,6 +34,9 @@ from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
 
 LOCK = ".lock"
+WAIT = 0.2  # seconds between two looks at a lock
+
+Moving = Literal["aside", "away", "back"]
 
 
 class _Record(TypedDict):
@@ -43,15 +52,16 @@ class Record(_Record, total=False):
     """A marker's content."""
 
     generation: int  # how often --force made it again from the same
-    cleaning: bool  # what was there before was being taken away
+    cleaning: bool  # what was there before was being set aside to another folder
+    moving: Moving  # it was being moved into the folder for earlier content, removed, or moved back
 
 
 class Leftovers(enum.Enum):
     """What becomes of a folder's content when it is made again from something else."""
 
-    KEEP = enum.auto()
-    REMOVE = enum.auto()
-    SET_ASIDE = enum.auto()
+    KEEP = enum.auto()  # stays in its place
+    REMOVE = enum.auto()  # goes when the new is complete
+    SET_ASIDE = enum.auto()  # is moved to FOLDER.previous
 
 
 @dataclass(frozen=True)
@@ -153,11 +163,16 @@ def begin(step: Step) -> bool:
     """Whether the step has to run; if so, its ``.doing`` is in place and ``.done`` is gone.
 
     Raises:
-        UserError: something is missing or out of date that an earlier stage makes.
+        UserError: something is missing or out of date that an earlier stage makes, or nobody waits for the answer.
     """
     record = make_record(step)
+    check_caller()
+    if step.leftovers is Leftovers.REMOVE:
+        _settle(step)
+        _bring_back(step, record)
     done, doing = read_marker(step.marker("done")), read_marker(step.marker("doing"))
     if _complete(step, record, done) and not step.force:
+        remove(step.marker("earlier"))  # the end of its step was cut short
         return False
     if done is not None and done["id"] == record["id"]:
         record["cells"] = sorted({*done["cells"], *record["cells"]})
@@ -172,24 +187,103 @@ def begin(step: Step) -> bool:
         kept = f" (the earlier one is kept as {step.folder}.previous)"
         kept = kept if step.leftovers is Leftovers.SET_ASIDE else ""
         print(f"stage {step.stage}: {step.folder} is made again{kept}: {differences(earlier, record)}", file=sys.stderr)
+    if cleaning and step.leftovers is Leftovers.REMOVE:
+        _clear(step, record, done, doing)
+        return True
     # From here on no marker vouches for what is about to change, whenever this may be cut short.
-    new, folder = step.marker("doing"), Path(step.folder)
+    new = step.marker("doing")
     write_json(new, {**record, "cleaning": cleaning})
     step.marker("done").unlink(missing_ok=True)
-    if cleaning and step.leftovers is Leftovers.SET_ASIDE:
-        set_aside(folder, new.name, cut_short)
-    elif cleaning:
-        empty(folder, new.name)
+    if cleaning:
+        set_aside(Path(step.folder), new.name, cut_short)
+        write_json(new, record)
     elif step.force:
         for path in step.paths(output for output in step.outputs if "@cell" in output):
             remove(path)
-    if cleaning:
-        write_json(new, record)
     return True
 
 
+def _clear(step: Step, record: Record, done: Record | None, doing: Record | None) -> None:
+    """Make a folder empty for a step with `record`: what is there goes to its folder for earlier content.
+
+    Something unfinished is removed where that has a content already, or was being removed by an earlier version.
+    """
+    earlier = step.marker("earlier")
+    if done is not None or _read_either(earlier, step.name) is None:
+        remove(earlier)
+    unfinished = doing if done is None else None
+    if unfinished is not None and (earlier.exists() or unfinished.get("cleaning")):
+        _write(step, record, "away")
+    else:
+        earlier.mkdir(exist_ok=True)
+        if unfinished is not None:
+            write_json(marker(earlier, step.name, "doing"), unfinished)
+        _write(step, record, "aside")
+    _settle(step)
+
+
+def _settle(step: Step) -> None:
+    """Complete what was being moved in a step's folder."""
+    doing = read_marker(step.marker("doing"))
+    if doing is None or "moving" not in doing:
+        return
+    folder, earlier = Path(step.folder), step.marker("earlier")
+    done, own = step.marker("done"), (step.marker("doing").name, step.marker("done").name)
+    moving = doing.pop("moving")
+    if moving == "aside":
+        earlier.mkdir(exist_ok=True)
+        if done.exists():  # first: it vouches for what is moved
+            os.replace(done, earlier / done.name)
+        for path in _others(folder, earlier.name, *own):
+            os.replace(path, earlier / path.name)
+    elif moving == "away":
+        for path in _others(folder, earlier.name, *own):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    else:
+        for path in _others(earlier, *own) if earlier.exists() else ():
+            os.replace(path, folder / path.name)
+        # The marker last, for the same reason.
+        if (known := earlier / done.name).exists():
+            os.replace(known, done)
+        if done.exists():
+            step.marker("doing").unlink()
+        elif (known := earlier / own[0]).exists():
+            os.replace(known, step.marker("doing"))
+        remove(earlier)
+        return
+    _write(step, doing)
+
+
+def _bring_back(step: Step, record: Record) -> None:
+    """Replace what a run with other options has not finished by the earlier content, if that was made for `record`."""
+    earlier, doing = _read_either(step.marker("earlier"), step.name), read_marker(step.marker("doing"))
+    if earlier is None or earlier["id"] != record["id"] or step.marker("done").exists():
+        return
+    if doing is not None and doing["id"] == record["id"]:  # made again by force
+        return
+    print(f"stage {step.stage}: {step.folder}: what was there before a run with other options is back", file=sys.stderr)
+    _write(step, doing or cast(Record, {**record, "id": ""}), "away")
+    _settle(step)
+    _write(step, record, "back")
+    _settle(step)
+
+
+def _write(step: Step, record: Record, moving: Moving | None = None) -> None:
+    write_json(step.marker("doing"), record | ({"moving": moving} if moving else {}))
+
+
+def _read_either(folder: Path, name: str) -> Record | None:
+    """The marker in a folder for earlier content, of a finished or unfinished step."""
+    return read_marker(marker(folder, name, "done")) or read_marker(marker(folder, name, "doing"))
+
+
+def _others(folder: Path, *names: str) -> list[Path]:
+    """What is in a folder, but for its lock and these names."""
+    return [path for path in folder.iterdir() if path.name not in (LOCK, *names)]
+
+
 def finish(folder: str, name: str = "") -> None:
-    """Turn ``.doing`` into ``.done``.
+    """Turn ``.doing`` into ``.done``; what was in the folder before is removed.
 
     Raises:
         UserError: the marker has disappeared.
@@ -198,6 +292,7 @@ def finish(folder: str, name: str = "") -> None:
         os.replace(marker(folder, name, "doing"), marker(folder, name, "done"))
     except FileNotFoundError:
         raise UserError(f"{folder}: its marker has disappeared; run the stage again") from None
+    remove(marker(folder, name, "earlier"))
 
 
 def marker(folder: str | Path, name: str, state: str) -> Path:
@@ -345,22 +440,14 @@ def differences(old: Record, new: Record) -> str:
     return "; ".join(dict.fromkeys(changes))
 
 
-def empty(folder: Path, keep: str) -> None:
-    """Remove everything from a folder but its lock and the file ``keep``."""
-    for path in folder.iterdir():
-        if path.name not in (LOCK, keep):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-
-
 def set_aside(folder: Path, keep: str, cut_short: bool) -> None:
     """Move all but the lock and ``keep`` to ``FOLDER.previous``, which is replaced unless a move was cut short."""
     aside = Path(f"{folder}.previous")
     if not cut_short:
         shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.name not in (LOCK, keep):
-            os.replace(path, aside / path.name)
+    for path in _others(folder, keep):
+        os.replace(path, aside / path.name)
 
 
 def remove(path: Path) -> None:
@@ -373,14 +460,38 @@ def remove(path: Path) -> None:
 
 
 def lock(descriptor: int, folder: str) -> None:
-    """Lock the caller's open file, waiting for another run (or what is left of a killed one) to let go of it."""
+    """Lock the caller's open file, waiting for another run (or what is left of a killed one) to let go of it.
+
+    Raises:
+        UserError: the caller has ended while this waited.
+    """
     try:
         import fcntl
     except ImportError:  # no file locks on this system: two runs at once are the user's to avoid
         return
+    waiting = False
     with contextlib.suppress(OSError):  # file systems without locks
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"another run is at work on {folder}; waiting for it (Ctrl-C ends the waiting)", file=sys.stderr)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if not waiting:
+                    print(
+                        f"another run is at work on {folder}; waiting for it (Ctrl-C ends the waiting)", file=sys.stderr
+                    )
+                waiting = True
+            check_caller()
+            time.sleep(WAIT)
+
+
+def check_caller() -> None:
+    """Nothing is changed for a run that is gone: the script that asks reads our standard output as long as it lives.
+
+    Raises:
+        UserError: nobody reads it.
+    """
+    poll = select.poll()
+    poll.register(1, 0)
+    if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        raise UserError("the run that this was asked for has ended; nothing was changed")

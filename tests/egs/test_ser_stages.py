@@ -308,6 +308,34 @@ def test_two_runs_at_once_share_one_dump(recipe):
     assert sum("--merge" in line for line in lines if line.startswith("extract_feats")) == 1
 
 
+def test_a_killed_run_that_waited_for_a_lock_changes_nothing(recipe):
+    """With other options it would have emptied the folder when the lock was free."""
+    recipe.ok("--corpus-dir", "corpus", "--stop-stage", 0)
+    words = ("--stage", 1, "--stop-stage", 1)
+    first = recipe.popen(*words, SLOW="format_audio", SLOW_SECONDS="4")
+    wait_for(recipe.path / "slow.pid")
+    second = recipe.popen(*words, "--min-duration", 1)
+    assert "another run is at work on dump/audio; waiting for it" in second.stderr.readline()
+    second.kill()
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+    second.stderr.read()  # ends when the last process that could write to it has
+    assert not (recipe.path / "dump/audio/.doing").exists()
+    assert stages(recipe.ok(*words))[:-1] == DONE[1:2]
+
+
+def test_a_run_with_other_options_that_is_stopped_costs_nothing(recipe):
+    recipe.ok("--corpus-dir", "corpus", "--stop-stage", 1)
+    words = ("--stage", 1, "--stop-stage", 1)
+    result = recipe.run(*words, "--min-duration", 1, FAIL="format_audio")
+    assert "some.file: cannot be used by format_audio" in result.stderr
+    assert not (recipe.path / "dump/audio/all/wav.scp").exists()
+    output = recipe.ok(*words)
+    assert "stage 1: dump/audio: what was there before a run with other options is back" in output
+    assert stages(output)[:-1] == DONE[1:2]
+    assert (recipe.path / "dump/audio/all/wav.scp").exists()
+
+
 def test_slurm_with_the_options_of_the_configuration(recipe):
     tools = recipe.root / "tools/bin"
     (tools / "sbatch").write_text('#!/bin/sh\necho "$@" >>"$CALLS.sbatch"; for last; do :; done; sh "$last"\n')

@@ -1,7 +1,9 @@
 """Markers: what counts as a change, what is kept, what is said."""
 
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,15 +92,146 @@ def test_names_tell_steps_of_one_folder_apart(recipe):
     assert not begin("exp/x", name="train")
 
 
+DUMP = {"folder": "dump/audio", "leftovers": Leftovers.REMOVE}
+
+
 def test_what_is_made_from_other_options_goes_before_it_can_be_mixed_up(recipe):
     folder = recipe / "dump/audio"
-    begin(folder, leftovers=Leftovers.REMOVE, options={"a": "1"})
+    begin(**DUMP, options={"a": "1"})
     (folder / "old").mkdir()
     (folder / ".lock").touch()
-    begin(folder, leftovers=Leftovers.REMOVE, options={"a": "1"})
+    begin(**DUMP, options={"a": "1"})
     assert (folder / "old").exists()  # interrupted work is continued
-    begin(folder, leftovers=Leftovers.REMOVE, options={"a": "2"})
-    assert {path.name for path in folder.iterdir()} == {".doing", ".lock"}
+    begin(**DUMP, options={"a": "2"})
+    assert names(folder) == {".doing", ".lock", ".earlier"}
+    assert names(folder / ".earlier") == {".doing", "old"}
+    finish()
+    assert names(folder) == {".done", ".lock"}
+
+
+def names(folder):
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def make(value, complete=True, **more):
+    """Make `dump/audio` with other options, or begin to; whether there was something to do."""
+    markers.forget()
+    Path("dump/audio").mkdir(parents=True, exist_ok=True)
+    if not markers.begin(Step(1, **DUMP, options={"a": value}, **more)):
+        return False
+    Path("dump/audio/.parts").mkdir(exist_ok=True)
+    Path("dump/audio/all").mkdir(exist_ok=True)
+    Path("dump/audio/all/wav.scp").write_text(value)
+    if complete:
+        finish()
+    return True
+
+
+def test_a_dump_is_kept_until_the_new_one_is_complete(recipe, capsys):
+    """A run with other options that is stopped costs nothing that was there."""
+    folder = recipe / "dump/audio"
+    make("1")
+    (folder / ".score.done").write_text("{}")  # of another step
+    make("2", complete=False)
+    capsys.readouterr()
+    assert not make("1")
+    assert capsys.readouterr().err == "stage 1: dump/audio: what was there before a run with other options is back\n"
+    assert names(folder) == {".done", ".score.done", ".parts", "all"}
+    assert (folder / "all/wav.scp").read_text() == "1"
+    make("2", complete=False)
+    make("3", complete=False)  # the finished one stays, not what is in its place
+    assert not make("1")
+    make("2", complete=False)
+    assert make("2")
+    assert names(folder) == {".done", ".parts", "all"}
+    assert make("1")
+
+
+def test_unfinished_work_comes_back_too(recipe):
+    make("1", complete=False)
+    make("2", complete=False)
+    Path("dump/audio/of2").touch()
+    assert begin(**DUMP, options={"a": "1"})
+    assert Path("dump/audio/all/wav.scp").read_text() == "1"
+    assert names("dump/audio") == {".doing", ".parts", "all"}
+
+
+def test_a_dump_that_is_made_again_by_force_is_kept_too(recipe):
+    make("1")
+    before = json.loads(Path("dump/audio/.done").read_text())
+    assert make("1", complete=False, force=True)
+    assert begin(**DUMP, options={"a": "1"})  # goes on, and does not take the earlier one
+    assert Path("dump/audio/.earlier/all/wav.scp").exists()
+    make("2", complete=False)
+    assert not make("1")
+    assert json.loads(Path("dump/audio/.done").read_text()) == before
+    assert make("1", force=True)
+    assert json.loads(Path("dump/audio/.done").read_text())["generation"] == 1
+    assert names("dump/audio") == {".done", ".parts", "all"}
+
+
+class Killed(BaseException):
+    """Nothing behind it is run."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [("finished", "1"), ("finished", "2"), ("finished", "3"), ("unfinished", "1"), ("unfinished", "3")],
+)
+def test_moving_a_dump_survives_being_killed_at_any_point(recipe, monkeypatch, first, then):
+    """A finished dump is never lost: killed at every change of a name, the runs after it find it or the new one."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # most of the time
+    for kill in itertools.count(1):
+        shutil.rmtree("dump", ignore_errors=True)
+        make("1", complete=first == "finished")
+        changes = itertools.count(1)
+        with monkeypatch.context() as patch:
+            for module, name in ((markers.os, "replace"), (markers.shutil, "rmtree"), (Path, "unlink")):
+                patch.setattr(module, name, dying(getattr(module, name), changes, kill))
+            try:
+                make("2", complete=False)
+                make("1", complete=first == "finished")
+                make("2")
+            except Killed:
+                pass
+            else:
+                break
+        current = markers.read_marker(Path("dump/audio/.done"))
+        new = current is not None and current["options"] == {"a": "2"}
+        again = make(then)
+        assert Path("dump/audio/all/wav.scp").read_text() == then
+        assert names("dump/audio") == {".done", ".parts", "all"} or not again
+        if first == "finished":
+            assert again == (then == "3" or (then == "1") == new)
+    assert kill > 20
+
+
+def dying(function, changes, kill):
+    """A function that is not run any more from change number `kill` on."""
+
+    def changed(*args, **kwargs):
+        if next(changes) >= kill:
+            raise Killed
+        return function(*args, **kwargs)
+
+    return changed
+
+
+def test_nothing_is_changed_for_a_run_that_is_gone(recipe):
+    """Who asks reads the answer from a pipe as long as it lives."""
+    make("1")
+    program = (
+        "from m4ser.stages import markers\n"
+        "step = markers.Step(1, 'dump/audio', leftovers=markers.Leftovers.REMOVE, options={'a': '2'})\n"
+        "markers.begin(step)\n"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert result.stderr.endswith("the run that this was asked for has ended; nothing was changed\n")
+    assert not make("1")
 
 
 def test_without_a_marker_nothing_is_removed(recipe):
