@@ -60,37 +60,36 @@ def check_contents(folder: Path, stage: int) -> None:
     path = folder / CONTENTS
     try:
         contents = read_json(path)
-        lists, archives = contents["lists"], contents.get("archives", {})
+        for name, known_list in contents["lists"].items():
+            _check_list(folder / name, known_list["lines"], known_list["crc32"], stage)
+        written = path.stat().st_mtime_ns
+        for name, known in contents.get("archives", {}).items():
+            _check_archive(folder / name, known["bytes"], known["crc32"], written, stage)
     except FileNotFoundError:
         return
-    except (DamagedFileError, KeyError, TypeError):
+    except (DamagedFileError, AttributeError, KeyError, TypeError):
         raise UserError(f"{path}: is damaged; {remedy(stage)}") from None
-    written = path.stat().st_mtime_ns
-    for name, known in lists.items():
-        _check_list(folder / name, known, stage)
-    for name, known in archives.items():
-        _check_archive(folder / name, known, written, stage)
 
 
-def _check_list(path: Path, known: ListContents, stage: int) -> None:
+def _check_list(path: Path, lines: int, crc32: str, stage: int) -> None:
     try:
-        lines, crc = _measure(path)
+        found, crc = _measure(path)
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; {remedy(stage)}") from None
-    if lines != known["lines"]:
-        raise UserError(f"{path}: has {lines} lines, but stage {stage} wrote {known['lines']}; {remedy(stage)}")
-    if as_text(crc) != known["crc32"]:
+    if found != lines:
+        raise UserError(f"{path}: has {found} line(s), but stage {stage} wrote {lines}; {remedy(stage)}")
+    if as_text(crc) != crc32:
         raise UserError(f"{path}: has been changed since stage {stage} wrote it; {remedy(stage)}")
 
 
-def _check_archive(path: Path, known: ArchiveContents, written: int, stage: int) -> None:
+def _check_archive(path: Path, size: int, crc32: str, written: int, stage: int) -> None:
     try:
         found = path.stat()
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; {remedy(stage)}") from None
-    if found.st_size != known["bytes"]:
-        raise UserError(f"{path}: has {found.st_size} bytes, but stage {stage} wrote {known['bytes']}; {remedy(stage)}")
-    if found.st_mtime_ns > written and as_text(_measure(path)[1]) != known["crc32"]:
+    if found.st_size != size:
+        raise UserError(f"{path}: has {found.st_size} bytes, but stage {stage} wrote {size}; {remedy(stage)}")
+    if found.st_mtime_ns > written and as_text(_measure(path)[1]) != crc32:
         raise UserError(f"{path}: is damaged (its checksum is another one); {remedy(stage)}")
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from m4ser.data.features import FeatureWriter, load_features, read_feats_scp
+from m4ser.data.features import CHECKSUMS, Features, FeatureWriter, checksum, load_features, read_feats_scp
+from m4ser.data.scp import write_scp
 from m4ser.utils.errors import UserError
 
 
@@ -54,3 +55,50 @@ def test_full_disk_is_an_error(tmp_path):
     with pytest.raises(OSError, match="No space left"), FeatureWriter(tmp_path) as writer:
         writer.write("a", matrices()["a"])
     assert not (tmp_path / "feats.scp").exists()
+
+
+@pytest.fixture
+def checked(tmp_path):
+    """Two matrices with their checksums, as stage 1 leaves them."""
+    with FeatureWriter(tmp_path) as writer:
+        for key, matrix in matrices().items():
+            writer.write(key, matrix)
+    write_scp(tmp_path / CHECKSUMS, writer.checksums)
+    return tmp_path
+
+
+def test_matrices_are_checked_when_they_are_read(checked):
+    features = Features(checked / "feats.scp")
+    assert list(features) == ["a", "b-ü"] and len(features) == 2
+    np.testing.assert_array_equal(features["a"], matrices()["a"])
+
+
+def test_every_flipped_byte_is_an_error(checked):
+    features = Features(checked / "feats.scp")
+    content = (checked / "feats.ark").read_bytes()
+    start = int(features.positions["a"].rpartition(":")[2])
+    for place in range(start, len(content)):  # "a" was written last
+        (checked / "feats.ark").write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        with pytest.raises(UserError, match=r"feats.ark:\d+: (is damaged|damaged feature archive).* --force true"):
+            features["a"]
+        features["b-ü"]
+
+
+def test_exchanged_positions_are_an_error(checked):
+    first, second = read_feats_scp(checked / "feats.scp").values()
+    write_scp(checked / "feats.scp", {"a": second, "b-ü": first})
+    with pytest.raises(UserError, match=r"is damaged, or not the features of a \(its checksum is wrong\); run stage 1"):
+        Features(checked / "feats.scp")["a"]
+
+
+def test_without_checksums_nothing_is_checked(checked):
+    (checked / CHECKSUMS).unlink()
+    (checked / "feats.ark").write_bytes((checked / "feats.ark").read_bytes()[:-1] + b"x")
+    assert Features(checked / "feats.scp")["a"].shape == (5, 6)
+
+
+def test_the_checksum_is_of_shape_and_values():
+    """CRC-32 of the text "1 2" and of two float32, as gzip writes it."""
+    matrix = np.array([[1.0, -2.5]], dtype=np.float32)
+    assert checksum(matrix) == "fed81329"
+    assert checksum(matrix.T) != checksum(matrix)
