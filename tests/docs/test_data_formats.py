@@ -8,6 +8,7 @@ import pytest
 
 from m4ser.asr.decoding import DecodeInfo
 from m4ser.asr.wer import Group, Report, WordErrors
+from m4ser.data.contents import ArchiveContents, ListContents
 from m4ser.data.datadir import BY_UTTERANCE, NEEDED
 from m4ser.data.folds import Folds
 from m4ser.models.encoders.extraction import FeatureInfo
@@ -18,7 +19,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/data_formats.md").read_text(
 NAMED = set(re.findall(r"[\w.]+", " ".join(re.findall(r"`([^`]+)`", PAGE))))
 
 
-@pytest.mark.parametrize("content", [DecodeInfo, Report, Group, WordErrors, FeatureInfo, TargetStats])
+@pytest.mark.parametrize("content", [DecodeInfo, Report, Group, WordErrors, FeatureInfo, TargetStats, ListContents, ArchiveContents])
 def test_every_key_of_a_json_file_is_named(content):
     assert set(content.__annotations__) - NAMED == set()
 
