@@ -19,7 +19,9 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/data_formats.md").read_text(
 NAMED = set(re.findall(r"[\w.]+", " ".join(re.findall(r"`([^`]+)`", PAGE))))
 
 
-@pytest.mark.parametrize("content", [DecodeInfo, Report, Group, WordErrors, FeatureInfo, TargetStats, ListContents, ArchiveContents])
+@pytest.mark.parametrize(
+    "content", [DecodeInfo, Report, Group, WordErrors, FeatureInfo, TargetStats, ListContents, ArchiveContents]
+)
 def test_every_key_of_a_json_file_is_named(content):
     assert set(content.__annotations__) - NAMED == set()
 
