@@ -3,9 +3,10 @@
 The files are these dictionaries as JSON, headed by ``made_by``.
 """
 
-from typing import Any, TypedDict
+from typing import Any
 
-from typing_extensions import NotRequired
+# Not typing's: pydantic, which checks archives by these types, reads it from Python 3.12 on only.
+from typing_extensions import NotRequired, TypedDict
 
 PLAN = "run.json"
 
@@ -30,7 +31,7 @@ class RecogniserDescription(TypedDict):
     """A recogniser of :mod:`m4ser.asr.backends`."""
 
     name: str | None
-    model: str
+    model: str | None
     settings: dict[str, Any]
     packed: NotRequired[bool]  # its model is in the archive
 
@@ -79,11 +80,11 @@ class Training(TypedDict, total=False):
     tag: str
     protocol: str
     fusion: str
-    objectives: dict[str, dict[str, Any]]
+    objectives: dict[str, dict[str, Any] | None]
     speech_encoder: str
     text_encoder: str
     text_source: str
-    asr: str
+    asr: str | None
     fold: str
     seed: int
     made_by: dict[str, str]

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from m4ser.asr.alignment import CHANGE, DELETE, KEEP, apply_edits, from_line
+from m4ser.pretrained import load as pretrained
 from m4ser.pretrained import resolve
-from m4ser.utils.errors import UserError, first_line
+from m4ser.utils.errors import UserError
+from m4ser.utils.plain import read_plain_json
 
 TAGS = (DELETE, KEEP, CHANGE)  # order of the classes of error detection
 IGNORE = -1  # label of positions that have none: [CLS], padding
@@ -57,10 +59,7 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         UserError: there is none, or it lacks the pieces that stand at the beginning and the end of a text.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UserError(f"{folder}: has no usable tokenizer ({first_line(error)}); put its files there") from None
+    tokenizer = pretrained.load_tokenizer(folder)
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # made of config.json alone, without a word
         raise UserError(f"{folder}: has no tokenizer files; put them there (tokenizer.json, vocab.txt or the like)")
     if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):
@@ -68,10 +67,12 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
             f"{folder}: its tokenizer has no [CLS], [SEP] and [PAD]; use an encoder such as BERT or RoBERTa"
         )
     config = Path(folder) / "config.json"
-    fields = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    fields = read_plain_json(config) if config.is_file() else {}
     if positions := fields.get("max_position_embeddings"):
         # RoBERTa and its relatives count positions from the padding piece on.
         offset = fields.get("pad_token_id", 1) + 1 if fields.get("model_type") in POSITIONS_AFTER_PADDING else 0
+        if not isinstance(positions, int) or not isinstance(tokenizer.model_max_length, int | float):
+            raise UserError(f"{config}: max_position_embeddings: must be a whole number, not {positions!r}")
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions - offset)
     return tokenizer
 

@@ -5,8 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from m4ser.training.checkpoints import read_checkpoint
 from m4ser.training.experiment import History
 
 
@@ -17,8 +16,7 @@ def read_history(checkpoint: str | Path, criterion: tuple[str, str, str]) -> His
         checkpoint: ``checkpoint.pth`` of the last epoch.
         criterion: phase, statistic and ``max`` or ``min``: what the model was chosen by.
     """
-    # Not weights only: ESPnet keeps times as datetime objects. The file was written by this very training.
-    stats = torch.load(checkpoint, map_location="cpu", weights_only=False)["reporter"]["stats"]
+    stats = read_checkpoint(Path(checkpoint))["reporter"]["stats"]
     epochs = {
         str(epoch): {phase: _numbers(values) for phase, values in phases.items()}
         for epoch, phases in sorted(stats.items())

@@ -4,8 +4,6 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-import yaml
-
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
 from m4ser.training.experiment import Run
@@ -63,12 +61,12 @@ def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:
     Raises:
         UserError: there is no such model, or nothing of it fits.
     """
-    from m4ser.models.checkpoint import read_weights
+    from m4ser.models.checkpoint import read_config, read_weights, weights_file
 
     source = exp / f"fold{run.fold}" / f"seed{run.seed}"
     if not (source / "model.pth").exists():
         raise UserError(f"{source / 'model.pth'}: no such model; --init-exp needs it trained with this fold and seed")
-    stored = yaml.safe_load((source / "config.yaml").read_text(encoding="utf-8"))
+    stored = read_config(source)
     places = {}
     for modality in ("speech", "text"):
         name = f"{modality}_encoder"
@@ -84,7 +82,8 @@ def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:
     if not chosen:
         raise UserError(f"{source}: has other encoders and another fusion; --init-exp finds nothing to start from")
     print(f"{run.folder}: starts with {', '.join(chosen)} of {source}")
-    return [f"{source / 'model.pth'}:{old}:{new}" for old, new in chosen.items()]
+    # The file whose weights were read above; the trainer reads it as it was read there.
+    return [f"{weights_file(source)}:{old}:{new}" for old, new in chosen.items()]
 
 
 def _balanced(data: Path, labels: list[str]) -> list[float]:

@@ -1,10 +1,12 @@
-"""How precise matrix products are while training: an option of all tasks here."""
+"""How all tasks here train: with matrix products as precise as is asked for, and files read as data."""
 
 import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
+
+from m4ser.training.checkpoints import only_data
 
 
 def autocast(device: str) -> torch.autocast:
@@ -44,10 +46,11 @@ class MatmulPrecision(Task):
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
-        """Train in this process, with matrix products as precise as the configuration asks for."""
+        """Train in this process, with matrix products as precise as the configuration asks for; no file runs code."""
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision(args.matmul_precision)
         try:
-            super().main_worker(args)
+            with only_data():
+                super().main_worker(args)
         finally:
             torch.set_float32_matmul_precision(before)

@@ -15,6 +15,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter
 from espnet2.train.trainer import Trainer, TrainerOptions, autocast_args
 
+from m4ser.training.checkpoints import read_checkpoint
 from m4ser.training.espnet import autocast_forward
 from m4ser.training.metrics import scores
 from m4ser.training.precision import autocast
@@ -131,9 +132,13 @@ def _set_aside_checkpoint(output_dir: Path) -> None:
 
 
 def _load(path: Path) -> dict[str, Any] | None:
-    """Content of a checkpoint, None if it is missing or was cut off while being written."""
+    """Content of a checkpoint, None if it is missing or was cut off while being written.
+
+    Raises:
+        UserError: it holds what a checkpoint does not.
+    """
     try:
-        return torch.load(path, map_location="cpu", weights_only=False)
+        return read_checkpoint(path)
     except FileNotFoundError:
         return None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
@@ -157,6 +162,9 @@ def repair(output_dir: Path, options: TrainerOptions) -> None:
     reporter = Reporter()
     reporter.load_state_dict(checkpoint["reporter"])
     epoch = reporter.get_epoch()
+    for path in output_dir.glob("[0-9]*epoch.pth"):  # which the averaging reads in the end
+        if path.name != f"{epoch}epoch.pth":
+            _load(path)
     with atomic_path(output_dir / f"{epoch}epoch.pth") as temporary:
         torch.save(checkpoint["model"], temporary)
     _link(output_dir / "latest.pth", f"{epoch}epoch.pth")

@@ -7,10 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
 from m4ser.bin import infer, train
 from m4ser.data.scp import read_scp
@@ -172,6 +174,37 @@ def test_resumed_training_is_bit_identical(recipe):
         (recipe.folder / "exp/resumed/fold1/seed1" / name).unlink()
     train.main([*options, "--job", "1"])
     assert same(weights(recipe.folder, "straight"), weights(recipe.folder, "resumed"))
+
+
+class Harm:
+    """Writes a file when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("harm-was-done"),)
+
+
+@pytest.mark.slow
+def test_a_forged_file_runs_nothing_where_training_starts_or_goes_on(recipe):
+    """--init-exp loads the weights that were checked, and a checkpoint is read as data."""
+    config = {"fusion": "speech", "max_epoch": 1, "optim_conf": {"lr": 0.0}}
+    run(recipe(config, "first"))
+    trained, first = weights(recipe.folder, "first"), recipe.folder / "exp/first/fold1/seed1"
+    save_file({name: value.contiguous() for name, value in trained.items()}, first / "model.safetensors")
+    torch.save({**trained, "more": Harm()}, first / "model.pth")
+    options = recipe(config, "second", "--init-exp", "exp/first", "--keep-snapshots", "true")
+    run(options)
+    assert same(weights(recipe.folder, "second"), trained)
+
+    second = recipe.folder / "exp/second/fold1/seed1"
+    content = torch.load(second / "checkpoint.pth", weights_only=False)
+    torch.save({**content, "more": Harm()}, second / "checkpoint.pth")
+    (second / "train_info.json").unlink()
+    with pytest.raises(UserError, match=r"checkpoint\.pth: refused: holds more than a checkpoint"):
+        train.main([*options, "--job", "1"])
+    (first / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"first/fold1/seed1/model\.pth: refused: holds more than weights"):
+        run(recipe(config, "third", "--init-exp", "exp/first"))
+    assert not (recipe.folder / "harm-was-done").exists()
 
 
 @pytest.mark.slow

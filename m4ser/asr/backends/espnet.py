@@ -1,8 +1,9 @@
 """Recognisers trained with ESPnet2 (attention and CTC, or transducer), decoded by its own beam search.
 
 A model is what `espnet2.bin.pack asr` makes: an archive, the folder it was unpacked to, a hub id (a repository with a
-meta.yaml), or a name of ESPnet's model zoo if the package espnet_model_zoo is there. Its weights are a pickle, which
-can run code when it is loaded: use models of people you trust.
+meta.yaml), or a name of ESPnet's model zoo if the package espnet_model_zoo is there. Of its weights the tensors are
+read and nothing is run. But its configuration may name other models, which libraries that ESPnet uses fetch and run:
+use models of people you trust.
 
 The utterance is decoded as a whole, whatever its length, and resampled if the model wants another rate. Confidence is
 exp(mean log probability of the tokens) without the language model: attention and CTC weighted as in the search. That of
@@ -24,6 +25,7 @@ import yaml
 from m4ser.asr.backends.base import Backend, Hypothesis
 from m4ser.data.audio import RATE, resample
 from m4ser.pretrained import resolve
+from m4ser.pretrained.load import only_tensors
 from m4ser.utils.errors import UserError, first_line
 from m4ser.utils.modules import stand_in
 
@@ -73,15 +75,16 @@ class EspnetAsr(Backend):
             ctc_weight = 1.0
         speech2text, self.too_short = _import_decoder()
         try:
-            self.decoder = speech2text(
-                **files,
-                device=device,
-                beam_size=beam_size,
-                ctc_weight=ctc_weight,
-                lm_weight=lm_weight,
-                penalty=penalty,
-                maxlenratio=maxlenratio,
-            )
+            with only_tensors():  # it would run what is in the weights
+                self.decoder = speech2text(
+                    **files,
+                    device=device,
+                    beam_size=beam_size,
+                    ctc_weight=ctc_weight,
+                    lm_weight=lm_weight,
+                    penalty=penalty,
+                    maxlenratio=maxlenratio,
+                )
             if self.decoder.tokenizer is not None:
                 self.decoder.tokenizer.tokens2text([])  # reads its file now, not at the first utterance
         except Exception as error:  # whatever the model's classes, its pickle or its tokenizer raise

@@ -16,9 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer, GenerationMixin
+from transformers import (
+    AutoModelForCTC,
+    GenerationMixin,
+    PretrainedConfig,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+)
 from transformers import WhisperForConditionalGeneration as WhisperModel
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
@@ -32,7 +37,16 @@ from m4ser.asr.backends.windows import (
 )
 from m4ser.data.audio import RATE
 from m4ser.pretrained import resolve
-from m4ser.utils.errors import UserError, first_line
+from m4ser.pretrained.load import (
+    CTC_TYPES,
+    UnusableModelError,
+    load_config,
+    load_extractor,
+    load_tokenizer,
+    load_weights,
+    reason,
+)
+from m4ser.utils.errors import UserError
 
 DTYPES = ("float32", "float16", "bfloat16")
 MULTILINGUAL_VOCABULARY = 51865  # tokens of the smallest multilingual Whisper; English-only ones have one less
@@ -72,18 +86,19 @@ class HuggingFace(WindowedBackend):
         folder = resolve(model, pretrained_dir)
         transformers.utils.logging.disable_progress_bar()
         try:
-            if AutoConfig.from_pretrained(folder).model_type == "whisper":
-                self.model: Whisper | Ctc = Whisper(folder, device, dtype, beam_size, language, window)
+            config = load_config(folder, ("whisper", *CTC_TYPES), "recogniser")
+            if config.model_type == "whisper":
+                self.model: Whisper | Ctc = Whisper(folder, config, device, dtype, beam_size, language, window)
             else:
                 if (beam_size, language, window) != (1, "en", 0):
                     raise UserError(f"{folder}: is a CTC model; beam_size, language and window are for Whisper")
-                self.model = Ctc(folder, device, dtype)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = first_line(error)
-            raise UserError(
-                f"{folder}: cannot be used as a recogniser ({reason}); it needs config, weights, tokenizer and "
-                "preprocessor_config.json of a Whisper or CTC model"
-            ) from error
+                self.model = Ctc(folder, config, device, dtype)
+        except UnusableModelError as error:
+            raise _unusable(folder, error.reason) from None
+        except UserError:
+            raise
+        except Exception as error:  # values of the wrong type are met wherever they are first used
+            raise _unusable(folder, reason(error)) from error
 
     def windows(self, samples: np.ndarray) -> list[np.ndarray]:
         """Cut (samples,) as the model wants it."""
@@ -98,10 +113,19 @@ class HuggingFace(WindowedBackend):
 class Whisper:
     """Whisper, with windows shorter than 30 s if wanted: positions beyond the window are left away."""
 
-    def __init__(self, folder: str, device: str, dtype: str, beam_size: int, language: str, window: int) -> None:
-        self.model = _load(WhisperModel, folder, device, dtype)
-        self.extractor = AutoFeatureExtractor.from_pretrained(folder)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+    def __init__(
+        self,
+        folder: str,
+        config: PretrainedConfig,
+        device: str,
+        dtype: str,
+        beam_size: int,
+        language: str,
+        window: int,
+    ) -> None:
+        self.model = _load(WhisperModel, folder, config, device, dtype)
+        self.extractor = load_extractor(WhisperFeatureExtractor, folder)
+        self.tokenizer = load_tokenizer(folder)
         self.beam_size, self.window = beam_size, window
         self.model.generation_config.forced_decoder_ids = None  # the language is in our prompt
         multilingual = self.model.config.vocab_size >= MULTILINGUAL_VOCABULARY
@@ -176,13 +200,12 @@ class Whisper:
 class Ctc:
     """A model with a label for each frame."""
 
-    def __init__(self, folder: str, device: str, dtype: str) -> None:
-        self.model = _load(AutoModelForCTC, folder, device, dtype)
-        self.extractor = AutoFeatureExtractor.from_pretrained(folder)
+    def __init__(self, folder: str, config: PretrainedConfig, device: str, dtype: str) -> None:
+        self.model = _load(AutoModelForCTC, folder, config, device, dtype)
+        self.extractor = load_extractor(Wav2Vec2FeatureExtractor, folder)
         # Not AutoProcessor: one that has a language model, too, wants more packages.
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = load_tokenizer(folder)
         self.shortest = 1  # samples that the convolutions need for one frame
-        config = self.model.config
         for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
             self.shortest = (self.shortest - 1) * stride + kernel
 
@@ -199,13 +222,19 @@ class Ctc:
             yield str(self.tokenizer.decode(labels, skip_special_tokens=True)), logprobs, len(labels)
 
 
-def _load(kind: Any, folder: str, device: str, dtype: str) -> Any:
+def _unusable(folder: str, reason: str) -> UserError:
+    return UserError(
+        f"{folder}: cannot be used as a recogniser ({reason}); it needs config, weights, tokenizer and "
+        "preprocessor_config.json of a Whisper or CTC model"
+    )
+
+
+def _load(kind: Any, folder: str, config: PretrainedConfig, device: str, dtype: str) -> Any:
     """Load a model that is whole: transformers would make up missing weights, e.g. the labels of a mere encoder.
 
     Neither its automatic classes nor what `generate` does with a model have types that say what is used here.
     """
-    model, info = kind.from_pretrained(folder, dtype=getattr(torch, dtype), output_loading_info=True)
-    if info["missing_keys"]:
-        lacking = min(info["missing_keys"])
-        raise UserError(f"{folder}: the weights lack {lacking}; choose a model that was trained to recognise speech")
+    model, lacking = load_weights(kind, config, folder, getattr(torch, dtype))
+    if lacking:
+        raise UserError(f"{folder}: the weights lack {lacking[0]}; choose a model that was trained to recognise speech")
     return model.to(device).eval()

@@ -19,8 +19,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
-    AutoFeatureExtractor,
     AutoModel,
     PretrainedConfig,
     Wav2Vec2FeatureExtractor,
@@ -34,10 +32,23 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from m4ser.data.audio import RATE
 from m4ser.models.representations import length_mask
 from m4ser.pretrained import resolve
-from m4ser.pretrained.load import load_config, load_model, unusable
+from m4ser.pretrained.load import (
+    SPEECH_TYPES,
+    build_model,
+    load_config,
+    load_extractor,
+    load_model,
+    plain_attention,
+    reason,
+    rebuild_config,
+)
 from m4ser.utils.errors import UserError
+from m4ser.utils.plain import refuse_code
 
-WAVEFORM_TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
+KIND = "speech encoder"
+# Most of what a feature extractor may be given; others are refused before tables of such sizes are made.
+MOST_FEATURES = {"feature_size": 1024, "n_fft": 1 << 14, "hop_length": 1 << 14, "sampling_rate": 192_000}
+MOST_FEATURES |= {"chunk_length": 600, "n_samples": 1 << 27, "nb_max_frames": 1 << 20}
 
 
 class Backbone(nn.Module, ABC):
@@ -317,14 +328,8 @@ def hidden_frames(time_mask: Tensor, frames: Tensor, size: int) -> Tensor:
 
 
 def plain_config(config: PretrainedConfig) -> dict[str, Any]:
-    """What of a configuration differs from its type's defaults, with the type; :func:`rebuild_config` reads it."""
+    """What of a configuration differs from its type's defaults, with the type; :func:`.rebuild_config` reads it."""
     return {**config.to_diff_dict(), "model_type": config.model_type}
-
-
-def rebuild_config(fields: dict[str, Any]) -> PretrainedConfig:
-    """The configuration that :func:`plain_config` described."""
-    fields = dict(fields)
-    return AutoConfig.for_model(fields.pop("model_type"), **fields)
 
 
 def load_backbone(name: str, pretrained_dir: str | Path | None = None) -> Backbone:
@@ -334,31 +339,50 @@ def load_backbone(name: str, pretrained_dir: str | Path | None = None) -> Backbo
         UserError: it is not there, incomplete, or of a type that is not a speech encoder.
     """
     folder = resolve(name, pretrained_dir)
-    config = load_config(folder)
-    _check_type(config, folder)
-    try:
-        extractor = AutoFeatureExtractor.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise unusable(folder, error) from None
+    config = load_config(folder, SPEECH_TYPES, KIND)
+    _check_adapter(config, folder)
     if config.model_type == "whisper":
-        return WhisperBackbone(load_model(WhisperModel, folder).get_encoder(), extractor)
-    return WaveformBackbone(load_model(AutoModel, folder), extractor)
+        extractor = load_extractor(WhisperFeatureExtractor, folder)
+        return WhisperBackbone(load_model(WhisperModel, config, folder).get_encoder(), extractor)
+    extractor = load_extractor(Wav2Vec2FeatureExtractor, folder)
+    return WaveformBackbone(load_model(AutoModel, config, folder), extractor)
 
 
 def backbone_from_architecture(hf_config: dict[str, Any], hf_features: dict[str, Any]) -> Backbone:
-    """Build a model with random weights from :meth:`Backbone.architecture`; nothing is read or downloaded."""
-    config = rebuild_config(hf_config)
-    _check_type(config, "hf_config")
-    if config.model_type == "whisper":
-        return WhisperBackbone(WhisperEncoder(cast(WhisperConfig, config)), WhisperFeatureExtractor(**hf_features))
-    return WaveformBackbone(AutoModel.from_config(config), Wav2Vec2FeatureExtractor(**hf_features))
+    """Build a model with random weights from :meth:`Backbone.architecture`; nothing is read or downloaded.
+
+    Raises:
+        UserError: the values do not make a speech encoder.
+    """
+    config = rebuild_config(hf_config, SPEECH_TYPES, KIND)
+    _check_adapter(config, "hf_config")
+    try:
+        if config.model_type == "whisper":
+            config._attn_implementation = plain_attention(WhisperModel, config)
+            encoder = WhisperEncoder(cast(WhisperConfig, config))
+            return WhisperBackbone(encoder, _extractor(WhisperFeatureExtractor, hf_features))
+        extractor = _extractor(Wav2Vec2FeatureExtractor, hf_features)
+        return WaveformBackbone(build_model(AutoModel, config), extractor)
+    except UserError:
+        raise
+    except Exception as error:  # sizes that do not fit each other, each in a way of its own
+        raise UserError(f"hf_config: is no configuration of {config.model_type} ({reason(error)})") from None
 
 
-def _check_type(config: PretrainedConfig, where: str) -> None:
-    model_type = config.model_type
-    if model_type != "whisper" and model_type not in WAVEFORM_TYPES:
-        known = ", ".join(("whisper", *WAVEFORM_TYPES))
-        raise UserError(f"{where}: model type {model_type!r} is no speech encoder; use {known}")
+def _extractor(kind: Any, fields: dict[str, Any]) -> Any:
+    """A feature extractor from :attr:`Backbone.hf_features`."""
+    refuse_code(fields, "hf_features")
+    for name, most in MOST_FEATURES.items():
+        value = fields.get(name, 1)
+        if type(value) is not int or not 0 < value <= most:
+            raise UserError(f"hf_features: {name}: must be a whole number from 1 to {most}, not {str(value)[:40]}")
+    try:
+        return kind(**fields)
+    except Exception as error:  # a value of a wrong type is met where it is first used
+        raise UserError(f"hf_features: is no description of a feature extractor ({reason(error)})") from None
+
+
+def _check_adapter(config: PretrainedConfig, where: str) -> None:
     if getattr(config, "add_adapter", False):
         raise UserError(
             f"{where}: has an adapter behind the encoder (add_adapter), which changes the frame rate; "

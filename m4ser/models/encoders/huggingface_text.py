@@ -7,12 +7,14 @@ from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig
 
 from m4ser.models.attention import short_attention
-from m4ser.models.encoders.backbones import plain_config, rebuild_config
+from m4ser.models.encoders.backbones import plain_config
 from m4ser.models.encoders.base import TextEncoder
 from m4ser.models.encoders.lora import add_lora
 from m4ser.models.representations import length_mask
 from m4ser.pretrained import resolve
-from m4ser.pretrained.load import load_config, load_model
+from m4ser.pretrained.load import TEXT_TYPES, build_model, load_config, load_model, rebuild_config
+
+KIND = "text encoder"
 
 
 class HuggingFaceTextEncoder(TextEncoder):
@@ -49,15 +51,18 @@ class HuggingFaceTextEncoder(TextEncoder):
         super().__init__()
         self.repeatable = dropout == 0
         folder = resolve(model, pretrained_dir) if hf_config is None else ""
-        config = load_config(folder) if hf_config is None else rebuild_config(hf_config)
+        if hf_config is None:
+            config = load_config(folder, TEXT_TYPES, KIND)
+        else:
+            config = rebuild_config(hf_config, TEXT_TYPES, KIND)
         change: dict[str, int | float] = {"num_hidden_layers": keep_layers} if keep_layers else {}
         if dropout >= 0:
             change |= dict.fromkeys(_dropouts(config), dropout)
         self.model: Any  # each architecture has a class of its own
         if hf_config is None:
-            self.model = load_model(AutoModel, folder, **change)
+            self.model = load_model(AutoModel, config, folder, **change)
         else:
-            self.model = AutoModel.from_config(rebuild_config({**hf_config, **change}))
+            self.model = build_model(AutoModel, rebuild_config({**hf_config, **change}, TEXT_TYPES, KIND))
         if hasattr(self.model, "pooler"):
             self.model.pooler = None  # a sentence-level layer that a sequence of states does not need
         if self.model.config.is_encoder_decoder:

@@ -101,7 +101,7 @@ def test_dropout_by_every_name(tmp_path, tiny_text):
     changed = HuggingFaceTextEncoder(str(tiny_text("roberta")), dropout=0.0).model.config
     assert (changed.hidden_dropout_prob, changed.attention_probs_dropout_prob) == (0.0, 0.0)
     GPT2Model(GPT2Config(vocab_size=40, n_embd=16, n_layer=1, n_head=2)).save_pretrained(tmp_path / "gpt2")
-    with pytest.raises(ValueError, match="gpt2 has none that is known here"):
+    with pytest.raises(UserError, match="gpt2: model type 'gpt2' is no text encoder; use albert, bert"):
         HuggingFaceTextEncoder(str(tmp_path / "gpt2"), dropout=0.0)
 
 
