@@ -7,7 +7,6 @@ is not signed: it tells that an archive is intact, not who made it.
 """
 
 import hashlib
-import json
 import re
 import stat
 import zipfile
@@ -15,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from m4ser.hub.stored import ASR, DESCRIPTION, SPEECH_ENCODER, StoredModel
+from m4ser.models.description import ArchiveDescription, SpeechPipeline
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import atomic_directory, read_json
+from m4ser.utils.plain import read_plain_json, read_plain_yaml, refuse_code
 
 FORMAT = 1
 CARD = "README.md"
@@ -33,8 +35,30 @@ NEEDED = ("config.yaml", "model.safetensors")
 MOST_FILES, MOST_BYTES, MOST_TEXT = 100, 20 << 30, 64 << 20  # of an archive; of one file that is not weights
 BLOCK = 1 << 20
 CLASSIFIER = re.compile(r"classifier\.(classifiers\.\d+\.)?bias")  # of each expert, where there are several
-# Words in JSON files that make transformers import Python code.
-CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipelines")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a terminal obeys instead of showing it
+
+
+class _Score(TypedDict):
+    mean: float
+
+
+class _Pooled(TypedDict):
+    wa: _Score
+    ua: _Score
+    utterances: int
+
+
+class _Own(TypedDict):
+    wa: float
+    ua: float
+    utterances: int
+
+
+class _Metrics(TypedDict, total=False):
+    """What is shown of the test scores; the rest is for programs."""
+
+    pooled: _Pooled
+    this_model: _Own
 
 
 def unpack(archive: str | Path, folder: str | Path) -> StoredModel:
@@ -128,21 +152,10 @@ def check_folder(folder: Path) -> StoredModel:
 
 def _check(folder: Path, where: Path) -> None:
     """All checks that need the content. Files that are not on the description's list are refused or, below, ignored."""
-    try:
-        description = read_json(folder / DESCRIPTION)
-        files = {str(name): (int(f["size"]), str(f["sha256"])) for name, f in description["files"].items()}
-        labels, version, pipeline = list(description["labels"]), description["format"], description["pipeline"]
-        speech, text = pipeline["speech"], pipeline["text"]
-        if speech and (min(speech["layers"]) < 0 or int(speech["pool"]) < 1):
-            raise ValueError("layers and pool of the speech features")
-    except DamagedFileError:
-        raise UserError(f"{where}: {DESCRIPTION} is not JSON; get it again") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"{where}: {DESCRIPTION} is not a description of a model ({type(error).__name__}: {error})"
-        ) from None
-    if version != FORMAT:
-        raise UserError(f"{where}: has format {version}, this version reads {FORMAT}; install another version of m4ser")
+    description = _read_description(folder, where)
+    files = {name: (listed["size"], listed["sha256"]) for name, listed in description["files"].items()}
+    labels = description["labels"]
+    speech, text = description["pipeline"]["speech"], description["pipeline"]["text"]
     for name, (size, sha256) in files.items():
         _check_name(where, name)
         path = folder / name
@@ -160,9 +173,64 @@ def _check(folder: Path, where: Path) -> None:
     config = _read_config(folder / "config.yaml", where)
     _check_labels(where, folder, labels, config)
     if (speech and "architecture" in speech and SPEECH_ENCODER not in files) or (
-        text and (text.get("asr") or {}).get("packed") and not any(name.startswith(f"{ASR}/") for name in files)
+        text and (asr := text["asr"]) and asr.get("packed") and not any(name.startswith(f"{ASR}/") for name in files)
     ):
         raise UserError(f"{where}: a part that {DESCRIPTION} names is missing; get it again")
+
+
+def _read_description(folder: Path, where: Path) -> ArchiveDescription:
+    """``m4ser.json``, of the right types and with numbers that can be."""
+    try:
+        found = read_plain_json(folder / DESCRIPTION)
+    except OSError as error:
+        raise UserError(f"{where}: {DESCRIPTION} cannot be read ({error.strerror})") from None
+    except DamagedFileError:
+        raise UserError(f"{where}: {DESCRIPTION} is not JSON; get it again") from None
+    refuse_code(found, f"{where}: {DESCRIPTION}")
+    version = found.get("format") if isinstance(found, dict) else None
+    if isinstance(version, int) and version != FORMAT:
+        raise UserError(f"{where}: has format {version}, this version reads {FORMAT}; install another version of m4ser")
+    try:
+        description = TypeAdapter(ArchiveDescription).validate_python(found, strict=True)
+        TypeAdapter(_Metrics).validate_python(description["metrics"], strict=True)
+        _check_speech(description["pipeline"]["speech"])
+        if "files" not in description:
+            raise ValueError("it lists no files")
+        labels = description["labels"]
+        if len(set(labels)) < len(labels) or not all(label.isprintable() and label.strip() for label in labels):
+            raise ValueError("labels: have to be different words")
+        if control := next(_texts_with_control(found), None):
+            raise ValueError(f"{control!r} holds control characters")
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(f"{where}: {DESCRIPTION} is not a description of a model ({place}: {first['msg']})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: {DESCRIPTION} is not a description of a model ({error})") from None
+    return description
+
+
+def _check_speech(speech: SpeechPipeline | None) -> None:
+    """Raises a ValueError for features of stage 1 that cannot be made."""
+    if not speech:
+        return
+    if missing := [key for key in ("encoder", "layers", "pool") if key not in speech]:
+        raise ValueError(f"pipeline.speech.{missing[0]}: is missing")
+    layers = speech["layers"]
+    if not layers or layers != sorted(set(layers)) or layers[0] < 0 or speech["pool"] < 1:
+        raise ValueError("layers and pool of the speech features")
+
+
+def _texts_with_control(value: Any) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and CONTROL.search(value):
+            yield value
 
 
 def _would_be_read(name: str) -> bool:
@@ -170,15 +238,19 @@ def _would_be_read(name: str) -> bool:
 
 
 def _check_content(folder: Path, where: Path, files: dict[str, Any]) -> None:
-    """Weights are what their names say, and no JSON file asks for code."""
+    """Weights are what their names say and numbers, and no JSON file asks for code."""
+    import torch
     from safetensors import SafetensorError, safe_open
 
     for name in files:
         path = folder / name
         if name.endswith(".safetensors"):
             try:
-                with safe_open(path, "pt"):
-                    pass
+                with safe_open(path, "pt") as weights:
+                    for tensor in weights.keys():  # noqa: SIM118  (not a dictionary)
+                        value = weights.get_tensor(tensor)
+                        if value.is_floating_point() and not torch.isfinite(value).all():
+                            raise UserError(f"{where}: {name}: the weights are damaged ({tensor} is not finite)")
             except (SafetensorError, OSError, ValueError):
                 pickled = " but a pickle" if _is_pickle(path) else ""
                 raise UserError(f"{where}: refused: {name} is not a safetensors file{pickled}") from None
@@ -186,11 +258,10 @@ def _check_content(folder: Path, where: Path, files: dict[str, Any]) -> None:
             raise UserError(f"{where}: refused: {name} is a pickle, which can run any code")
         elif name.endswith(".json"):
             try:
-                value = json.loads(path.read_text(encoding="utf-8"))
-            except (ValueError, RecursionError):
+                value = read_plain_json(path)
+            except DamagedFileError:
                 raise UserError(f"{where}: {name} is not JSON; get it again") from None
-            if isinstance(value, dict) and (asking := [key for key in CODE_KEYS if key in value]):
-                raise UserError(f"{where}: refused: {name} asks for code ({asking[0]})")
+            refuse_code(value, f"{where}: {name}")
 
 
 def _is_pickle(path: Path) -> bool:
@@ -202,10 +273,11 @@ def _is_pickle(path: Path) -> bool:
 
 def _read_config(path: Path, where: Path) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{where}: refused: config.yaml is not plain YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(config, dict) or not isinstance(config.get("labels"), list):
+        config = read_plain_yaml(path)
+    except DamagedFileError as error:
+        raise UserError(f"{where}: refused: config.yaml {str(error).removeprefix(f'{path}: ')}") from None
+    refuse_code(config, f"{where}: config.yaml")
+    if not isinstance(config.get("labels"), list):
         raise UserError(f"{where}: config.yaml is not the configuration of a model")
     for key in ("tokenizer", "pretrained_dir"):
         if config.get(key) is not None:
@@ -220,7 +292,8 @@ def _check_labels(where: Path, folder: Path, labels: list[Any], config: dict[str
         raise UserError(f"{where}: {DESCRIPTION} has the labels {labels}, config.yaml {config['labels']}")
     with safe_open(folder / "model.safetensors", "pt") as weights:
         biases = [name for name in weights.keys() if CLASSIFIER.fullmatch(name)]  # noqa: SIM118  (not a dictionary)
-        outputs = {weights.get_slice(name).get_shape()[0] for name in biases}
+        shapes = [weights.get_slice(name).get_shape() for name in biases]
+    outputs = {shape[0] if shape else 0 for shape in shapes}
     if not outputs:
         raise UserError(f"{where}: model.safetensors has no classifier")
     if wrong := outputs - {len(labels)}:

@@ -69,15 +69,21 @@ class StoredModel:
 
         if "architecture" not in features:
             return load_frozen(features["encoder"], pretrained_dir).to(device)
-        from safetensors.torch import load_file
+        from m4ser.models.checkpoint import no_larger_than, read_tensors
 
-        encoder = FrozenEncoder(backbone_from_architecture(**features["architecture"]))
-        weights = {name: value.float() for name, value in load_file(self.folder / SPEECH_ENCODER).items()}
+        weights = {name: value.float() for name, value in read_tensors(self.folder / SPEECH_ENCODER).items()}
+        with no_larger_than(weights, self.folder / DESCRIPTION):
+            encoder = FrozenEncoder(backbone_from_architecture(**features["architecture"]))
         try:
             encoder.backbone.load_state_dict(weights)
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{self.folder / SPEECH_ENCODER}: does not fit {DESCRIPTION} ({reason})") from None
+        if features["layers"][-1] >= encoder.num_layers:
+            raise UserError(
+                f"{self.folder / DESCRIPTION}: names layer {features['layers'][-1]} of an encoder with "
+                f"{encoder.num_layers}; get the model again"
+            )
         return encoder.to(device)
 
     def recogniser(self) -> RecogniserDescription | None:
