@@ -6,6 +6,7 @@ from pathlib import Path
 
 from m4ser.inference.loading import add_arguments, load_recognizer
 from m4ser.utils.cli import command, quiet_libraries
+from m4ser.utils.printing import printable
 
 EXAMPLES = """examples:
   m4ser predict call.wav                          with the demonstration's model, or $M4SER_MODEL
@@ -62,7 +63,7 @@ def main(cmd: list[str] | None = None) -> None:
     if failures:
         print(f"error: {len(failures)} could not be used:", file=sys.stderr)
         for failure in failures:
-            print(f"  {failure.name}: {failure.reason}", file=sys.stderr)
+            print(f"  {printable(failure.name)}: {printable(failure.reason)}", file=sys.stderr)
         sys.exit(1)
 
 

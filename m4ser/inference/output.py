@@ -1,7 +1,6 @@
 """Results as lines: for people, as JSON, CSV or RTTM; and how far one is."""
 
 import csv
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from m4ser.inference.inputs import Item, items
 from m4ser.inference.recognizer import EmotionRecognizer
 from m4ser.inference.results import Failure, Prediction
 from m4ser.utils.errors import UserError
+from m4ser.utils.printing import json_line, printable
 from m4ser.utils.progress import track
 
 Show = Callable[[Prediction | Failure], None]  # writes one result to the standard output
@@ -24,11 +24,12 @@ def _table(labels: Sequence[str]) -> Show:
     def show(result: Prediction | Failure) -> None:
         if isinstance(result, Failure):
             return
-        text = "" if result.text is None else f"  {result.text}"
-        print(f"{result.label:{width}}  {result.probabilities[result.label]:.3f}  {result.name}{text}", flush=True)
+        text = "" if result.text is None else f"  {printable(result.text)}"
+        name = printable(result.name)
+        print(f"{result.label:{width}}  {result.probabilities[result.label]:.3f}  {name}{text}", flush=True)
         if len(result.segments) > 1:
             for part in result.segments:
-                said = "" if part.text is None else f"  {part.text}"
+                said = "" if part.text is None else f"  {printable(part.text)}"
                 probability = part.probabilities[part.label]
                 print(
                     f"  {part.start:8.2f} - {part.end:8.2f} s  {part.label:{width}}  {probability:.3f}{said}",
@@ -43,7 +44,7 @@ def _json(labels: Sequence[str]) -> Show:
 
     def show(result: Prediction | Failure) -> None:
         value = {"name": result.name, "error": result.reason} if isinstance(result, Failure) else asdict(result)
-        print(json.dumps(value, ensure_ascii=False), flush=True)
+        print(json_line(value), flush=True)
 
     return show
 
@@ -56,7 +57,8 @@ def _csv(labels: Sequence[str]) -> Show:
     def show(result: Prediction | Failure) -> None:
         for part in () if isinstance(result, Failure) else result.segments:
             numbers = [f"{part.probabilities[label]:.6f}" for label in labels]
-            rows.writerow([result.name, f"{part.start:.3f}", f"{part.end:.3f}", part.label, *numbers, part.text or ""])
+            name, text = printable(result.name), printable(part.text or "")
+            rows.writerow([name, f"{part.start:.3f}", f"{part.end:.3f}", part.label, *numbers, text])
         sys.stdout.flush()
 
     return show
@@ -66,7 +68,7 @@ def _rttm(labels: Sequence[str]) -> Show:
     """NIST's Rich Transcription Time Marked; the emotion stands where the speaker's name does."""
 
     def show(result: Prediction | Failure) -> None:
-        name = "_".join(Path(result.name).stem.split()) or "recording"
+        name = printable("_".join(Path(result.name).stem.split())) or "recording"
         for part in () if isinstance(result, Failure) else result.segments:
             label, probability = "_".join(part.label.split()), part.probabilities[part.label]
             times = f"{part.start:.3f} {part.end - part.start:.3f}"

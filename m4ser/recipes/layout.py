@@ -9,7 +9,7 @@ from typing import Any
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Fold
-from m4ser.recipes.table import read_table
+from m4ser.recipes.table import is_file, read_table
 from m4ser.utils.errors import UserError
 
 
@@ -151,7 +151,7 @@ def keep_present(utterances: Iterable[Utterance], corpus_dir: Path, allow_partia
         UserError: some are missing and `allow_partial` is false.
     """
     utterances = list(utterances)
-    here = {audio: (corpus_dir / audio).is_file() for audio in {utt.audio for utt in utterances}}
+    here = {audio: is_file(corpus_dir / audio) for audio in {utt.audio for utt in utterances}}
     present = [utt for utt in utterances if here[utt.audio]]
     if missing := len(utterances) - len(present):
         gone = next(utt.audio for utt in utterances if not here[utt.audio])

@@ -66,6 +66,14 @@ def read_table(
     return rows, [name for name in header if name and name not in wanted]
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a cell of a table may be longer than any name of one can be."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _read_header(path: Path, line: str, needed: Sequence[str]) -> tuple[list[str], str]:
     """Names of the columns, in small letters, and the delimiter."""
     if not line.strip():

@@ -188,7 +188,7 @@ def _train(plan: Plan) -> Step:
         after=after,
         options=options | _pretrained(plan),
         inputs=[f"{o.data}/folds.json", f"{o.data}/labels.txt", *(str(path) for path in layers(o.train_config))],
-        outputs=[f"{plan.exp_dir}/run.json", f"{plan.exp_dir}/@cell"],
+        outputs=[f"{plan.exp_dir}/run.json", f"{plan.exp_dir}/@cell", f"{plan.exp_dir}/@cell/model.pth"],
         runs=_runs(plan),
         leftovers=Leftovers.SET_ASIDE,
     )

@@ -23,8 +23,8 @@ class Run:
     folder: Path
 
     def is_trained(self) -> bool:
-        """Whether its training has come to its end."""
-        return (self.folder / TRAIN_INFO).exists()
+        """Whether its training has come to its end, and its model is there."""
+        return (self.folder / TRAIN_INFO).exists() and (self.folder / "model.pth").exists()
 
 
 class TrainInfo(TypedDict, total=False):

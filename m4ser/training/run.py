@@ -1,11 +1,12 @@
 """Stage 4: the trainings of an experiment, each from the lists it reads to the model that is kept."""
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -63,7 +64,8 @@ def train(settings: Settings, folds: Folds, run: Run) -> None:
     if settings.ngpu > 1:
         _launch(options, settings.ngpu, run)
     else:
-        system_class(task.task).main(cmd=options)
+        with full_disk(run.folder):
+            system_class(task.task).main(cmd=options)
     if first:
         listed.unlink(missing_ok=True)
         finish(run.folder, task, time.monotonic() - started, settings.keep_snapshots)
@@ -131,4 +133,26 @@ def run_task(words: Sequence[str]) -> None:
     """Train with ESPnet's options alone; the task is the one that the file behind ``--config`` is for."""
     config = words[words.index("--config") + 1] if "--config" in words[:-1] else None
     task = read_config(config).get("task", SER) if config else SER
-    system_class(task).main(cmd=list(words))
+    folder = words[words.index("--output_dir") + 1] if "--output_dir" in words[:-1] else "."
+    with full_disk(Path(folder)):
+        system_class(task).main(cmd=list(words))
+
+
+@contextlib.contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """Say what PyTorch means when it could not write a checkpoint: it names a position in its source or in the file.
+
+    Raises:
+        UserError: a checkpoint could not be written.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        writing = "inline_container" in str(error) or "iostream error" in str(error)
+        if not writing or "PytorchStreamReader" in str(error):
+            raise
+        free = shutil.disk_usage(folder).free / 1e6
+        raise UserError(
+            f"{folder}: a checkpoint cannot be written; {free:.0f} MB are left on this disk: free some space and run "
+            "the same command again"
+        ) from None

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import gc
+import io
 import os
 import select
 import shlex
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from m4ser.utils.errors import UserError
+from m4ser.utils.printing import printable
 
 
 class Main(Protocol):
@@ -27,14 +29,15 @@ class Main(Protocol):
 def command(main: Main) -> Main:
     """Decorate ``main(cmd=None)`` so that expected failures end as one line and exit status 1.
 
-    A :class:`~m4ser.utils.errors.UserError` and a full disk are reported without a traceback, an output that nobody
-    reads any more ends the command silently, as in other tools; every other exception is a defect of ours and keeps its
-    traceback. With ``M4SER_DEBUG=1`` nothing is caught.
+    A :class:`~m4ser.utils.errors.UserError`, a full disk and a place where one may not read or write are reported
+    without a traceback, an output that nobody reads any more ends the command silently, as in other tools; every other
+    exception is a defect of ours and keeps its traceback. With ``M4SER_DEBUG=1`` nothing is caught.
     """
 
     @functools.wraps(main)
     def wrapper(cmd: list[str] | None = None) -> None:
         _collect_less_garbage()
+        _print_anything()
         if os.environ.get("M4SER_DEBUG") == "1":
             main(cmd)
             return
@@ -42,13 +45,18 @@ def command(main: Main) -> Main:
             main(cmd)
             sys.stdout.flush()
         except UserError as error:
-            sys.exit(f"error: {error}")
+            sys.exit("error: " + printable(str(error), keep="\n"))
         except OSError as error:
             if isinstance(error, BrokenPipeError) and _unread():
                 sys.exit(128 + signal.SIGPIPE)
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+                path = Path(os.fsdecode(error.filename))
+                place = path if os.path.lexists(path) else path.parent  # of what could not be made, its folder
+                fault = f"{printable(str(place))}: {(error.strerror or '').lower()}"
+                sys.exit(f"error: {fault}; change its permissions, or choose another place")
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            where = f" while writing {error.filename}" if error.filename else ""
+            where = f" while writing {printable(str(error.filename))}" if error.filename else ""
             sys.exit(f"error: no space left on the disk{where}; free some space and run the same command again")
         except KeyboardInterrupt:
             sys.exit("interrupted; run the same command again to continue")
@@ -66,6 +74,12 @@ def _collect_less_garbage() -> None:
     """
     gc.set_threshold(*gc.get_threshold()[:2], 1000)
     atexit.register(gc.freeze)
+
+
+def _print_anything() -> None:
+    """What the output's encoding does not have is printed as an escape, as it is on the standard error anyway."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _unread() -> bool:

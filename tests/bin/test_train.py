@@ -208,6 +208,36 @@ def test_a_forged_file_runs_nothing_where_training_starts_or_goes_on(recipe):
 
 
 @pytest.mark.slow
+def test_a_model_that_is_gone_is_trained_again(recipe):
+    options = recipe({"fusion": "speech"})
+    run(options)
+    folder, first = recipe.folder / "exp/toy/fold1/seed1", weights(recipe.folder, "toy")
+    (folder / "model.pth").unlink()
+    train.main([*options, "--job", "1"])
+    assert same(weights(recipe.folder, "toy"), first)
+
+
+@pytest.mark.slow
+def test_full_disk_costs_one_line_and_nothing_else(recipe, monkeypatch):
+    options = recipe({"fusion": "speech"}, "straight")
+    run(options)
+    options, disk = recipe({"fusion": "speech"}, "full"), recipe.folder / "exp/full"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        monkeypatch.delenv("M4SER_DEBUG")
+        with pytest.raises(SystemExit, match=r"^error: exp/full/fold1/seed1: a checkpoint cannot be written; 0 MB"):
+            run(options)
+        assert not list(disk.glob("fold1/seed1/model.pth"))
+        subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
+        train.main([*options, "--job", "1"])
+        assert same(weights(recipe.folder, "straight"), weights(recipe.folder, "full"))
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["checkpoint", "model", "links"])
 def test_kill_while_saving_costs_one_epoch_and_changes_nothing(recipe, damage):
     run(recipe({"fusion": "speech", "max_epoch": 4}, "straight"))

@@ -113,6 +113,9 @@ def test_a_given_split(official):
         ("", "a/0.wav,,d", "line 8: emotion is empty"),
         ("", "a/0.wav,sad,d,x", "line 8: 4 fields instead of 3"),
         (",id", "a/0.wav,sad,d,x y", "line 8: id 'x y' has a blank or / in it"),
+        ("", f"{'x' * 5000}.wav,sad,a", "line 8: no such audio file: {corpus}/xxx"),
+        ("", f"{'x/' * 5000}.wav,sad,a", "line 8: no such audio file: {corpus}/x/x"),
+        (",id", f"a/0.wav,sad,d,{'ü' * 101}", "line 8: id " + 40 * "ü" + "... has more than 200 bytes"),
         (",split", "a/0.wav,sad,d,exam", "line 2: split is ''; it must be train, dev or test"),
     ],
 )

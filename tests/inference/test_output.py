@@ -1,6 +1,8 @@
 """Results as lines."""
 
+import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -61,3 +63,34 @@ def test_an_input_without_recordings_is_a_failure(loudness_recognizer, tmp_path,
     (failure,) = write_predictions(loudness_recognizer, inputs, None, "table")
     assert failure.name == inputs[0] and failure.reason.startswith("no recordings in this folder")
     assert capsys.readouterr().out.split()[0] == "excited"
+
+
+HOSTILE = {
+    b"caf\xe9.wav": "caf\\udce9",
+    b"two\nlines\x1b[2J\x07\r.wav": "two\\nlines\\x1b[2J\\x07\\r",
+    "right\u202eleft \x9b31m\u2028.wav".encode(): "right\\u202eleft \\x9b31m\\u2028",
+    "Straße\u3000日本.wav".encode(): "Straße\u3000日本",
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_names_that_are_no_text(form, loudness_recognizer, tmp_path, monkeypatch):
+    """Names with bytes that are not UTF-8, line breaks, terminal commands: one line each, and nothing but text."""
+    for name in HOSTILE:
+        soundfile.write(tmp_path / "a.wav", np.full(1600, 0.5), 16000)
+        (tmp_path / "a.wav").replace(tmp_path / os.fsdecode(name))
+    output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr("sys.stdout", output)
+    assert write_predictions(loudness_recognizer, [str(tmp_path)], None, form) == []
+    output.flush()
+    lines = output.buffer.getvalue().decode().split("\n")[:-1]
+    assert len(lines) == len(HOSTILE) + (form == "csv")
+    assert all(c.isprintable() or c == "\u3000" for line in lines for c in line)
+    if form == "json":
+        names = {os.fsencode(json.loads(line)["name"]).rpartition(b"/")[2] for line in lines}
+        assert names == set(HOSTILE)  # none is lost
+    else:
+        shown = ["_".join(name.split()) if form == "rttm" else name for name in HOSTILE.values()]
+        if form == "rttm":  # blanks of any kind part the fields there
+            shown = ["caf\\udce9", "two_lines\\x1b[2J\\x07", "right\\u202eleft_\\x9b31m", "Straße_日本"]
+        assert all(any(name in line for line in lines) for name in shown)

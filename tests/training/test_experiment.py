@@ -16,12 +16,16 @@ def test_jobs_are_numbered_seeds_outermost(tmp_path):
             job_of(every_run, job)
 
 
-def test_a_run_is_trained_when_its_costs_are_there(tmp_path):
+def test_a_run_is_trained_when_its_costs_and_its_model_are_there(tmp_path):
     (run,) = runs(tmp_path, ["1"], [1])
     run.folder.mkdir(parents=True)
     assert not run.is_trained()
+    (run.folder / "model.pth").touch()
+    assert not run.is_trained()
     (run.folder / "train_info.json").touch()
     assert run.is_trained()
+    (run.folder / "model.pth").unlink()
+    assert not run.is_trained()
 
 
 def test_seeds_are_whole_numbers():

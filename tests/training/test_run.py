@@ -3,6 +3,7 @@
 import argparse
 
 import pytest
+import torch
 
 from m4ser.training.baselines.linear import LinearBaseline
 from m4ser.training.run import is_first, run_stage, run_task, wait_for
@@ -42,3 +43,18 @@ def test_neither_plan_nor_job(toy_dumps, monkeypatch):
     with pytest.raises(UserError, match="--job 99: there are"):
         run_stage(Settings("exp/x", "c.yaml"), write_plan=True, job=99)
     assert not (toy_dumps / "exp/x").exists()
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_is_one_line(tmp_path, monkeypatch):
+    """PyTorch names a position in its own source instead, and reports a file that cannot be read the same way."""
+    (tmp_path / "c.yaml").write_text("task: linear\n")
+    words = ["--config", str(tmp_path / "c.yaml"), "--output_dir", str(tmp_path)]
+    monkeypatch.setattr(LinearBaseline, "main", classmethod(lambda cls, cmd: torch.save(torch.ones(9999), "/dev/full")))
+    with pytest.raises(
+        UserError, match=rf"^{tmp_path}: a checkpoint cannot be written; \d+ MB are left on this disk: free"
+    ):
+        run_task(words)
+    (tmp_path / "cut.pth").write_bytes(b"PK\3\4" + bytes(100))
+    monkeypatch.setattr(LinearBaseline, "main", classmethod(lambda cls, cmd: torch.load(tmp_path / "cut.pth")))
+    with pytest.raises(RuntimeError, match="PytorchStreamReader"):
+        run_task(words)

@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from m4ser.utils.cli import command
+from m4ser.utils.errors import UserError
+
 PROGRAM = """
 import sys
 from m4ser.utils.cli import command
@@ -62,3 +65,29 @@ main()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     before, after = map(int, result.stdout.split())
     assert before < 1000 == after
+
+
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        (PermissionError(13, "Permission denied", "/"), "/: permission denied; change its permissions, or choose"),
+        (OSError(30, "Read-only file system", "/no\n/x"), "/no\\n: read-only file system; change its"),
+        (OSError(28, "No space left on device", "a\x1b"), "no space left on the disk while writing a\\x1b; free"),
+        (UserError("caf\udce9\x1b[2J: fault\nsecond line"), "caf\\udce9\\x1b[2J: fault\nsecond line"),
+    ],
+)
+def test_faults_of_the_machine_are_one_line_without_terminal_commands(fault, line):
+    @command
+    def main(cmd=None):
+        raise fault
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert str(ended.value).startswith(f"error: {line}")
+
+
+def test_output_in_an_encoding_that_lacks_characters():
+    code = "from m4ser.utils.cli import command\n@command\ndef main(cmd=None):\n    print('Stra\\xdfe')\nmain()"
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env, timeout=60)
+    assert (result.returncode, result.stdout) == (0, b"Stra\\xdfe\n")

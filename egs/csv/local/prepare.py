@@ -14,13 +14,14 @@ from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.splits import automatic_folds, folds_of_split
-from m4ser.recipes.table import read_table
+from m4ser.recipes.table import is_file, read_table
 from m4ser.utils import cli
 from m4ser.utils.errors import UserError
 
 COLUMNS = ("file", "emotion", "speaker"), ("text", "gender", "language", "split", "id")
 LISTS = (("utt2gender", "gender"), ("utt2lang", "language"))
 PARTS = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "test": "test"}
+LONGEST_ID = 200  # bytes; files are named after it, and their names may have 255
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,13 +64,17 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
         if args.labels and emotion not in args.labels:
             left_out["of other emotions"] += 1
             continue
-        if not audio.is_file():
+        if not is_file(audio):
             if not args.allow_partial:
-                raise UserError(f"{where}: no such audio file: {audio}; correct the line or --audio-dir")
+                raise UserError(f"{where}: no such audio file: {audio!s:.500}; correct the line or --audio-dir")
             left_out["without audio file"] += 1
             continue
         if utt_id in lines:
             raise UserError(f"{where}: {utt_id} is in {lines[utt_id]} too; delete one, or tell them apart in column id")
+        if len(utt_id.encode()) > LONGEST_ID:
+            raise UserError(
+                f"{where}: id {utt_id:.40}... has more than {LONGEST_ID} bytes; give a shorter one in column id"
+            )
         if utt_id != _word(utt_id):
             raise UserError(f"{where}: id {utt_id!r} has a blank or / in it; replace that")
         if "split" in value:
