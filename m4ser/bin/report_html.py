@@ -5,11 +5,10 @@ word errors, training curves, a map of utterance vectors, and the most confident
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from m4ser.utils.cli import boolean, command
+from m4ser.utils.cli import boolean, command, note
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -31,10 +30,6 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _note(line: str) -> None:
-    print(f"note: {line}", file=sys.stderr)
-
-
 @command
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
@@ -42,7 +37,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     from m4ser.scoring import html_report
 
     more = (args.mistakes, args.audio, args.max_audio_mb, args.map, args.map_fold)
-    page, *drawn = html_report.write(args.exp, args.data, args.dump, args.out, *more, _note)
+    (page, *drawn), remarks = html_report.write(args.exp, args.data, args.dump, args.out, *more)
+    for remark in remarks:
+        note(remark)
     print(f"Page: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     print("Figures: " + " ".join(map(str, drawn)))
 

@@ -4,7 +4,6 @@ Of crossed corpora the result is a table of what was trained on by what was test
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,10 +30,6 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _note(line: str) -> None:
-    print(f"note: {line}", file=sys.stderr)
-
-
 @command
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the command."""
@@ -44,10 +39,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if corpus.folds.trained_on:
         if args.baseline or args.partition != "test":
             raise UserError("--baseline, --partition: crossed corpora are scored on test, without comparison")
-        table, files = crossed.score(args.exp, corpus, *chosen, args.resamples, _note)
+        table, files = crossed.score(args.exp, corpus, *chosen, args.resamples)
     else:
         more = (args.normaliser, args.baseline, args.resamples)
-        table, files = results.score(args.exp, corpus, args.partition, *chosen, *more, _note)
+        table, files = results.score(args.exp, corpus, args.partition, *chosen, *more)
     print(table.markdown(aligned=True))
     print("Written: " + " ".join(map(str, files)))
 

@@ -1,7 +1,6 @@
 """Result tables: each KIND writes one as Markdown, CSV and JSON (OUT.md, .csv, .json); insert puts it into a page."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -89,10 +88,6 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _note(line: str) -> None:
-    print(f"note: {line}", file=sys.stderr)
-
-
 def _write(table: Table, out: Path) -> None:
     print(table.save(out).markdown(aligned=True))
 
@@ -105,7 +100,7 @@ def _comparison(args: argparse.Namespace) -> None:
         raise UserError(f"--difference: {wrong[0]} is none of {' '.join(NAMES)}")
     corpus, names = Corpus.read(args.data, args.audio_dir), args.names and row_names(args.names, args.folders)
     chosen = (args.partition, args.seeds, args.folds, args.difference, args.resamples)
-    table = comparison.table(args.folders, corpus, names, args.reference, *chosen, _note)
+    table = comparison.table(args.folders, corpus, names, args.reference, *chosen)
     _write(figures.illustrated(table, args.out, figures.comparison), args.out)
 
 

@@ -1,7 +1,7 @@
 """Several systems in one table: scores, intervals, paired differences to one of them, cost."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,7 +39,6 @@ def table(
     folds: Sequence[str] | None = None,
     differences: Sequence[Metric] = ("ua", "wa"),
     resamples: int = RESAMPLES,
-    note: Callable[[str], None] = lambda line: None,
 ) -> Table:
     """Compare the experiments in `folders` with `reference`, one of them (default: the first).
 
@@ -49,7 +48,7 @@ def table(
     known = [folder.resolve() for folder in folders]
     if reference and reference.resolve() not in known:
         raise UserError(f"{reference}: is not one of --exp; add it there")
-    experiments = [collect(folder, corpus, partition, seeds, folds, note) for folder in folders]
+    experiments = [collect(folder, corpus, partition, seeds, folds) for folder in folders]
     index = known.index(reference.resolve()) if reference else 0
     return fill(compare(experiments, corpus, index, names, resamples), differences)
 

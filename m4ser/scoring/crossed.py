@@ -6,7 +6,7 @@ tested corpus.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -35,7 +35,6 @@ def evaluate(
     seeds: Sequence[str] | None = None,
     folds: Sequence[str] | None = None,
     asr_dir: Path | None = None,
-    note: Callable[[str], None] = lambda line: None,
     resamples: int = RESAMPLES,
 ) -> Crossed:
     """Score all cells.
@@ -43,7 +42,7 @@ def evaluate(
     Raises:
         UserError: no predictions at all, or wrong ones, see :func:`m4ser.scoring.runs.collect`.
     """
-    experiment = collect(path, corpus, "test", seeds, folds, note, crossed=True)
+    experiment = collect(path, corpus, "test", seeds, folds, crossed=True)
     trained_on = np.array([corpus.folds.trained_on[fold] for fold in experiment.fold])
     tested_on = np.array([corpus.domain[utt] for utt in experiment.items])
     rows = list(dict.fromkeys(trained_on.tolist()))
@@ -187,7 +186,6 @@ def score(
     folds: Sequence[str] | None = None,
     asr_dir: Path | None = None,
     resamples: int = RESAMPLES,
-    note: Callable[[str], None] = lambda line: None,
 ) -> tuple[Table, list[Path]]:
     """Score `exp/<tag>` of crossed corpora and write `metrics.json`, `RESULTS.md`, `matrix.csv` and `matrix.png`.
 
@@ -199,7 +197,7 @@ def score(
     """
     from m4ser.scoring import figures  # with matplotlib
 
-    crossed = evaluate(folder, corpus, seeds, folds, asr_dir, note, resamples)
+    crossed = evaluate(folder, corpus, seeds, folds, asr_dir, resamples)
     paths = [folder / name for name in ("RESULTS.md", "metrics.json", "matrix.csv", "matrix.png")]
     figures.save(figures.crossed(table(crossed)), paths[3])
     whole = replace(results(crossed), figure="matrix.png")

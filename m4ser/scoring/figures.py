@@ -5,10 +5,11 @@ A figure is a function that returns a matplotlib figure; :func:`save` makes a PN
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import matplotlib
 
@@ -18,6 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
 
 from m4ser.scoring.table import Score, Table
 from m4ser.training.experiment import History
@@ -25,7 +27,8 @@ from m4ser.training.metrics import NAMES, Metric
 from m4ser.training.result_files import Metrics, Pooled
 from m4ser.utils.files import atomic_path
 
-plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
+plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True})
+plt.rcParams.update({"figure.titlesize": 10, "legend.fontsize": 8, "legend.frameon": False, "errorbar.capsize": 3})
 plt.rcParams["text.parse_math"] = False  # a `$` in somebody's file name is no formula
 COLOURS: dict[Metric, str] = {"wa": "#4477aa", "ua": "#ee6677"}  # Paul Tol's bright scheme, for colour-blind readers
 GREY = "#777777"
@@ -33,60 +36,60 @@ INK = "#010203"  # stands for the text colour of the page that a drawing is put 
 # Of classes: told apart on white and on black; every class has a marker of its own as well.
 PALETTE = ("#4477aa", "#ee6677", "#228833", "#b8860b", "#aa3377", "#2aa5b8", "#e07b39", "#8c6bb1", "#7f7f7f", "#a05a2c")
 MARKERS = "o^sDvPX*<>"
+BELOW: Final = "outside lower center"  # of the axes: a legend
 MAX_SPEAKERS = 60  # more are drawn as a histogram
-# Panels of the training figure: title and statistics, as (phase, name, what the legend says).
+# Panels of the training figure: title, and what the legend calls a statistic of a phase.
 CURVES = {
-    "loss": [("train", "loss", "train"), ("valid", "loss", "dev")],
-    "dev scores, %": [("valid", "ua", "UA"), ("valid", "wa", "WA"), ("valid", "macro_f1", "macro-F1")],
-    "emotion loss": [("train", "loss_emotion", "train"), ("valid", "loss_emotion", "dev")],
-    "dev error detection, F1": [
-        ("valid", "aed_f1_keep", "KEEP"),
-        ("valid", "aed_f1_delete", "DELETE"),
-        ("valid", "aed_f1_change", "CHANGE"),
-    ],
-    "dev WER, %": [("valid", "wer_asr", "of the ASR"), ("valid", "wer_aec", "corrected")],
-    "dev discriminator": [
-        ("valid", "disc_acc_speech", "right on speech"),
-        ("valid", "disc_acc_text", "right on text"),
-        ("valid", "disc_invariant", "on invariant (aim 0.5)"),
-    ],
-    "dev cosine in the contrastive space": [
-        ("valid", "cosine_same_class", "same class"),
-        ("valid", "cosine_other_class", "other class"),
-    ],
+    "loss": {"train loss": "train", "valid loss": "dev"},
+    "dev scores, %": {"valid ua": "UA", "valid wa": "WA", "valid macro_f1": "macro-F1"},
+    "emotion loss": {"train loss_emotion": "train", "valid loss_emotion": "dev"},
+    "dev error detection, F1": {f"valid aed_f1_{tag.lower()}": tag for tag in ("KEEP", "DELETE", "CHANGE")},
+    "dev WER, %": {"valid wer_asr": "of the ASR", "valid wer_aec": "corrected"},
+    "dev discriminator": {
+        "valid disc_acc_speech": "right on speech",
+        "valid disc_acc_text": "right on text",
+        "valid disc_invariant": "on invariant (aim 0.5)",
+    },
+    "dev cosine in the contrastive space": {
+        "valid cosine_same_class": "same class",
+        "valid cosine_other_class": "other class",
+    },
 }
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
+def save(figure: Figure, path: Path) -> str:
+    """Write a figure as PNG; returns the name of the file."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150, metadata={"Software": None})
     plt.close(figure)
+    return path.name
 
 
 def illustrated(table: Table, out: Path, draw: Callable[[Table], Figure]) -> Table:
     """Draw OUT.png; the table with the name of that file."""
-    path = out.with_name(f"{out.name}.png")
-    save(draw(table), path)
-    return replace(table, figure=path.name)
+    return replace(table, figure=save(draw(table), out.with_name(f"{out.name}.png")))
 
 
 def draw(metrics: Metrics, folder: Path, suffix: str = "") -> list[str]:
     """Draw the figures of one experiment into `folder`; returns their file names."""
-    figures: dict[str, Callable[[Metrics], Figure]] = {"confusion": confusion}
+    return [save(figure(metrics), folder / f"{name}{suffix}.png") for name, figure in of_result(metrics).items()]
+
+
+def of_result(metrics: Metrics) -> dict[str, Callable[[Metrics], Figure]]:
+    """Those figures that say something of an experiment, by name."""
+    found: dict[str, Callable[[Metrics], Figure]] = {"confusion": confusion}
     if len(metrics["per_fold"]) > 1:
-        figures["per_fold"] = per_fold
+        found["per_fold"] = per_fold
     if metrics["by_wer"]:
-        figures["wer_bins"] = wer_bins
-    for name, function in figures.items():
-        save(function(metrics), folder / f"{name}{suffix}.png")
-    return [f"{name}{suffix}.png" for name in figures]
+        found["wer_bins"] = wer_bins
+    return found
 
 
 def svg(name: str, function: Callable[..., Figure], *args: Any) -> str:
     """A figure as an ``<svg>`` element that takes the text colour and font of its page and has no title of its own.
 
-    ``name`` must be unique in the page: the element's ids start with it.
+    ``name`` must be unique in the page: the element's ids start with it. The address of a point becomes its title,
+    shown when it is pointed at.
     """
     ink = dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
     style: dict[Any, str] = {**ink, "svg.fonttype": "none", "svg.hashsalt": name}
@@ -100,6 +103,7 @@ def svg(name: str, function: Callable[..., Figure], *args: Any) -> str:
     content = text.getvalue()
     content = content[content.index("<svg") :]
     content = re.sub(r"<metadata>.*?</metadata>", "", content, flags=re.DOTALL)
+    content = re.sub(r'<a xlink:href="([^"]*)"[^>]*>(.*?)</a>', r"<g><title>\1</title>\2</g>", content, flags=re.DOTALL)
     content = re.sub(r' id="(?:figure|axes|patch|line2d|text|legend|matplotlib|xtick|ytick)[^"]*"', "", content)
     content = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", content)
     content = re.sub(r"font: ([^;\"']*?[\d.]+px)[^;\"]*", r"font: \1 sans-serif", content)
@@ -108,82 +112,82 @@ def svg(name: str, function: Callable[..., Figure], *args: Any) -> str:
     return content.replace(INK, "currentColor").replace("xlink:href", "href")
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
-    return plt.subplots(figsize=(width, height), layout="constrained")
-
-
-def _finish(figure: Figure, metrics: Metrics, more: str = "", columns: int = 0) -> Figure:
-    """Title of the experiment, and a legend below if it has columns."""
+def _titled(figure: Figure, metrics: Metrics, more: str = "") -> Figure:
     partial = " (PARTIAL)" if metrics["partial"] else ""
-    figure.suptitle(f"{metrics['tag']}, {metrics['partition']}{partial}{more}", fontsize=10)
-    if columns:
-        figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    figure.suptitle(f"{metrics['tag']}, {metrics['partition']}{partial}{more}")
     return figure
 
 
-def _intervals(axes: Axes, at: np.ndarray, scores: Sequence[Score], across: bool = False, **style: Any) -> None:
-    """Scores in per cent with the reach of their 95 % intervals, upwards or ``across``."""
-    mean, ends = np.array([score.value for score in scores]), np.array([score.ci for score in scores])
-    reach = 100 * np.clip([mean - ends[:, 0], ends[:, 1] - mean], 0, None)
-    if across:
-        axes.errorbar(100 * mean, at, xerr=reach, **style)
-    else:
-        axes.errorbar(at, 100 * mean, yerr=reach, **style)
+def _measured(scores: Iterable[Score]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores in per cent and how far their 95 % intervals reach down and up. Shape: (N,), (2, N)."""
+    mean, low, high = 100 * np.array([(score.value, *(score.ci or ())) for score in scores]).T
+    return mean, np.clip([mean - low, high - mean], 0, None)
+
+
+def _style(number: int) -> dict[str, Any]:
+    return {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def _heat_map(
+    shares: np.ndarray, texts: Mapping[tuple[int, int], str], size: tuple[float, float]
+) -> tuple[Figure, Axes]:
+    """Shares as colours, each with its text."""
+    figure, axes = plt.subplots(figsize=size)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (i, j), text in texts.items():
+        colour = "white" if shares[i, j] > 0.6 else "black"
+        axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
+    figure.colorbar(image, shrink=0.9, format=PercentFormatter(1, symbol=""))
+    return figure, axes
 
 
 def confusion(metrics: Metrics) -> Figure:
     """Row-normalised confusion matrix with per cent and counts."""
     labels, counts = metrics["labels"], np.array(metrics["confusion_summed_over_seeds"])
-    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    texts = {at: f"{100 * shares[at]:.0f}\n({n})" if n else "0" for at, n in np.ndenumerate(counts)}
     size = max(4.5, 1.2 + 0.72 * len(labels))
-    figure, axes = _axes(size + 0.9, size)
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for i, j in np.ndindex(*counts.shape):
-        colour = "white" if share[i, j] > 0.55 else "black"
-        text = f"{100 * share[i, j]:.0f}\n({counts[i, j]})" if counts[i, j] else "0"
-        axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
+    figure, axes = _heat_map(shares, texts, (size + 0.9, size))
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel="recognised", ylabel="reference")
-    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the reference class")
+    axes.set(xlabel="recognised", ylabel="reference", aspect="equal")
     summed = f", {len(metrics['seeds'])} seeds summed" if len(metrics["seeds"]) > 1 else ""
-    return _finish(figure, metrics, f"\n% of the reference (count{summed})")
+    return _titled(figure, metrics, f"\n% of the reference (count{summed})")
 
 
 def per_fold(metrics: Metrics) -> Figure:
     """WA and UA of each fold, error bars over seeds; lines: pooled, majority class."""
-    folds = metrics["per_fold"]
+    folds, several = metrics["per_fold"], len(metrics["seeds"]) > 1
     x = np.arange(len(folds))
-    figure, axes = _axes(max(5.5, 1.8 + 0.7 * len(folds)), 4)
+    figure, axes = plt.subplots(figsize=(max(5.5, 1.8 + 0.7 * len(folds)), 4))
     for k, (name, colour) in enumerate(COLOURS.items()):
-        mean = [100 * value[name]["mean"] for value in folds.values()]
-        sd = [100 * (value[name]["sd"] or 0) for value in folds.values()]
-        several = len(metrics["seeds"]) > 1
-        bars = {"yerr": sd, "capsize": 3, "ecolor": plt.rcParams["text.color"]} if several else {}
-        axes.bar(x + (k - 0.5) * 0.38, mean, 0.36, color=colour, label=NAMES[name], **bars)
+        mean, sd = 100 * np.array([(value[name]["mean"], value[name]["sd"] or 0) for value in folds.values()]).T
+        spread = {"yerr": sd, "ecolor": plt.rcParams["text.color"]} if several else {}
+        axes.bar(x + (k - 0.5) * 0.38, mean, 0.36, color=colour, label=NAMES[name], **spread)
         pooled = 100 * metrics["pooled"][name]["mean"]
         axes.axhline(pooled, color=colour, linestyle="--", linewidth=1, label=f"{NAMES[name]} pooled: {pooled:.1f}")
     majority = 100 * metrics["majority"]["ua"]
     axes.axhline(majority, color=GREY, linestyle=":", linewidth=1.2, label=f"UA of the majority class: {majority:.1f}")
     axes.set_xticks(x, folds)
     axes.set(xlabel="fold", ylabel="per cent", ylim=(0, 100))
-    return _finish(figure, metrics, columns=3)
+    figure.legend(loc=BELOW, ncols=3)
+    return _titled(figure, metrics)
 
 
 def wer_bins(metrics: Metrics) -> Figure:
     """WA and UA against the word error rate of the utterance, with 95 % intervals."""
     bins, wer = metrics["by_wer"], metrics["asr_word_errors"]
     x = np.arange(len(bins))
-    figure, axes = _axes(max(5.5, 1.6 + 1.05 * len(bins)), 4)
+    figure, axes = plt.subplots(figsize=(max(5.5, 1.6 + 1.05 * len(bins)), 4))
     for k, (name, colour) in enumerate(COLOURS.items()):
-        scores = [Score.of(value[name]) for value in bins.values()]
-        _intervals(axes, x + (k - 0.5) * 0.12, scores, color=colour, marker="o", capsize=3, label=NAMES[name])
+        mean, reach = _measured(Score.of(value[name]) for value in bins.values())
+        axes.errorbar(x + (k - 0.5) * 0.12, mean, reach, color=colour, marker="o", label=NAMES[name])
     axes.set_xticks(x, [f"{name}\n(n={value['utterances']})" for name, value in bins.items()])
     axes.set(xlim=(-0.5, len(bins) - 0.5), ylim=(0, 100))
     axes.set(xlabel="WER of the utterance, %", ylabel="per cent (95 % CI)")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=8, frameon=False)
-    return _finish(figure, metrics, f"; {metrics['setup']['asr']}, WER {100 * wer['wer']:.1f} %" if wer else "")
+    axes.legend()
+    return _titled(figure, metrics, f"; {metrics['setup']['asr']}, WER {100 * wer['wer']:.1f} %" if wer else "")
 
 
 def per_speaker(metrics: Metrics, speakers: Mapping[str, Pooled]) -> Figure:
@@ -193,29 +197,39 @@ def per_speaker(metrics: Metrics, speakers: Mapping[str, Pooled]) -> Figure:
     """
     pooled = 100 * metrics["pooled"]["ua"]["mean"]
     order = sorted(speakers, key=lambda name: (speakers[name]["ua"]["mean"], name))
-    scores = [Score.of(speakers[name]["ua"]) for name in order]
-    values, y = [100 * score.value for score in scores], np.arange(len(order))
-    many = len(speakers) > MAX_SPEAKERS
-    figure, axes = _axes(6.4, 3.6 if many else 1.3 + 0.21 * len(order))
-    if many:
-        axes.hist(values, bins=list(range(0, 101, 5)), color=COLOURS["ua"])
+    mean, reach = _measured(Score.of(speakers[name]["ua"]) for name in order)
+    if len(order) > MAX_SPEAKERS:
+        figure, axes = plt.subplots(figsize=(6.4, 3.6))
+        axes.hist(mean, bins=list(range(0, 101, 5)), color=COLOURS["ua"])
         axes.set_ylabel("speakers")
     else:
-        axes.barh(y, values, 0.72, color=COLOURS["ua"], alpha=0.75)
-        style = {"fmt": "none", "ecolor": plt.rcParams["text.color"], "elinewidth": 1, "capsize": 2}
-        _intervals(axes, y, scores, across=True, **style)
-        axes.set_yticks(y, [f"{name} ({speakers[name]['utterances']})" for name in order], fontsize=8)
+        figure, axes = plt.subplots(figsize=(6.4, 1.3 + 0.21 * len(order)))
+        bars = {"ecolor": plt.rcParams["text.color"], "error_kw": {"elinewidth": 1, "capsize": 2}}
+        names = [f"{name} ({speakers[name]['utterances']})" for name in order]
+        axes.barh(names, mean, 0.72, xerr=reach, color=COLOURS["ua"], alpha=0.75, **bars)
+        axes.tick_params(axis="y", labelsize=8)
         axes.set_ylim(-0.6, len(order) - 0.4)
     axes.axvline(pooled, color=GREY, linestyle="--", linewidth=1, label=f"all speakers: {pooled:.1f}")
     axes.set(xlim=(0, 100), xlabel="UA of the speaker, % (utterances in brackets)")
-    return _finish(figure, metrics, columns=1)
+    figure.legend(loc=BELOW)
+    return _titled(figure, metrics)
+
+
+def _by_epoch(histories: Iterable[History]) -> dict[str, dict[int, list[float]]]:
+    """What the runs have of each statistic, named as in ``CURVES``, after each epoch."""
+    found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for history in histories:
+        for epoch, phases in history["epochs"].items():
+            for phase, statistics in phases.items():
+                for name, value in statistics.items():
+                    found[f"{phase} {name}"][int(epoch)].append(value)
+    return found
 
 
 def training_panels(histories: Sequence[History]) -> list[str]:
     """Titles in ``CURVES`` of which these runs have numbers."""
-    epochs = [phases for history in histories for phases in history["epochs"].values()]
-    kept = {(phase, name) for phases in epochs for phase, stats in phases.items() for name in stats}
-    return [title for title, curves in CURVES.items() if any(curve[:2] in kept for curve in curves)]
+    kept = _by_epoch(histories).keys()
+    return [title for title, curves in CURVES.items() if curves.keys() & kept]
 
 
 def training(metrics: Metrics, histories: Sequence[History], panels: Sequence[str] = ()) -> Figure:
@@ -224,92 +238,80 @@ def training(metrics: Metrics, histories: Sequence[History], panels: Sequence[st
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     size = (0.2 + 3.5 * columns, 0.3 + 2.4 * rows)
-    figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
     for axes, title in zip(grid.flat, panels, strict=False):
-        for (phase, name, label), colour in zip(CURVES[title], PALETTE, strict=False):
-            _curve(axes, histories, (phase, name), 100 if "%" in title else 1, colour, label)
+        for (statistic, label), colour in zip(CURVES[title].items(), PALETTE, strict=False):
+            _curve(axes, histories, statistic, 100 if "%" in title else 1, color=colour, label=label)
         axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch", fontsize=8)
-        axes.legend(fontsize=7, frameon=False)
-    return _finish(figure, metrics)
+        axes.legend(fontsize=7)
+    return _titled(figure, metrics)
 
 
-def _curve(
-    axes: Axes, histories: Sequence[History], statistic: tuple[str, str], scale: float, colour: str, label: str
-) -> None:
-    phase, name = statistic
-    by_epoch: dict[int, list[float]] = {}
-    chosen = []
-    for history in histories:
-        for epoch, phases in history["epochs"].items():
-            if name in (phases.get(phase) or {}):
-                by_epoch.setdefault(int(epoch), []).append(scale * phases[phase][name])
-                if phase == "valid" and int(epoch) == history["best_epoch"]:
-                    chosen.append((int(epoch), scale * phases[phase][name]))
-    if not by_epoch:
+def _curve(axes: Axes, histories: Sequence[History], statistic: str, scale: float, color: str, label: str) -> None:
+    found = {epoch: scale * np.array(values) for epoch, values in sorted(_by_epoch(histories)[statistic].items())}
+    if not found:
         return
-    epochs = sorted(by_epoch)
-    axes.plot(epochs, [np.mean(by_epoch[e]) for e in epochs], color=colour, linewidth=1.5, label=label)
+    axes.plot(list(found), [values.mean() for values in found.values()], color=color, linewidth=1.5, label=label)
     if len(histories) > 1:
-        low, high = [min(by_epoch[e]) for e in epochs], [max(by_epoch[e]) for e in epochs]
-        axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
-    if chosen:
-        axes.plot(*zip(*chosen, strict=True), "o", color=colour, markersize=4)
+        low, high = zip(*((values.min(), values.max()) for values in found.values()), strict=True)
+        axes.fill_between(list(found), low, high, color=color, alpha=0.18, linewidth=0)
+    if statistic.startswith("valid "):
+        for history in histories:
+            best = history["best_epoch"] or 0  # epochs count from 1
+            for value in _by_epoch([history])[statistic][best]:
+                axes.plot(best, scale * value, "o", color=color, markersize=4)
 
 
 def vector_map(metrics: Metrics, chart: Mapping[str, Any]) -> Figure:
     """Utterance vectors in two dimensions, and, of a model that has them, specific and invariant representations.
 
-    ``chart``: what :func:`m4ser.scoring.vectors.chart` returns. Every group of points has the id
-    ``points-<panel>-<kind>-<class>`` in an SVG, its points in the order of the utterances.
+    ``chart``: what :func:`m4ser.scoring.vectors.chart` returns. The address of a point says which utterance it is.
     """
-    panels, ref = chart["panels"], np.array(chart["ref"])
+    labels, panels, ref = metrics["labels"], chart["panels"], np.array(chart["ref"])
     classes = sorted(set(chart["ref"]))
-    size = (4.1 * len(panels) + 0.2, 4.6)
-    figure, grid = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
-    for p, (axes, panel) in enumerate(zip(grid.flat, panels, strict=True)):
+    figure, grid = plt.subplots(1, len(panels), figsize=(4.1 * len(panels) + 0.2, 4.6), squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=True):
         several = len(panel["points"]) > 1
         for k, (kind, points) in enumerate(panel["points"].items()):
             for c in classes:
-                marker, colour = MARKERS[(k if several else c) % len(MARKERS)], PALETTE[c % len(PALETTE)]
-                dots = axes.scatter(
-                    *np.asarray(points)[ref == c].T, s=14, marker=marker, color=colour, alpha=0.75, linewidths=0
-                )
-                dots.set_gid(f"points-{p}-{k}-{c}")
+                style = _style(c) | ({"marker": MARKERS[k]} if several else {})
+                dots = axes.scatter(*np.asarray(points)[ref == c].T, s=14, alpha=0.75, linewidths=0, **style)
+                answers = [(chart["utts"][i], labels[chart["hyp"][i]]) for i in np.flatnonzero(ref == c)]
+                wrong = [f", taken for {hyp}" if hyp != labels[c] else "" for _, hyp in answers]
+                dots.set_urls([f"{utt}, {kind}: {labels[c]}{w}" for (utt, _), w in zip(answers, wrong, strict=True)])
             if several:
                 axes.scatter([], [], s=18, marker=MARKERS[k], color=GREY, label=kind)
         axes.set_title(panel["title"], fontsize=9)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(True)
         if several:
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, fontsize=8, frameon=False)
-    handles = [
-        Line2D([], [], linestyle="", marker=MARKERS[c % len(MARKERS)], color=PALETTE[c % len(PALETTE)]) for c in classes
-    ]
-    names = [metrics["labels"][c] for c in classes]
-    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), fontsize=8, frameon=False)
-    return _finish(figure, metrics, f"; {chart['of']}")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3)
+    handles = [Line2D([], [], linestyle="", label=labels[c], **_style(c)) for c in classes]
+    figure.legend(handles=handles, loc=BELOW, ncols=min(4, len(classes)))
+    return _titled(figure, metrics, f"; {chart['of']}")
 
 
 def comparison(table: Table) -> Figure:
     """UA and WA of each system with 95 % intervals, one line per system."""
-    names = [str(row[0]) for row in table.rows]
+    names = [
+        f"{row[0]}{' (partial)' * score.partial}" for row, score in zip(table.rows, table.scores("ua"), strict=True)
+    ]
     y = np.arange(len(names))[::-1]
-    figure, axes = _axes(7, 1.4 + 0.45 * len(names))
+    figure, axes = plt.subplots(figsize=(7, 1.4 + 0.45 * len(names)))
     for k, (name, colour) in enumerate(COLOURS.items()):
-        style = {"fmt": "o", "color": colour, "capsize": 3, "label": NAMES[name]}
-        _intervals(axes, y + (0.5 - k) * 0.24, table.scores(name), across=True, **style)
-    partial = [" (partial)" if score.partial else "" for score in table.scores("ua")]
-    axes.set_yticks(y, [name + more for name, more in zip(names, partial, strict=True)])
+        mean, reach = _measured(table.scores(name))
+        axes.errorbar(mean, y + (0.5 - k) * 0.24, xerr=reach, fmt="o", color=colour, label=NAMES[name])
+    axes.set_yticks(y, names)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlabel(f"per cent (95 % CI); protocol {table.about['protocol']}, {table.about['partition']}")
     axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 
@@ -317,52 +319,41 @@ def crossed(table: Table) -> Figure:
     """A score of crossed corpora as a heat map; bold: other speakers of a corpus that was trained on."""
     rows = [row for row in table.rows if any(isinstance(cell, Score) and cell.ci for cell in row)]
     names, columns = [str(row[0]) for row in rows], [column.name for column in table.columns[1:]]
-    figure, axes = _axes(2.6 + 1.25 * len(columns) + 0.07 * max(map(len, names)), 1.6 + 0.7 * len(rows))
-    values = np.full((len(rows), len(columns)), np.nan)
-    for i, j in np.ndindex(*values.shape):
-        if isinstance(cell := rows[i][j + 1], Score):
-            values[i, j] = score = 100 * cell.value
-            low, high = (100 * end for end in cell.ci or ())
-            weight, colour = ("bold" if cell.bold else "normal"), ("white" if score > 60 else "black")
-            text = f"{score:.1f}\n[{low:.0f}, {high:.0f}]"
-            axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8, fontweight=weight)
-    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    cells = {(i, j): cell for i, row in enumerate(rows) for j, cell in enumerate(row[1:]) if isinstance(cell, Score)}
+    shares = np.full((len(rows), len(columns)), np.nan)
+    texts = {}
+    for at, cell in cells.items():
+        low, high = (100 * end for end in cell.ci or ())
+        shares[at], texts[at] = cell.value, f"{100 * cell.value:.1f}\n[{low:.0f}, {high:.0f}]"
+    size = (2.6 + 1.25 * len(columns) + 0.07 * max(map(len, names)), 1.6 + 0.7 * len(rows))
+    figure, axes = _heat_map(shares, texts, size)
+    for text, cell in zip(axes.texts, cells.values(), strict=True):
+        text.set_fontweight("bold" if cell.bold else "normal")
     axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
     axes.set_yticks(range(len(rows)), names)
     axes.set(xlabel="tested on", ylabel="trained on")
     partial = " (PARTIAL)" if table.about["partial"] else ""
     axes.set_title(f"{table.about['tag']}{partial}: {table.title}, per cent [95 % CI]", fontsize=10)
-    figure.colorbar(image, ax=axes, shrink=0.9)
     return figure
 
 
 def robustness(table: Table) -> Figure:
     """Scores of each system against the word error rate; bars: sd over seeds."""
     tables = [one for one in (table, *table.more) if not one.columns[0].name.startswith("Δ")]
-    figure, panels = plt.subplots(1, len(tables), figsize=(11, 5.2), sharex=True, layout="constrained", squeeze=False)
-    for axes, one in zip(panels[0], tables, strict=True):
-        rates = [100 * score.value for score in one.scores("wer")]
-        order = sorted(range(len(rates)), key=rates.__getitem__)
-        wer = [rates[i] for i in order]
+    figure, panels = plt.subplots(1, len(tables), figsize=(11, 5.2), squeeze=False)
+    for axes, one in zip(panels.flat, tables, strict=True):
+        rates = np.array([100 * score.value for score in one.scores("wer")])
+        order = np.argsort(rates, kind="stable")
         for number, column in enumerate(one.columns[2:]):
-            scores = [one.scores(column.name)[i] for i in order]
-            axes.errorbar(
-                wer,
-                [100 * score.value for score in scores],
-                yerr=[100 * (score.sd or 0.0) for score in scores],
-                color=PALETTE[number % len(PALETTE)],
-                marker=MARKERS[number % len(MARKERS)],
-                linewidth=2.0 if column.name == table.about["reference"] else 1.0,
-                markersize=5,
-                capsize=2,
-                label=column.name,
-            )
+            mean, sd = 100 * np.array([(score.value, score.sd or 0) for score in one.scores(column.name)])[order].T
+            width = 2 if column.name == table.about["reference"] else 1
+            style = {"linewidth": width, "markersize": 5, "capsize": 2, "label": column.name, **_style(number)}
+            axes.errorbar(rates[order], mean, sd, **style)
         axes.set(ylabel=f"{one.columns[0].name.removesuffix(', text')}, %", xlabel="word error rate, %")
         axes.grid(alpha=0.3)
-        ticks = _ticks(wer, [str(one.rows[i][0]).removesuffix(" (partial)") for i in order])
+        ticks = _ticks(rates[order].tolist(), [str(one.rows[i][0]).removesuffix(" (partial)") for i in order])
         axes.secondary_xaxis("top").set_xticks(list(ticks), list(ticks.values()), rotation=60, ha="left", fontsize=7)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc=BELOW, ncols=5)
     return figure
 
 

@@ -3,18 +3,19 @@
 The same predictions give the same bytes but for the lines on top, which have the command and the date.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from m4ser.data.corpus import Corpus
 from m4ser.scoring.evaluation import evaluate
 from m4ser.scoring.intervals import MIN_SPEAKERS, RESAMPLES
 from m4ser.scoring.runs import collect
 from m4ser.scoring.significance import pair
-from m4ser.scoring.table import Column, Row, Score, Table, columns, count, interval, p_value, percent
+from m4ser.scoring.table import Column, Row, Score, Table, columns, count, interval, p_value, percent, protocol_text
 from m4ser.training.metrics import NAMES, Metric
-from m4ser.training.result_files import Metrics, Pair, Pooled, Spread
+from m4ser.training.result_files import Metrics, Pair, Pooled
 from m4ser.training.setup import setup_text, trained_text
 from m4ser.utils.files import write_json, write_markdown
 
@@ -30,24 +31,19 @@ def partial_line(missing: Sequence[Mapping[str, str]]) -> str:
     return f"**PARTIAL, not the result of the protocol.** Missing: {runs}. " if runs else ""
 
 
-def _spread(value: Spread) -> Score:
-    return Score(value["mean"], value["sd"])
-
-
 def headline(metrics: Metrics) -> Table:
     """Pooled scores, intervals, spread over folds and the majority class, with what is needed to read them."""
     data, folds, seeds = metrics["pooled"], metrics["folds"], metrics["seeds"]
     rows: list[Row] = [
-        ["pooled" + (" ± sd over seeds" if len(seeds) > 1 else ""), *(_spread(data[name]) for name in NAMES)],
+        ["pooled" + (" ± sd over seeds" if len(seeds) > 1 else ""), *_spreads(data)],
         ["95 % confidence interval", *(interval(data[name]["ci"]) for name in NAMES)],
     ]
     if len(folds) > 1:
-        rows.append(["mean ± sd over folds", *(_spread(metrics["over_folds"][name]) for name in NAMES)])
+        rows.append(["mean ± sd over folds", *_spreads(metrics["over_folds"])])
     rows.append(["majority class", *(Score(metrics["majority"][name]) for name in NAMES)])
     caption = (
-        f"{partial_line(metrics['missing'])}Protocol `{metrics['protocol']}`, {metrics['partition']}: "
-        f"{count(data['utterances'], 'utterance')} of {count(data['speakers'], 'speaker')}, "
-        f"{len(metrics['labels'])} classes, {count(len(folds), 'fold')}, seeds {' '.join(seeds)}."
+        f"{partial_line(metrics['missing'])}{protocol_text({**metrics, **data})}, {len(metrics['labels'])} classes, "
+        f"{count(len(folds), 'fold')}, seeds {' '.join(seeds)}."
     )
     wer = metrics["asr_word_errors"]
     unit = f"{data['resampled']}s are resampled"
@@ -61,13 +57,18 @@ def headline(metrics: Metrics) -> Table:
     return Table(columns(f"{metrics['tag']}, per cent", *NAMES.values()), rows, caption=caption, notes=notes)
 
 
-def _subsets(title: str, first: str, subsets: Mapping[str, Pooled]) -> Table:
+def _spreads(scores: Mapping[Any, Any], names: Iterable[Metric] = NAMES) -> list[Score]:
+    """Means and deviations alone."""
+    return [Score(scores[name]["mean"], scores[name]["sd"]) for name in names]
+
+
+def subsets(title: str, first: str, found: Mapping[str, Pooled]) -> Table:
     """Scores of parts of the data, WA and UA with intervals."""
     rows: list[Row] = [
-        [name, value["utterances"], *(Score.of(value[m]) for m in ("wa", "ua")), *(_spread(value[m]) for m in F1)]
-        for name, value in subsets.items()
+        [name, value["utterances"], Score.of(value["wa"]), Score.of(value["ua"]), *_spreads(value, F1)]
+        for name, value in found.items()
     ]
-    few = ", ".join(name for name, value in subsets.items() if value["resampled"] == "utterance")
+    few = ", ".join(name for name, value in found.items() if value["resampled"] == "utterance")
     notes = [f"Fewer than {MIN_SPEAKERS} speakers, so utterances are resampled: {few}."] if few else []
     names = (first, "utterances", "WA [95 % CI]", "UA [95 % CI]", "macro-F1", "weighted F1")
     return Table(columns(*names), rows, title, notes=notes)
@@ -94,32 +95,36 @@ def paired_table(comparison: Pair) -> Table:
     return Table(columns(first, "points [95 % CI]", "p"), rows, "Comparison", notes=notes)
 
 
-def results(metrics: Metrics) -> Table:
-    """All tables of an experiment, the headline first."""
+def parts(metrics: Metrics) -> dict[str, Table]:
+    """The tables of an experiment below its headline, by what they show."""
     labels, several = metrics["labels"], len(metrics["seeds"]) > 1
-    more = [paired_table(metrics["comparison"])] if metrics["comparison"] else []
+    found = {"comparison": paired_table(metrics["comparison"])} if metrics["comparison"] else {}
     rows: list[Row] = [
         [label, value["references"], *(Score(value[key]) for key in ("recall", "precision", "f1"))]
         for label, value in metrics["per_class"].items()
     ]
     first = [Column("class"), Column("utterances", digits=0), *columns("recall", "precision", "F1")]
-    more.append(Table(first, rows, "Classes" + (" (mean over seeds)" if several else "")))
+    found["classes"] = Table(first, rows, "Classes" + (" (mean over seeds)" if several else ""))
     rows = [[f"**{label}**", *row] for label, row in zip(labels, metrics["confusion_summed_over_seeds"], strict=True)]
     counted = f"summed over {len(metrics['seeds'])} seeds" if several else "utterances"
-    more.append(Table(columns("", *labels), rows, f"Confusion ({counted}; rows: reference)"))
+    found["confusion"] = Table(columns("", *labels), rows, f"Confusion ({counted}; rows: reference)")
     rows = []
     for name, fold in metrics["per_fold"].items():
         who = " ".join(fold["speakers"]) if len(fold["speakers"]) <= 8 else len(fold["speakers"])
-        rows.append([name, who, fold["utterances"], *(_spread(fold[key]) for key in NAMES)])
-    more.append(Table(columns("fold", "speakers", "utterances", *NAMES.values()), rows, "Folds"))
-    rows = [
-        [s, *(Score(value[key]) for key in (*NAMES, "calibration_error"))] for s, value in metrics["per_seed"].items()
-    ]
-    more.append(Table(columns("seed", *NAMES.values(), "calibration error"), rows, "Seeds (folds pooled)"))
+        rows.append([name, who, fold["utterances"], *_spreads(fold)])
+    found["folds"] = Table(columns("fold", "speakers", "utterances", *NAMES.values()), rows, "Folds")
+    scores = (*NAMES, "calibration_error")
+    rows = [[seed, *(Score(value[key]) for key in scores)] for seed, value in metrics["per_seed"].items()]
+    found["seeds"] = Table(columns("seed", *NAMES.values(), "calibration error"), rows, "Seeds (folds pooled)")
     if metrics["by_domain"]:
-        more.append(_subsets("Domains", "domain", metrics["by_domain"]))
+        found["domains"] = subsets("Domains", "domain", metrics["by_domain"])
     if metrics["by_wer"]:
-        more.append(_subsets("ASR errors", "WER of the utterance, %", metrics["by_wer"]))
+        found["asr"] = subsets("ASR errors", "WER of the utterance, %", metrics["by_wer"])
+    return found
+
+
+def results(metrics: Metrics) -> Table:
+    """All tables of an experiment, the headline first."""
     top, skipped = headline(metrics), metrics["skipped_recordings"]
     notes = [
         *top.notes,
@@ -129,15 +134,13 @@ def results(metrics: Metrics) -> Table:
         f"{count(skipped, 'unusable recording')} left out." if skipped else "",
         trained_text(metrics["trained_with"]),
     ]
-    return replace(top, notes=notes, more=more)
+    return replace(top, notes=notes, more=list(parts(metrics).values()))
 
 
 def markdown(metrics: Metrics, drawn: Sequence[str] = ()) -> str:
     """The body of `RESULTS.md`; `drawn` are the files of the figures."""
     pictures = [f"![{Path(name).stem}]({name})\n" for name in drawn]
-    return "\n".join(
-        [f"# {metrics['tag']}\n", results(metrics).markdown(), *(["## Figures\n"] if drawn else []), *pictures]
-    )
+    return "\n".join([f"# {metrics['tag']}\n", results(metrics).markdown(), *["## Figures\n"] * bool(drawn), *pictures])
 
 
 def score(
@@ -150,7 +153,6 @@ def score(
     normalise: str = "english",
     baseline: Path | None = None,
     resamples: int = RESAMPLES,
-    note: Callable[[str], None] = lambda line: None,
 ) -> tuple[Table, list[Path]]:
     """Score `exp/<tag>` and write `metrics.json`, `RESULTS.md` and figures (of dev with `_dev` in their names).
 
@@ -162,8 +164,8 @@ def score(
     """
     from m4ser.scoring import figures  # with matplotlib
 
-    experiment = collect(folder, corpus, partition, seeds, folds, note)
-    test = pair(experiment, collect(baseline, corpus, partition, None, folds, note), resamples) if baseline else None
+    experiment = collect(folder, corpus, partition, seeds, folds)
+    test = pair(experiment, collect(baseline, corpus, partition, None, folds), resamples) if baseline else None
     metrics = evaluate(experiment, corpus, asr_dir, normalise, test, resamples)
     suffix = "" if partition == "test" else f"_{partition}"
     drawn = figures.draw(metrics, folder, suffix)

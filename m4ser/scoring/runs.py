@@ -1,6 +1,6 @@
 """The runs of one `exp/<tag>` read back: prediction files, checked against the corpus and the folds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from m4ser.training.experiment import choose_folds
 from m4ser.training.metrics import confusion
 from m4ser.training.predictions import check_references, read_predictions
 from m4ser.training.setup import read_run
+from m4ser.utils.cli import note
 from m4ser.utils.errors import UserError
 
 NOT_PREDICTED = -1
@@ -100,13 +101,12 @@ def collect(
     partition: str = "test",
     seeds: Sequence[str] | None = None,
     folds: Sequence[str] | None = None,
-    note: Callable[[str], None] = lambda line: None,
     crossed: bool = False,
 ) -> Experiment:
     """Read all prediction files of `exp/<tag>`.
 
     Seeds default to those of `run.json`, else those found; folds to all of the protocol. A missing run is recorded
-    and passed to `note`, a wrong one raises. Of `crossed` corpora folds may test the same utterances.
+    and noted, a wrong one raises. Of `crossed` corpora folds may test the same utterances.
 
     Raises:
         UserError: no prediction file at all, a damaged one, other references than the corpus, another protocol, or a

@@ -6,6 +6,7 @@ Scores are fractions of one in a table, in its JSON and CSV, and per cent where 
 import csv
 import dataclasses
 import io
+import itertools
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,13 +102,16 @@ class Table:
         cells = [row[keys.index(key)] for row in self.rows]
         return [cell for cell in cells if isinstance(cell, Score)]
 
+    def texts(self) -> list[list[str]]:
+        """Headings and cells of the columns that people read, as they are read."""
+        shown = [column.shown for column in self.columns]
+        rows = [[_text(*cell) for cell in zip(row, self.columns, strict=True)] for row in self.rows]
+        return [list(itertools.compress(row, shown)) for row in ([column.name for column in self.columns], *rows)]
+
     def lines(self, aligned: bool = False) -> list[str]:
         """The cells alone as lines of Markdown; ``aligned`` for a terminal."""
-        shown = [i for i, column in enumerate(self.columns) if column.shown]
-        body = [[self.columns[i].name for i in shown]]
-        body += [[_text(row[i], self.columns[i]) for i in shown] for row in self.rows]
-        body = [[text.replace("|", "\\|") for text in row] for row in body]
-        body.insert(1, ["---", *["---:"] * (len(shown) - 1)])
+        body = [[text.replace("|", "\\|") for text in row] for row in self.texts()]
+        body.insert(1, ["---", *["---:"] * (len(body[0]) - 1)])
         if aligned:
             widths = [max(map(len, cells)) for cells in zip(*body, strict=True)]
             body = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in body]
@@ -255,6 +259,12 @@ def p_value(p: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def protocol_text(about: Mapping[str, Any]) -> str:
+    """Protocol, partition and size of what was scored, the beginning of a caption."""
+    data = f"{count(about['utterances'], 'utterance')} of {count(about['speakers'], 'speaker')}"
+    return f"Protocol `{about['protocol']}`, {about['partition']}: {data}"
 
 
 def columns(*names: str) -> list[Column]:

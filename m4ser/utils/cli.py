@@ -117,6 +117,11 @@ def quiet_libraries() -> Iterator[None]:
         os.close(kept)
 
 
+def note(line: str) -> None:
+    """Tell the user of something that is no error, beside the output of the command."""
+    print(f"note: {line}", file=sys.stderr)
+
+
 def boolean(text: str) -> bool:
     """Argparse type for Kaldi-style booleans: exactly ``true`` or ``false``."""
     if text not in ("true", "false"):

@@ -88,12 +88,12 @@ def test_cells(lab):
     assert found["b", "b"]["ua"]["mean"] == 1
 
 
-def test_seeds_and_missing_runs(lab):
+def test_seeds_and_missing_runs(lab, capsys):
     root, exp, answer = lab
     answer("a.1", [], seed=2)
-    notes = []
     corpus = Corpus.read(root / "data")
-    result = crossed.evaluate(exp, corpus, ["1", "2"], note=notes.append, resamples=200)
+    result = crossed.evaluate(exp, corpus, ["1", "2"], resamples=200)
+    notes = capsys.readouterr().err.splitlines()
     assert result["partial"] and len(notes) == 2 and "folda.2/seed2" in notes[0]
     # Of a -> b there are three models now, each with all utterances.
     cell = cells(result)["a", "b"]

@@ -22,12 +22,13 @@ def test_complete(scoring_lab):
     assert (matrices.sum(1) == found.confusions()).all()
 
 
-def test_a_missing_run_is_named_and_not_counted_as_wrong(scoring_lab):
-    exp, notes = scoring_lab.system("one", 1.0), []
+def test_a_missing_run_is_named_and_not_counted_as_wrong(scoring_lab, capsys):
+    exp = scoring_lab.system("one", 1.0)
     (exp / "fold2" / "seed1" / "predictions_test.tsv").unlink()
-    found = collect(exp, Corpus.read(scoring_lab.data), note=notes.append)
+    found = collect(exp, Corpus.read(scoring_lab.data))
     assert found.partial and found.missing == [("1", "2")]
-    assert len(notes) == 1 and "fold2/seed1: no predictions_test.tsv" in notes[0]
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: ") and "fold2/seed1: no predictions_test.tsv" in note
     one, two = found.confusions()
     assert one.sum() == 48 and two.sum() == 72 and np.trace(one) == 48
 
@@ -41,12 +42,12 @@ def test_a_fold_or_seed_without_any_run_is_missing(scoring_lab):
     assert found.missing == [("1", "3"), ("2", "1"), ("2", "2"), ("2", "3")]
 
 
-def test_chosen_folds_and_seeds(scoring_lab):
-    exp, notes = scoring_lab.system("one", 0.7), []
-    found = collect(exp, Corpus.read(scoring_lab.data), seeds=["2"], folds=["1", "3"], note=notes.append)
+def test_chosen_folds_and_seeds(scoring_lab, capsys):
+    exp = scoring_lab.system("one", 0.7)
+    found = collect(exp, Corpus.read(scoring_lab.data), seeds=["2"], folds=["1", "3"])
     assert found.seeds == ["2"] and len(found.items) == 48
     assert found.partial and found.missing == [("2", "2")]  # fewer folds than the protocol has
-    assert notes == [f"{exp}: seed 1 is there but not asked for and not used"]
+    assert capsys.readouterr().err == f"note: {exp}: seed 1 is there but not asked for and not used\n"
     everything = collect(exp, Corpus.read(scoring_lab.data), folds=["all"])
     assert everything.folds == ["1", "2", "3"] and not everything.partial
     with pytest.raises(UserError, match="there is no fold 7"):
