@@ -56,8 +56,10 @@ def for_run(script: str, recipe_script: str, template: str, words: Sequence[str]
     from m4ser.stages import markers
     from m4ser.stages.plan import make_plan
     from m4ser.stages.steps import steps_of
+    from m4ser.training.configuration import check_config
 
     plan = make_plan(parsed, template)
+    check_config(plan.options.train_config, plan.options.train_args)
     answer = plan.variables() | {"plan": plan.to_json()} | _command(f"./{recipe_script}", parsed)
     for name, step in steps_of(plan).items():
         try:

@@ -3,11 +3,10 @@
 import argparse
 from dataclasses import dataclass
 
-import yaml
-
 from m4ser.training.configuration import read_config
 from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
+from m4ser.utils.yaml_text import parse_yaml
 
 TOKENS = 500  # as in m4ser.models.encoders.transformer_text
 
@@ -41,11 +40,12 @@ def needs(config: str, train_args: str = "") -> Needs:
     overrides, _ = typed.parse_known_args(shell_words(train_args, "--train-args"))
     features = (overrides.speech_encoder or given.get("speech_encoder", "precomputed")) == "precomputed"
     text = overrides.text_encoder or given.get("text_encoder", "huggingface")
-    conf = dict(given.get("text_encoder_conf") or {})
+    stated = given.get("text_encoder_conf")
+    conf = dict(stated) if isinstance(stated, dict) else {}
     for assignment in overrides.text_encoder_conf:
         key, _, value = assignment.partition("=")
-        conf[key] = yaml.safe_load(value)
+        conf[key] = parse_yaml(value, "--train-args: --text_encoder_conf")
     tokens = conf.get("tokens", TOKENS) if text == "transformer" else 0
-    if not isinstance(tokens, int) or tokens < 0:
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
         raise UserError(f"{config}: text_encoder_conf: tokens must be a whole number, not {tokens!r}")
     return Needs(features, tokens, str(given.get("features") or "") if features else "")

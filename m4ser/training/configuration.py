@@ -21,8 +21,10 @@ from typing import Any
 import yaml
 
 from m4ser.models.systems import SER, system_class
+from m4ser.training import checks
 from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
+from m4ser.utils.yaml_text import read_yaml
 
 Config = dict[str, Any]  # what YAML holds: mappings, lists, numbers, text
 
@@ -133,22 +135,29 @@ def merge(stacked: list[Layer]) -> Config:
     return merged
 
 
+def check_config(config: str | Path, extra: str = "") -> Config:
+    """The merged values of a configuration that can be trained with, as far as can be said without its task.
+
+    Raises:
+        UserError: there is no such configuration or task, its task has no such option, or a value of it or of the extra
+            options (one shell-quoted string) does not fit.
+    """
+    stacked = stack(config)
+    merged = merge(stacked)
+    checks.check([(str(layer), layer.values) for layer in stacked], merged, extra)
+    return merged
+
+
 def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
     """ESPnet's arguments of a configuration and extra options (one shell-quoted string).
 
     Raises:
-        UserError: there is no such configuration or task, its task has no such option, or YAML reads a number in it or
-            in the options as text.
+        UserError: as :func:`check_config`, or YAML reads a number in the options as text.
     """
-    stacked = stack(config)
-    merged = merge(stacked)
-    task = merged.get("task", SER)
-    parser = system_class(task, str(config)).get_parser()
-    known = vars(parser.parse_args([]))
-    for layer in stacked:
-        if unknown := [key for key in layer.values if key not in known]:
-            raise UserError(f"{layer}: unknown option {unknown[0]!r} of task {task}")
+    merged = check_config(config, extra)
+    parser = system_class(merged.get("task", SER), str(config)).get_parser()
     parser.set_defaults(**merged)
+    parser.error = checks.refuse
     args = parser.parse_args(shell_words(extra, "--train-args"))
     args.config = str(config)
     for option, value in vars(args).items():
@@ -228,10 +237,9 @@ def _sections(conf: Path) -> dict[str, Config]:
 
 
 def _read(path: Path) -> Config:
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    config = read_yaml(path)
+    if config is None:
+        return {}
     if not isinstance(config, dict):
         raise UserError(f"{path}: must be a mapping of option: value")
     _refuse_numbers_as_text(config, str(path))

@@ -163,7 +163,7 @@ def test_mistakes(egs, files, message):
 def test_an_option_that_the_task_does_not_have(egs):
     put(egs / "r", recipe="common: {max_epock: 5}\n")
     put(egs / "TEMPLATE", train_full="base: common.yaml\nfusion: m4ser\n", common="max_epoch: 30\n")
-    with pytest.raises(UserError, match=r"^conf/recipe.yaml: common: unknown option 'max_epock' of task ser$"):
+    with pytest.raises(UserError, match=r"^conf/recipe.yaml: common: unknown option 'max_epock' of task ser; did you"):
         configuration.parse_task("conf/train_full.yaml")
     put(egs / "r", recipe="common: {max_epoch: 5}\n")
     args = configuration.parse_task("conf/train_full.yaml", "--optim_conf lr=0.5 --fusion late")

@@ -1,0 +1,151 @@
+"""YAML as files of this project may use it: mappings, lists, text, numbers; everything bounded.
+
+PyYAML takes any key twice and the last one counts, makes dates and sets, and writes out aliases of aliases until the
+memory is full. Here all that is an error with its line, before anything is made of it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from m4ser.utils.errors import UserError
+
+LONGEST = 100_000  # bytes of a file; the largest configuration has 3,000
+DEEPEST = 32  # mappings and lists in one another
+MOST = 20_000  # values, once aliases and merges are written out
+_KINDS = dict.fromkeys(("map", "seq", "str", "int", "float", "bool", "null"))
+_TAG, _MERGE = "tag:yaml.org,2002:", "tag:yaml.org,2002:merge"
+
+
+class _RefusedError(Exception):
+    def __init__(self, node: yaml.Node | yaml.Event, fault: str) -> None:
+        line = node.start_mark.line + 1 if node.start_mark else 1
+        super().__init__(f"line {line}: {fault}")
+
+
+class _Loader(yaml.SafeLoader):
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _RefusedError(self.peek_event(), _too_deep())
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """Of a value with all that is in it, aliases written out."""
+
+    values: int
+    depth: int
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """What a text says: dict, list, str, int, float, bool or None.
+
+    Args:
+        text: YAML.
+        where: file or option that it is from, for messages.
+
+    Raises:
+        UserError: no YAML, or a key that is repeated or no text, another type, too many values or levels.
+    """
+    if len(text) > LONGEST:
+        raise UserError(f"{where}: has {len(text)} characters; at most {LONGEST} are read")
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _measure(node, {})
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except _RefusedError as refused:
+        raise UserError(f"{where}: {refused}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: `!!int x`
+        raise UserError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def read_yaml(path: str | Path) -> Any:
+    """What a file says.
+
+    Raises:
+        UserError: as :func:`parse_yaml`; or it cannot be read, or is not UTF-8.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise UserError(f"{path}: is longer than {LONGEST} bytes; no configuration is")
+        return parse_yaml(content.decode("utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid YAML ({error})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _measure(node: yaml.Node, known: dict[int, _Extent | None]) -> _Extent:
+    """Check a node and all below it; aliases, which are the same node again, are counted as often as they are used."""
+    if id(node) in known:
+        extent = known[id(node)]
+        if extent is None:
+            raise _RefusedError(node, "refers to itself")
+        return extent
+    known[id(node)] = None
+    if node.tag.removeprefix(_TAG) not in _KINDS:
+        kind = node.tag.removeprefix(_TAG)
+        raise _RefusedError(node, f"{_shown(node)} is of the type {kind}, which no option has; put text in quotes")
+    inner: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        keys: set[str] = set()
+        for key, value in node.value:
+            if key.tag != _MERGE:
+                _check_key(key, keys)
+            inner.append(value)
+    elif isinstance(node, yaml.SequenceNode):
+        inner = node.value
+    else:
+        _check_scalar(node)
+    extents = [_measure(one, known) for one in inner]
+    extent = _Extent(1 + sum(one.values for one in extents), 1 + max((one.depth for one in extents), default=0))
+    if extent.values > MOST:
+        raise _RefusedError(node, f"more than {MOST} values when all aliases (*) are written out")
+    if extent.depth > DEEPEST:
+        raise _RefusedError(node, _too_deep())
+    known[id(node)] = extent
+    return extent
+
+
+def _check_key(key: yaml.Node, before: set[str]) -> None:
+    if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAG}str":
+        raise _RefusedError(key, f"the key {_shown(key)} is no text; put it in quotes")
+    _check_scalar(key)
+    if key.value in before:
+        raise _RefusedError(key, f"the key {key.value!r} is there twice; delete one")
+    before.add(key.value)
+
+
+def _check_scalar(node: yaml.Node) -> None:
+    try:
+        node.value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise _RefusedError(node, f"{_shown(node)} is not Unicode") from None
+    if node.tag == f"{_TAG}int" and len(node.value) > 18:
+        raise _RefusedError(node, f"{_shown(node)} is too large a number")
+
+
+def _too_deep() -> str:
+    return f"more than {DEEPEST} mappings and lists in one another"
+
+
+def _shown(node: yaml.Node) -> str:
+    text = repr(node.value) if isinstance(node, yaml.ScalarNode) else "what begins here"
+    return text if len(text) <= 40 else f"{text[:36]}...{text[0]}"
