@@ -108,12 +108,13 @@ split() {
     "${command[@]}" --merge
 }
 
-# runs NAME COMMAND...: one job for each fold and seed
+# runs NAME MODULE COMMAND...: one job for each fold and seed; on this machine MODULE is imported once for all
 runs() {
     local resources=(--max-jobs-run "$nj")
     [ "$ngpu" = 0 ] || resources=(--gpu "$ngpu")
     [ "$num_nodes" -le 1 ] || [ "$1" != train ] || resources+=(--num-nodes "$num_nodes")
-    "${launcher[@]}" --name "$1" "${resources[@]}" "JOB=1:$count" "$exp_dir/log/$1.JOB.log" "${@:2}"
+    [ "$cmd_backend" != local ] || resources+=(--preload "$2")
+    "${launcher[@]}" --name "$1" "${resources[@]}" "JOB=1:$count" "$exp_dir/log/$1.JOB.log" "${@:3}"
 }
 
 # ---------------------------------------------------------------------------------------------- stages
@@ -199,11 +200,11 @@ stage_4() {
         [ "$text_source" = none ] || [ "$tokens" = 0 ] || training+=(--tokenizers "$tokens_dir")
         [ "$text_source" != asr ] || training+=(--asr-dir "$asr_dir" --asr-tag "$asr_tag")
         if [ "$cmd_backend" = local ]; then
-            runs train "${training[@]}" --plan --job JOB --train-args "$train_args"
+            runs train m4ser.training.task "${training[@]}" --plan --job JOB --train-args "$train_args"
         else # mistakes are found before the jobs wait in a queue
             "${training[@]}" --plan --train-args "$train_args"
             machines
-            runs train "${start[@]}" "${training[@]}" --job JOB --train-args "$train_args$meeting"
+            runs train m4ser.training.task "${start[@]}" "${training[@]}" --job JOB --train-args "$train_args$meeting"
         fi
         finish
     fi
@@ -222,7 +223,8 @@ machines() {
 stage_5() {
     if begin score "$exp_dir"; then
         local which=(--data "$data" --exp "$exp_dir" --seeds "$seeds" ${folds:+--folds "$folds"})
-        runs infer python -m m4ser.bin.infer --job JOB "${which[@]}" --audio "$audio_dir" --ngpu "$((ngpu > 0))"
+        runs infer m4ser.training.evaluation python -m m4ser.bin.infer --job JOB "${which[@]}" --audio "$audio_dir" \
+            --ngpu "$((ngpu > 0))"
         [ "$text_source" != asr ] || which+=(--asr-dir "$asr_dir" --normaliser "$normaliser")
         python -m m4ser.bin.score "${which[@]}" --audio-dir "$audio_dir" ${baseline:+--baseline "$baseline"} \
             >"$exp_dir/log/score.log"

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
 
 from m4ser.launch import common
+from m4ser.launch.copies import Original, Process, original
 from m4ser.utils import cli
 from m4ser.utils.errors import UserError
 from m4ser.utils.progress import LAUNCHED
@@ -25,6 +27,13 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Run the jobs of the command line; exit status 1 if one fails, 128 + signal if stopped."""
     parser = common.get_parser(__doc__)
     parser.add_argument("--keep-going", action="store_true", help="run the other jobs to their end when one fails")
+    parser.add_argument(
+        "--preload",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import this Python module once, and start jobs `python -m ...` without GPU as copies; repeatable",
+    )
     args = parser.parse_args(cmd)
     jobs = common.expand(args.rest)
     if args.num_nodes > 1:
@@ -40,7 +49,9 @@ def main(cmd: Sequence[str] | None = None) -> None:
     if args.gpu:
         at_a_time = min(at_a_time, fit)
     name = args.name or jobs[0].log.stem
-    sys.exit(Runner(jobs, at_a_time, gpus, args.gpu, name, keep_going=args.keep_going).run())
+    # What an import has done on a GPU cannot be copied.
+    source = original(args.preload) if args.preload and not args.gpu else None
+    sys.exit(Runner(jobs, at_a_time, gpus, args.gpu, name, keep_going=args.keep_going, source=source).run())
 
 
 def cores() -> int:
@@ -78,6 +89,7 @@ class Runner:
         name: name of the progress display; empty for none.
         count: number of jobs to state in the logs, where these jobs are part of more.
         keep_going: a job that fails is reported and does not end the others.
+        source: process that has imported what jobs need; those that are Python modules start as copies of it.
     """
 
     def __init__(
@@ -89,16 +101,18 @@ class Runner:
         name: str = "",
         count: int | None = None,
         keep_going: bool = False,
+        source: Original | None = None,
     ):
         self.waiting = list(jobs)
         self.count = count or len(self.waiting)
         self.at_a_time = at_a_time
         self.free = list(gpus)
         self.gpus_per_job = gpus_per_job
-        self.running: dict[int, tuple[common.Job, subprocess.Popen[bytes] | None, float, list[str]]] = {}
+        self.running: dict[int, tuple[common.Job, Process | None, float, list[str]]] = {}
         self.finished = 0
         self.failed = 0
         self.keep_going = keep_going
+        self.source = source
         self.progress = common.Progress(name, jobs if name else [])
         self.bound = _death_signal()
 
@@ -165,22 +179,28 @@ class Runner:
             job.log.parent.mkdir(parents=True, exist_ok=True)
             with open(job.log, "w", encoding="utf-8") as log:
                 common.write_header(log, job.command, job.index, self.count)
-                try:
-                    process = subprocess.Popen(
-                        job.command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        env=env,
-                        start_new_session=True,  # a process group of its own: ended as a whole, not by Ctrl-C
-                        preexec_fn=self.bound,
-                    )
-                except OSError as error:
-                    log.write(f"error: {job.command[0]}: cannot be run: {error.strerror}\n")
-                    process = None
+                process = self._process(job.command, log, env)
         except OSError as error:
             raise UserError(f"{job.log}: the log cannot be written: {error.strerror}") from error
         self.running[job.index] = (job, process, time.monotonic(), gpus)
+
+    def _process(self, command: Sequence[str], log: IO[str], env: Mapping[str, str]) -> Process | None:
+        """A running process that writes to a log; None if it cannot be started, as the log then says."""
+        try:
+            if self.source and self.source.runs(command):
+                return self.source.start(command, log, env, self.bound)
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=env,
+                start_new_session=True,  # a process group of its own: ended as a whole, not by Ctrl-C
+                preexec_fn=self.bound,
+            )
+        except OSError as error:
+            log.write(f"error: {command[0]}: cannot be run: {error.strerror}\n")
+            return None
 
     def _poll(self, index: int) -> int | None:
         job, process, start, _ = self.running[index]
@@ -210,7 +230,7 @@ class Runner:
         self.running.clear()
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+def _signal_group(process: Process, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 

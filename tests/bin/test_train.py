@@ -25,6 +25,7 @@ from m4ser.training.options import task_command
 from m4ser.training.predictions import read_predictions
 from m4ser.utils.errors import UserError
 
+ROOT = Path(__file__).resolve().parents[2]
 BASE = {
     "speech_encoder": "precomputed",
     "speech_encoder_conf": {"output_size": 32},
@@ -80,6 +81,31 @@ def run(options):
 
 def weights(folder, tag):
     return torch.load(folder / f"exp/{tag}/fold1/seed1/model.pth", weights_only=True)
+
+
+@pytest.mark.slow
+def test_runs_that_share_the_imports_equal_those_of_processes_of_their_own(recipe, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for tag in ("shared", "own"):
+        options = recipe({**M4SER, "matmul_precision": "medium"}, tag, "--seeds", "1 2")
+        which = ["--data", "data", "--audio", "dump/audio", "--exp", f"exp/{tag}", "--seeds", "1 2"]
+        for module, command in (
+            ("m4ser.training.task", ["m4ser.bin.train", *options, "--plan"]),
+            ("m4ser.training.evaluation", ["m4ser.bin.infer", *which]),
+        ):
+            preload = ["--preload", module] if tag == "shared" else []
+            launcher = ["-m", "m4ser.launch.local", *preload, "--max-jobs-run", "1", "JOB=1:2", f"{module}.JOB.log"]
+            job = ["python", "-m", *command, "--job", "JOB"]
+            done = subprocess.run([sys.executable, *launcher, *job], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+    for seed in ("seed1", "seed2"):
+        shared, own = (recipe.folder / f"exp/{tag}/fold1/{seed}" for tag in ("shared", "own"))
+        for part in ("dev", "test"):
+            name = f"predictions_{part}.tsv"
+            assert (shared / name).read_bytes() == (own / name).read_bytes()
+        old, new = (torch.load(run / "model.pth", weights_only=True) for run in (own, shared))
+        assert all(torch.equal(old[name], new[name]) for name in old)
 
 
 def same(a, b):
