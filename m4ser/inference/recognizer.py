@@ -5,6 +5,7 @@ The same code as stages 1 to 3 and 5 makes inputs and logits (:mod:`m4ser.infere
 long recordings, and errors that concern one recording only.
 """
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -133,7 +134,7 @@ class EmotionRecognizer:
         device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UserError(f"--device {device}: torch sees no GPU; use cpu")
-        with open_model(model, fold, seed) as stored:
+        with open_model(model, fold, seed) as stored, _in_one_line(stored):
             network, args = load_run(stored.folder, "cpu" if onnx else device)
             forward: backends.Backend = backends.TorchBackend(network, device)
             if onnx:
@@ -232,13 +233,24 @@ class EmotionRecognizer:
                     self._read(work)
                 except UserError as error:
                     work.failure, work.parts = Failure(work.item.name, str(error)), []
+                except Exception as error:  # of a recogniser that does not fit its own files
+                    reason = f"its words cannot be recognised ({type(error).__name__}: {error_text(error)})"
+                    work.failure, work.parts = Failure(work.item.name, reason), []
                 work.seconds["recognition"] = time.perf_counter() - begin
         parts = [(work, part) for work in works for part in work.parts]
         for start in range(0, len(parts), self.batch_size):
             batch = parts[start : start + self.batch_size]
             begin = time.perf_counter()
-            scores = self._scores([part for _, part in batch])
-            probabilities = torch.softmax(scores.float(), dim=-1).cpu().numpy()
+            try:
+                scores = self._scores([part for _, part in batch])
+                probabilities = torch.softmax(scores.float(), dim=-1).cpu().numpy()
+                if probabilities.shape != (len(batch), len(self.labels)) or not np.isfinite(probabilities).all():
+                    raise ValueError("what it gives are no probabilities of its labels")
+            except Exception as error:  # of a model whose parts do not fit each other
+                reason = f"the model cannot predict it ({type(error).__name__}: {error_text(error)})"
+                for work, _ in batch:
+                    work.failure = Failure(work.item.name, reason)
+                continue
             spent = (time.perf_counter() - begin) / len(batch)
             for (work, part), row in zip(batch, probabilities, strict=True):
                 part.probabilities = row
@@ -291,6 +303,20 @@ class EmotionRecognizer:
 
     def _by_label(self, probabilities: np.ndarray) -> dict[str, float]:
         return dict(zip(self.labels, map(float, probabilities), strict=True))
+
+
+@contextlib.contextmanager
+def _in_one_line(stored: StoredModel) -> Iterator[None]:
+    """What a stored model holds was made elsewhere: whatever does not fit is its fault, and named as such."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{stored.folder}: cannot be used as a model ({type(error).__name__}: {error_text(error)}); get or train "
+            "it again"
+        ) from error
 
 
 def build_recogniser(

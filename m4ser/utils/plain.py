@@ -13,7 +13,7 @@ import yaml
 
 from m4ser.utils.errors import DamagedFileError, UserError, first_line
 
-MOST_JSON, MOST_YAML = 64 << 20, 2 << 20  # bytes of a file
+MOST_JSON, MOST_YAML = 64 << 20, 1 << 19  # bytes of a file
 MOST_VALUES, DEEPEST = 200_000, 50  # of a YAML file, aliases written out
 # Keys by which transformers imports Python files or compiled kernels, by which it searches with code that is kept on a
 # hub, and by which others call what a file names; with the values that are harmless.
@@ -106,7 +106,7 @@ def read_plain_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > MOST_YAML:
-            raise DamagedFileError(f"{path}: has more than {MOST_YAML >> 20} MB, which no configuration has")
+            raise DamagedFileError(f"{path}: has more than {MOST_YAML >> 10} kB, which no configuration has")
         value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError, AttributeError) as error:
         raise DamagedFileError(f"{path}: is not plain YAML ({' '.join(str(error).split())[:200]})") from None

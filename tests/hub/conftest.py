@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -90,9 +91,11 @@ def harm(tmp_path_factory):
 @pytest.fixture
 def tampered(archive, tmp_path_factory):
     """Call with what to do to the unpacked archive: the archive that it then is."""
-    folder = tmp_path_factory.mktemp("tampered")
+    base = tmp_path_factory.mktemp("tampered")
 
     def make(change) -> Path:
+        folder = base / "again"
+        shutil.rmtree(folder, ignore_errors=True)
         unpacked = unpack(archive, folder / "honest").folder
         changed = Change(unpacked)
         change(changed)
@@ -104,3 +107,34 @@ def tampered(archive, tmp_path_factory):
         return folder / "tampered.zip"
 
     return make
+
+
+@pytest.fixture(scope="package")
+def tiny_recogniser(tmp_path_factory):
+    """Folder of a random CTC model with letters."""
+    import transformers as tf
+
+    folder = tmp_path_factory.mktemp("recogniser")
+    words = {word: number for number, word in enumerate(["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghij"])}
+    (folder / "vocab.json").write_text(json.dumps(words), encoding="utf-8")
+    tf.Wav2Vec2CTCTokenizer(str(folder / "vocab.json")).save_pretrained(folder)
+    tf.Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    conv = {"conv_dim": [8] * 7, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
+    torch.manual_seed(0)
+    tf.HubertForCTC(tf.HubertConfig(vocab_size=len(words), **sizes, **conv)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def with_recogniser(tiny_recogniser):
+    """Call to pack a recogniser into an unpacked archive."""
+
+    def add(changed) -> None:
+        shutil.copytree(tiny_recogniser, changed.folder / "asr")
+        for path in (changed.folder / "asr").iterdir():
+            changed.replace(f"asr/{path.name}", path.read_bytes())
+        asr = {"name": "hf", "model": "tiny", "settings": {"batch_size": 2}, "packed": True}
+        changed.describe(lambda description: description["pipeline"]["text"].update(asr=asr))
+
+    return add

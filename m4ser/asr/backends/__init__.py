@@ -78,9 +78,20 @@ def build_backend(
     for setting in settings:
         if setting not in known:
             raise UserError(f"--asr-conf {setting}: {name} has no such setting; it has {', '.join(known)}")
+        _check_type(setting, settings[setting], parameters[setting].default)
     arguments: dict[str, Any] = {"model": model, "pretrained_dir": pretrained_dir, "references": references}
     wanted = {name: value for name, value in arguments.items() if name in parameters and value is not None}
     return backend(**settings, **wanted)
+
+
+def _check_type(setting: str, value: object, default: object) -> None:
+    """Raises a UserError for a value, of a stored model for instance, that is of another type than the default."""
+    if isinstance(default, float):
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+    else:
+        fits = isinstance(value, type(default)) and isinstance(value, bool) == isinstance(default, bool)
+    if not fits:
+        raise UserError(f"--asr-conf {setting}: must be like {default!r}, not {str(value)[:40]!r}")
 
 
 def parse_settings(name: str, words: Sequence[str]) -> dict[str, Setting]:

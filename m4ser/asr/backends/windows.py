@@ -26,6 +26,7 @@ from m4ser.utils.errors import UserError
 
 LONGEST = 30  # seconds, length of Whisper's window
 MARGIN, STEP = 10, 5  # seconds, see above
+MOST = 1024  # beams, utterances at once, threads
 # Whisper's rule for silence: no text if it is this sure that nobody speaks and this unsure of the text.
 NO_SPEECH, NO_SPEECH_LOGPROB = 0.6, -1.0
 
@@ -93,5 +94,5 @@ def check_whisper_settings(window: int, **at_least_one: int) -> None:
     if not 0 <= window <= LONGEST:
         raise UserError(f"--asr-conf window={window}: must be 0 (chosen by length) or 1 to {LONGEST} seconds")
     for name, value in at_least_one.items():
-        if value < 1:
-            raise UserError(f"--asr-conf {name}={value}: must be 1 or more")
+        if not 1 <= value <= MOST:
+            raise UserError(f"--asr-conf {name}={value}: must be 1 or more, and no more than {MOST}")
