@@ -1,7 +1,7 @@
 """Several systems in one table: scores, intervals, paired differences to one of them, cost."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.intervals import RESAMPLES
 from m4ser.scoring.runs import Experiment, collect
 from m4ser.scoring.significance import PERMUTATIONS, holm, pair
-from m4ser.scoring.table import Cell, Column, Row, Score, Table, count, listed, percent
+from m4ser.scoring.table import Cell, Column, Row, Score, Table, count, listed, percent, protocol_text
 from m4ser.training.metrics import NAMES, Metric
 from m4ser.training.result_files import Comparison, Difference, System
 from m4ser.training.settings import NO_TEXT
@@ -112,8 +112,8 @@ def _word_error_rates(experiments: Sequence[Experiment]) -> dict[str, float]:
 def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -> Table:
     """The numbers of a comparison as a table that shows the `differences` of these scores, and has those of all."""
     systems = comparison["systems"]
-    tests = [system["difference"] for system in systems if system["difference"]]
-    scored = [metric for metric in NAMES if metric in systems[0]["pooled"]]
+    data, tests = systems[0]["pooled"], {s["system"]: s["difference"] for s in systems if s["difference"]}
+    scored = [metric for metric in NAMES if metric in data]
     tested = [m for m in dict.fromkeys([*differences, *scored]) if m in scored] if tests else []
     costs = [column for column in COST if any(column.key in system for system in systems)]
     p = "p (Holm)" if len(tests) > 1 else "p"
@@ -133,65 +133,62 @@ def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -
         named = [system["tag"], " ".join(system["seeds"]), str(system["partial"]).lower()]
         named += [comparison["protocol"], comparison["partition"]]
         rows.append([system["system"], *scores, *against, *spent, *named])
-    data = systems[0]["pooled"]
-    about = {
+    about: dict[str, Any] = {
+        "kind": KIND,
         **{key: comparison[key] for key in ("partition", "protocol", "labels", "reference", "setup", "wer")},
         "setup_differs": comparison.get("setup_differs", {}),
         "trained_with": comparison["trained_with"],
         **{key: data[key] for key in ("utterances", "speakers", "resampled")},
         "seeds": {system["system"]: system["seeds"] for system in systems},
         "partial": any(system["partial"] for system in systems),
-        "tests": {
-            s["system"]: {k: v for k, v in s["difference"].items() if k != "scores"} for s in systems if s["difference"]
-        },
+        "tests": {name: {k: v for k, v in test.items() if k != "scores"} for name, test in tests.items()},
     }
-    return Table(columns, rows, caption=_caption(about), notes=_notes(about), about={"kind": KIND, **about})
+    seeds = {name: " ".join(used) for name, used in about["seeds"].items()}
+    usual = Counter(seeds.values()).most_common(1)[0][0]
+    caption = (
+        f"{protocol_text(about)}, {len(about['labels'])} classes; seeds {usual}. Per cent, all folds pooled, mean over "
+        "seeds (± sd where several)."
+    )
+    other = [f"{name} {used}" for name, used in seeds.items() if used != usual]
+    notes = [
+        *_setup_notes(about),
+        *([f"Other seeds: {listed(other)}."] if other else []),
+        *_test_notes(about),
+        SCORES,
+        PARTIAL if about["partial"] else "",
+    ]
+    return Table(columns, rows, caption=caption, notes=notes, about=about)
 
 
 def _difference(test: Difference) -> Score:
     return Score(test["difference"], None, test["ci"], test.get("p"), test.get("p_holm"), difference=True)
 
 
-def _caption(about: Mapping[str, Any]) -> str:
-    seeds = Counter(" ".join(seeds) for seeds in about["seeds"].values()).most_common(1)[0][0]
-    return (
-        f"Protocol `{about['protocol']}`, {about['partition']}: {count(about['utterances'], 'utterance')} of "
-        f"{count(about['speakers'], 'speaker')}, {len(about['labels'])} classes; seeds {seeds}. Per cent, all folds "
-        "pooled, mean over seeds (± sd where several)."
-    )
-
-
-def setup_notes(about: Mapping[str, Any]) -> list[str]:
+def _setup_notes(about: Mapping[str, Any]) -> Iterator[str]:
     """Encoders, text and recogniser that the systems have in common, those that differ, and the word error rate."""
-    notes = [f"Same for all that use it: {setup_text(about['setup'])}."] if about["setup"] else []
+    if about["setup"]:
+        yield f"Same for all that use it: {setup_text(about['setup'])}."
     for key, users in about["setup_differs"].items():
         usual = max(users, key=lambda value: len(users[value]))
         others = (f"{value} ({listed(systems, 4)})" for value, systems in users.items() if value != usual)
-        notes.append(f"Different {SETUP[key]}: {usual}, but {'; '.join(others)}.")
+        yield f"Different {SETUP[key]}: {usual}, but {'; '.join(others)}."
     if wer := about["wer"]:
-        named = len(wer) > 1
-        each = (f"{percent(rate)} %" + (f" ({asr})" if named else "") for asr, rate in wer.items())
-        notes.append("WER on the same utterances: " + "; ".join(each) + ".")
-    return notes
+        each = (f"{percent(rate)} %" + (f" ({asr})" if len(wer) > 1 else "") for asr, rate in wer.items())
+        yield f"WER on the same utterances: {'; '.join(each)}."
 
 
-def _notes(about: Mapping[str, Any]) -> list[str]:
-    notes, tests = setup_notes(about), about["tests"]
-    other = {
-        name: seeds for name, seeds in about["seeds"].items() if f"seeds {' '.join(seeds)}." not in _caption(about)
-    }
-    if other:
-        notes.append("Other seeds: " + listed(f"{name} {' '.join(seeds)}" for name, seeds in other.items()) + ".")
+def _test_notes(about: Mapping[str, Any]) -> Iterator[str]:
+    """How the systems were compared with the reference."""
+    tests = about["tests"]
     for test in list(tests.values())[:1]:
         smallest = f", smallest possible p {test['smallest_p']:.2g}" if "smallest_p" in test else ""
         corrected = f", corrected for {len(tests)} comparisons (Holm)" if len(tests) > 1 else ""
         units = count(test["clusters"], test["resampled"]) if "clusters" in test else f"{about['resampled']}s"
-        notes.append(f"Δ: difference to {about['reference']} in points, with a paired bootstrap interval.")
-        notes.append(f"p: permutation test that swaps answers by {about['resampled']} ({units}{smallest}){corrected}.")
+        yield f"Δ: difference to {about['reference']} in points, with a paired bootstrap interval."
+        yield f"p: permutation test that swaps answers by {about['resampled']} ({units}{smallest}){corrected}."
     fewer = [name for name, test in tests.items() if test.get("utterances", about["utterances"]) != about["utterances"]]
     if fewer:
-        notes.append(f"Compared on the utterances that both have predicted: {listed(fewer)}.")
-    return [*notes, SCORES, PARTIAL if about["partial"] else ""]
+        yield f"Compared on the utterances that both have predicted: {listed(fewer)}."
 
 
 def read(path: Path) -> Table:

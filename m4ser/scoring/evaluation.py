@@ -11,15 +11,8 @@ from rapidfuzz.distance import Levenshtein
 from m4ser.asr.normalise import normaliser
 from m4ser.data.corpus import Corpus
 from m4ser.scoring.intervals import RESAMPLES, intervals
-from m4ser.scoring.runs import Answers, Experiment, majority
-from m4ser.training.metrics import (
-    DEFINITIONS,
-    NAMES,
-    confusion,
-    expected_calibration_error,
-    from_confusion,
-    per_class,
-)
+from m4ser.scoring.runs import NOT_PREDICTED, Answers, Experiment, majority
+from m4ser.training.metrics import DEFINITIONS, NAMES, expected_calibration_error, from_confusion, per_class
 from m4ser.training.result_files import Metrics, Pair, Pooled, Result, Spread
 from m4ser.training.settings import NO_TEXT
 from m4ser.training.setup import named_setup, trained_with
@@ -60,18 +53,17 @@ def word_errors(
         raise UserError(f"{corpus.path}: has no reference transcripts (text) to compute a WER; leave out --asr-dir")
     pairs = [(normalise(corpus.text.get(utt, "")).split(), normalise(texts[utt]).split()) for utt in experiment.items]
     known = [bool(corpus.text.get(utt)) for utt in experiment.items]  # nobody has written down the others
-    errors = [Levenshtein.distance(*pair) if there else 0 for pair, there in zip(pairs, known, strict=True)]
-    return np.array(errors), np.array([len(ref) for ref, _ in pairs])
+    errors = np.array([Levenshtein.distance(*pair) for pair in pairs]) * known
+    return errors, np.array([len(ref) for ref, _ in pairs])
 
 
 def _wer_bins(errors: np.ndarray, words: np.ndarray) -> dict[str, np.ndarray]:
     """Masks by name; an utterance without reference words is in none."""
     rate = errors / np.maximum(words, 1)
-    bins = {"0": rate == 0}
-    for low, high in pairwise(WER_EDGES):
-        bins[f"{100 * low:.0f}-{100 * high:.0f}"] = (rate > low) & (rate <= high)
-    bins[f"> {100 * WER_EDGES[-1]:.0f}"] = rate > WER_EDGES[-1]
-    return {name: mask & (words > 0) for name, mask in bins.items() if (mask & (words > 0)).any()}
+    edges = [f"{100 * edge:.0f}" for edge in WER_EDGES]
+    names = np.array(["0", *map("-".join, pairwise(edges)), f"> {edges[-1]}"])
+    bins = names[np.searchsorted(WER_EDGES, rate)]
+    return {name: found for name in names.tolist() if (found := (bins == name) & (words > 0)).any()}
 
 
 def described(kind: str, experiment: Experiment, corpus: Corpus, resamples: int) -> Result:
@@ -107,23 +99,16 @@ def evaluate(
         UserError: `asr_dir` lacks the text of a scored utterance.
     """
     labels, folds = experiment.labels, experiment.folds
-    by_seed: dict[str, dict[str, float]] = {}
-    for seed, hyp, probabilities in zip(experiment.seeds, experiment.hyp, experiment.probabilities, strict=True):
-        known = hyp >= 0
-        scores = from_confusion(confusion(experiment.ref[known], hyp[known], len(labels)))
-        error = expected_calibration_error(experiment.ref[known], probabilities[known])
-        by_seed[seed] = {
-            "utterances": int(known.sum()),
-            **{str(m): float(v) for m, v in scores.items()},
-            "calibration_error": error,
-        }
-    by_fold: dict[str, dict[str, Any]] = {}
-    for name in folds:
-        keep = experiment.fold == name
-        scores = from_confusion(experiment.part(keep).confusions())
-        counts = {"utterances": int(keep.sum()), "speakers": sorted(set(experiment.speakers[keep]))}
-        by_fold[name] = {**counts, **{metric: describe(scores[metric]) for metric in NAMES}}
     matrices = experiment.confusions()
+    by_seed: dict[str, dict[Any, Any]] = {}
+    for i, (seed, known) in enumerate(zip(experiment.seeds, experiment.hyp != NOT_PREDICTED, strict=True)):
+        error = expected_calibration_error(experiment.ref[known], experiment.probabilities[i, known])
+        by_seed[seed] = {"utterances": known.sum(), **from_confusion(matrices[i]), "calibration_error": error}
+    by_fold: dict[str, dict[Any, Any]] = {}
+    for name in folds:
+        part = experiment.part(experiment.fold == name)
+        scores = {metric: describe(values) for metric, values in from_confusion(part.confusions()).items()}
+        by_fold[name] = {"utterances": len(part.ref), "speakers": sorted(set(part.speakers)), **scores}
     classes = {key: value.mean(0) for key, value in per_class(matrices).items()}
     domains = np.array([corpus.domain.get(utt, "") for utt in experiment.items])
     names = sorted(set(domains)) if corpus.domain else []
@@ -136,7 +121,6 @@ def evaluate(
             name: pooled(experiment.part(mask), resamples) | {"wer": errors[mask].sum() / words[mask].sum()}
             for name, mask in _wer_bins(errors, words).items()
         }
-    answers = majority(experiment, corpus)[0]
     setup = named_setup(experiment.run)
     if asr_dir is not None and setup.get("asr", NO_TEXT) == NO_TEXT:  # no text was read, but its errors are counted
         setup["asr"] = Path(asr_dir).name
@@ -155,7 +139,7 @@ def evaluate(
         "by_domain": by_domain,
         "asr_word_errors": wer,
         "by_wer": by_wer,
-        "majority": from_confusion(confusion(experiment.ref, answers, len(labels))),
+        "majority": from_confusion(majority(experiment, corpus).confusions()[0]),
         "setup": setup,
         "comparison": comparison,
     }

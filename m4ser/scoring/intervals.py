@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from m4ser.training.metrics import from_confusion
+from m4ser.training.metrics import Metric, from_confusion
 
 MIN_SPEAKERS = 5  # of fewer, resamples repeat too often to say anything
 RESAMPLES = 2000
+LEVEL = 0.95
 MIN_CONDITIONS = 3  # of fewer, the interval is too wide to say anything
 
 
@@ -46,14 +47,14 @@ def resampled(count: int, resamples: int, seed: int, chunk: int = 250) -> Iterat
         yield np.bincount(draws.ravel(), minlength=rows * count).reshape(rows, count).astype(float)
 
 
-def seed_mean(matrices: np.ndarray) -> dict[str, np.ndarray]:
+def seed_mean(matrices: np.ndarray) -> dict[Metric, np.ndarray]:
     """Scores averaged over the seeds that have counts at all. Shape: (..., seeds, C, C) -> dict of (...)."""
     counted = matrices.sum((-2, -1)) > 0
     seeds = np.maximum(counted.sum(-1), 1)
     return {name: (value * counted).sum(-1) / seeds for name, value in from_confusion(matrices).items()}
 
 
-def distribution(confusions: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, np.ndarray]:
+def distribution(confusions: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> dict[Metric, np.ndarray]:
     """Scores of resampled clusters, averaged over training seeds within each resample.
 
     Shape: (seeds, clusters, C, C) -> dict of (resamples,). The same ``seed`` draws the same clusters, which pairs the
@@ -61,28 +62,22 @@ def distribution(confusions: np.ndarray, resamples: int = RESAMPLES, seed: int =
     """
     seeds, count, classes, _ = confusions.shape
     flat = confusions.transpose(1, 0, 2, 3).reshape(count, -1)
-    parts = [
-        seed_mean((weights @ flat).reshape(-1, seeds, classes, classes))
-        for weights in resampled(count, resamples, seed)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    weights = resampled(count, resamples, seed)
+    return seed_mean(np.concatenate([(w @ flat).reshape(-1, seeds, classes, classes) for w in weights]))
 
 
-def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The central interval that holds ``level`` of the values."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+def percentiles(values: np.ndarray) -> tuple[float, float]:
+    """The central interval that holds 95 % of the values."""
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-def intervals(
-    confusions: np.ndarray, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, tuple[float, float]]:
+def intervals(confusions: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> dict[Metric, tuple[float, float]]:
     """Percentile interval of each score. Shape: (seeds, clusters, C, C)."""
-    values = distribution(confusions, resamples, seed)
-    return {name: percentiles(value, level) for name, value in values.items()}
+    return {name: percentiles(values) for name, values in distribution(confusions, resamples, seed).items()}
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, tuple[float, float]]:
+def mean_interval(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
     """Mean of one value per condition (text, noise), and its interval by Student's t: they are too few to resample.
 
     Conditions share their test utterances: the interval says what other texts and trainings would change, not what
@@ -90,5 +85,6 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     """
     from scipy import stats  # half a second of import
 
-    mean, half = np.mean(values), stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
-    return float(mean), (float(mean - half), float(mean + half))
+    mean = float(np.mean(values))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values))
+    return mean, (mean - half, mean + half)

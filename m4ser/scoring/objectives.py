@@ -7,31 +7,31 @@ modality-specific states apart and how undecided it is about the invariant ones,
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import cast
 
 from m4ser.models.description import PLAN
+from m4ser.scoring.evaluation import describe
 from m4ser.scoring.runs import sort_key
-from m4ser.scoring.table import Cell, Column, Score, Table
-from m4ser.training.experiment import HISTORY
+from m4ser.scoring.table import Cell, Column, Row, Score, Table
+from m4ser.training.experiment import HISTORY, History
 from m4ser.training.setup import read_run
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json
 
-RATES = {
-    "aed_f1_keep": "AED F1 keep",
-    "aed_f1_delete": "AED F1 delete",
-    "aed_f1_change": "AED F1 change",
-    "wer_asr": "WER of ASR",
-    "wer_aec": "WER after AEC",
-    "aec_exact": "exact corrections",
-    "disc_acc_speech": "D right on speech",
-    "disc_acc_text": "D right on text",
-    "disc_invariant": "D on invariant",
-}
-COSINES = {"cosine_same_class": "cosine same class", "cosine_other_class": "cosine other class"}
-REDUCTION = Column("relative change", "wer_change")
+COLUMNS = [
+    Column("AED F1 keep", "aed_f1_keep"),
+    Column("AED F1 delete", "aed_f1_delete"),
+    Column("AED F1 change", "aed_f1_change"),
+    Column("WER of ASR", "wer_asr"),
+    Column("WER after AEC", "wer_aec"),
+    Column("relative change", "wer_change"),
+    Column("exact corrections", "aec_exact"),
+    Column("D right on speech", "disc_acc_speech"),
+    Column("D right on text", "disc_acc_text"),
+    Column("D on invariant", "disc_invariant"),
+    Column("cosine same class", "cosine_same_class"),
+    Column("cosine other class", "cosine_other_class"),
+]
 
 
 def table(
@@ -45,15 +45,16 @@ def table(
     Raises:
         UserError: the experiments are of different protocols.
     """
-    rows, protocols, counted, runs = [], set(), set(), {}
+    rows: list[Row] = []
+    protocols, counted, runs = set(), set(), {}
     for name, folder in zip(names or [folder.name for folder in folders], folders, strict=True):
         found = [
             path
             for path in sorted(folder.glob(f"fold*/seed*/{HISTORY}"))
             if _asked(path.parts[-3], "fold", folds) and _asked(path.parts[-2], "seed", seeds)
         ]
-        if row := _row(name, [_chosen(read_json(path)) for path in found]):
-            rows.append(row)
+        if cells := _cells([_chosen(cast(History, read_json(path))) for path in found]):
+            rows.append([name, *(cells.get(column.key) for column in COLUMNS)])
             runs[name] = len(found)
             protocols.add(read_run(folder / PLAN).get("protocol"))
             counted |= {path.parts[-2].removeprefix("seed") for path in found}
@@ -61,31 +62,22 @@ def table(
         raise UserError(f"{folders[0]}: the experiments are of different protocols; give those of one")
     if not rows:
         return None
-    columns = [Column("dev set"), *(Column(title, key) for key, title in (RATES | COSINES).items())]
-    columns.insert(6, REDUCTION)
     used, protocol = sorted(counted, key=sort_key), protocols.pop()
     caption = (
         f"{f'Protocol `{protocol}`, dev. ' if protocol else ''}Mean ± standard deviation over folds and seeds "
         f"{' '.join(used)}, at the epoch chosen by dev score. Per cent, cosines as they are."
     )
-    return Table(columns, rows, caption=caption, about={"protocol": protocol, "seeds": used, "runs": runs})
+    about = {"protocol": protocol, "seeds": used, "runs": runs}
+    return Table([Column("dev set"), *COLUMNS], rows, caption=caption, about=about)
 
 
-def _row(name: str, chosen: Sequence[Mapping[str, float]]) -> list[Cell] | None:
-    """Cells of one experiment by the metrics of its runs; None if it has no objectives."""
-    scores: dict[str, Score] = {}
-    for key in (*RATES, *COSINES):
-        if chosen and all(key in metrics for metrics in chosen):
-            values = [metrics[key] for metrics in chosen]
-            scores[key] = Score(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
-    if not scores:
-        return None
-    cells: list[Cell] = [name, *(scores.get(key) for key in RATES)]
-    cells += [scores[key].value if key in scores else None for key in COSINES]
-    before, after = (scores.get(key) for key in ("wer_asr", "wer_aec"))
-    cells.insert(
-        6, Score(after.value / before.value - 1, difference=True) if before and before.value and after else None
-    )
+def _cells(chosen: Sequence[Mapping[str, float]]) -> dict[str, Cell]:
+    """Cells of one experiment, by the metrics of its runs, as far as all of them have one; cosines are no rates."""
+    known = [column.key for column in COLUMNS if chosen and all(column.key in metrics for metrics in chosen)]
+    scores = {key: Score.of(describe(metrics[key] for metrics in chosen)) for key in known}
+    cells: dict[str, Cell] = {k: score.value if k.startswith("cosine") else score for k, score in scores.items()}
+    if {"wer_asr", "wer_aec"} <= scores.keys() and (before := scores["wer_asr"].value):
+        cells["wer_change"] = Score(scores["wer_aec"].value / before - 1, difference=True)
     return cells
 
 
@@ -93,6 +85,6 @@ def _asked(name: str, kind: str, asked: Sequence[str]) -> bool:
     return not asked or list(asked) == ["all"] or name.removeprefix(kind) in asked
 
 
-def _chosen(history: Mapping[str, Any]) -> Mapping[str, float]:
+def _chosen(history: History) -> Mapping[str, float]:
     """Dev metrics of the epoch that was chosen."""
     return history["epochs"][str(history["best_epoch"])]["valid"]

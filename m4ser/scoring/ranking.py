@@ -33,10 +33,9 @@ def distribution(
     Shape: speakers, ref (N,), probabilities (seeds, N, C) -> (resamples,).
     """
     index, _ = clusters(speakers)
-    parts = []
-    for drawn in resampled(int(index.max()) + 1, resamples, seed):
-        parts.append(np.mean([macro_auc(ref, answers, drawn[:, index]) for answers in probabilities], axis=0))
-    return np.concatenate(parts)
+    drawn = resampled(int(index.max()) + 1, resamples, seed)
+    parts = [[macro_auc(ref, answers, weights[:, index]) for answers in probabilities] for weights in drawn]
+    return np.concatenate([np.mean(part, axis=0) for part in parts])
 
 
 def table(

@@ -1,7 +1,6 @@
 """Several recognisers of one corpus side by side, from their `wer.json`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +43,14 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), sets: Sequence[str
         kinds = [Score(errors[kind] / max(errors["words"], 1)) for kind in ("sub", "del", "ins")]
         more = ("empty_hypotheses", "looping_hypotheses", "real_time_factor", "cpu_real_time_factor")
         rows.append([name, _rate(errors), *kinds, _rate(report["raw"]), *(report.get(key) for key in more)])
-    by_emotion, by_length = (_groups(found, key) for key in ("by_emotion", "by_length"))
     more_tables = []
-    if by_emotion:
-        more_tables.append(_by_group("WER by emotion", sorted(by_emotion), found, "by_emotion"))
-    if len(by_length) > 1:
-        more_tables.append(_by_group("WER by words", by_length, found, "by_length"))
+    for title, key, fewest in (("WER by emotion", "by_emotion", 1), ("WER by words", "by_length", 2)):
+        reports = {name: report.get(key, {}) for name, report in found.items()}
+        groups = list(dict.fromkeys(group for report in reports.values() for group in report))
+        if len(groups) >= fewest:
+            groups = sorted(groups) if key == "by_emotion" else groups
+            rates = [[n, *(_rate(r.get(g, {}).get("normalised")) for g in groups)] for n, r in reports.items()]
+            more_tables.append(Table(columns(title, *groups), rates))
     first = next(iter(found.values()))
     rules = dict.fromkeys(report["loop_rule"] for report in found.values() if report.get("loop_rule"))
     notes = [note.format(**first) for note in NOTES] + [
@@ -58,19 +59,7 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), sets: Sequence[str
     caption = f"Word error rates in per cent, {first['utterances']} utterances."
     keep = ("asr", "model", "settings", "audio_seconds")
     about = {name: {key: report[key] for key in keep if key in report} for name, report in found.items()}
-    return replace(Table(COLUMNS, rows, caption=caption), notes=notes, more=more_tables, about={"recognisers": about})
-
-
-def _groups(found: Mapping[str, Mapping[str, Any]], key: str) -> list[str]:
-    return list(dict.fromkeys(group for report in found.values() for group in report.get(key, {})))
-
-
-def _by_group(title: str, groups: Sequence[str], found: Mapping[str, Mapping[str, Any]], key: str) -> Table:
-    rows = [
-        [name, *(_rate(report.get(key, {}).get(group, {}).get("normalised")) for group in groups)]
-        for name, report in found.items()
-    ]
-    return Table(columns(title, *groups), rows)
+    return Table(COLUMNS, rows, caption=caption, notes=notes, more=more_tables, about={"recognisers": about})
 
 
 def _rate(errors: Mapping[str, Any] | None) -> Score | None:

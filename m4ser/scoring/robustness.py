@@ -5,6 +5,7 @@ comparisons can be kept when their runs are gone, and conditions be added on ano
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from m4ser.scoring.comparison import PARTIAL, SCORES, read
 from m4ser.scoring.intervals import MIN_CONDITIONS, mean_interval
-from m4ser.scoring.table import Cell, Column, Row, Score, Table, count, listed
+from m4ser.scoring.table import Column, Row, Score, Table, listed, protocol_text
 from m4ser.training.metrics import NAMES, Metric
 from m4ser.training.setup import joined_makers, setup_text
 from m4ser.utils.errors import UserError
@@ -49,9 +50,6 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), comparison: str = 
         {"condition": name, **_text(path, one), "partial": one.about["partial"]}
         for name, path, one in zip(names, paths, found, strict=True)
     ]
-    begin: list[list[Cell]] = [[_name(c), Score(c["wer"])] for c in conditions]
-    systems = list(first["seeds"])
-    others = [system for system in systems if system != first["reference"]]
     setup = {k: v for k, v in first["setup"].items() if v and all(one.about["setup"].get(k) == v for one in found)}
     about = {
         **{key: first[key] for key in (*SAME, "utterances", "speakers", "resampled", "seeds")},
@@ -59,26 +57,25 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), comparison: str = 
         "conditions": conditions,
         "trained_with": joined_makers(one.about["trained_with"] for one in found),
     }
+    systems = list(first["seeds"])
+    others = [system for system in systems if system != first["reference"]]
+    shown: list[tuple[str, str, list[str]]] = [(f"{NAMES[metric]}, text", metric, systems) for metric in SHOWN]
+    shown += [(f"Δ {NAMES[m]} to {first['reference']}", f"d_{m}", others) for m in SHOWN if others]
     tables = []
-    for metric in SHOWN:
-        rows: list[Row] = [[*a, *(one.cell(s, metric) for s in systems)] for a, one in zip(begin, found, strict=True)]
-        tables.append(Table(_columns(f"{NAMES[metric]}, text", systems), rows))
-    for metric in SHOWN if others else ():
-        values = [[cast(Score, one.cell(system, f"d_{metric}")) for system in others] for one in found]
-        rows = [[*a, *cells] for a, cells in zip(begin, values, strict=True)]
-        rows += _over_conditions([c["wer"] for c in conditions], values)
-        tables.append(Table(_columns(f"Δ {NAMES[metric]} to {first['reference']}", others), rows))
-    tables[-1] = Table(tables[-1].columns, tables[-1].rows, notes=_notes(about))
+    for title, key, of in shown:
+        rows: list[Row] = [
+            [c["condition"] + " (partial)" * c["partial"], Score(c["wer"]), *(one.cell(system, key) for system in of)]
+            for c, one in zip(conditions, found, strict=True)
+        ]
+        if title.startswith("Δ"):
+            rows += _over_conditions([c["wer"] for c in conditions], [cast(list[Score], row[2:]) for row in rows])
+        tables.append(Table([Column(title, "condition"), Column("WER", "wer"), *map(Column, of)], rows))
+    tables[-1] = replace(tables[-1], notes=_notes(about))
     caption = (
-        f"Protocol `{first['protocol']}`, {first['partition']}: {count(first['utterances'], 'utterance')} of "
-        f"{count(first['speakers'], 'speaker')}; seeds {' '.join(first['seeds'][systems[0]])}. Per cent ± sd over "
+        f"{protocol_text(first)}; seeds {' '.join(first['seeds'][systems[0]])}. Per cent ± sd over "
         f"seeds [95 % bootstrap interval over {first['resampled']}s]."
     )
-    return Table(tables[0].columns, tables[0].rows, caption=caption, more=tables[1:], about=about)
-
-
-def _columns(title: str, systems: Sequence[str]) -> list[Column]:
-    return [Column(title, "condition"), Column("WER", "wer"), *map(Column, systems)]
+    return replace(tables[0], caption=caption, more=tables[1:], about=about)
 
 
 def _text(path: Path, comparison: Table) -> dict[str, Any]:
@@ -88,10 +85,6 @@ def _text(path: Path, comparison: Table) -> dict[str, Any]:
     if comparison.about["setup"].get("text_source") == "ref":
         return {"text": REFERENCE, "wer": 0.0}
     raise UserError(f"{path}: has no word error rate; score its systems with --asr-dir and compare them again")
-
-
-def _name(condition: dict[str, Any]) -> str:
-    return condition["condition"] + (" (partial)" if condition["partial"] else "")
 
 
 def _over_conditions(wer: Sequence[float], values: Sequence[Sequence[Score]]) -> list[Row]:

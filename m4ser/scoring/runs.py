@@ -13,7 +13,7 @@ from m4ser.scoring.intervals import cluster_confusions, clusters
 from m4ser.training.experiment import choose_folds
 from m4ser.training.metrics import confusion
 from m4ser.training.predictions import check_references, read_predictions
-from m4ser.training.setup import read_run
+from m4ser.training.setup import read_run, shown
 from m4ser.utils.cli import note
 from m4ser.utils.errors import UserError
 
@@ -86,12 +86,10 @@ def sort_key(name: str) -> tuple[int, int, str]:
 def check_run(path: Path, run: dict[str, Any], corpus: Corpus) -> None:
     """An experiment belongs to one protocol and label set; numbers of two must never meet."""
     for key, ours in (("protocol", corpus.folds.protocol), ("labels", corpus.folds.labels)):
-        theirs = run.get(key, ours)
-        if theirs != ours:
-            shown = [" ".join(value) if isinstance(value, list) else value for value in (theirs, ours)]
+        if (theirs := run.get(key, ours)) != ours:
             raise UserError(
-                f"{path / 'run.json'}: made with {key} '{shown[0]}', but {corpus.path / 'folds.json'} has "
-                f"'{shown[1]}'; results of different protocols are not comparable: score it with its own --data"
+                f"{path / PLAN}: made with {key} '{shown(theirs)}', but {corpus.path / 'folds.json'} has "
+                f"'{shown(ours)}'; results of different protocols are not comparable: score it with its own --data"
             )
 
 
@@ -185,11 +183,11 @@ def _items(corpus: Corpus, partition: str, folds: Sequence[str], once: bool) -> 
     return [utt for utt, _ in pairs], np.array([name for _, name in pairs])
 
 
-def majority(experiment: Experiment, corpus: Corpus) -> np.ndarray:
-    """Answers of a system that always says the most frequent class of its fold's training part. Shape: (1, N)."""
+def majority(experiment: Experiment, corpus: Corpus) -> Answers:
+    """Answers of a system that always says the most frequent class of its fold's training part."""
     answers = np.full(len(experiment.items), NOT_PREDICTED)
     for name in experiment.folds:
         train = [corpus.emotion[utt] for utt in corpus.folds.folds[name].train if utt in corpus.emotion]
         counts = [train.count(label) for label in experiment.labels]
-        answers[experiment.fold == name] = int(np.argmax(counts))
-    return answers[None]
+        answers[experiment.fold == name] = np.argmax(counts)
+    return Answers(experiment.labels, experiment.speakers, experiment.ref, answers[None])

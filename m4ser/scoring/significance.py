@@ -55,9 +55,9 @@ def permutation_test(
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> dict[Metric, np.ndarray]:
-    """Difference of each score, mean over seeds. Shape: two (..., seeds, C, C) -> (...)."""
+    """Difference of each score's mean over seeds. Shape: two (..., seeds, C, C) -> (...)."""
     scores_a, scores_b = from_confusion(a), from_confusion(b)
-    return {name: (scores_a[name] - scores_b[name]).mean(-1) for name in scores_a}
+    return {name: scores_a[name].mean(-1) - scores_b[name].mean(-1) for name in scores_a}
 
 
 def smallest_p(count: int, permutations: int = PERMUTATIONS) -> float:
@@ -72,15 +72,10 @@ def paired(
 
     Shape: (seeds, clusters, C, C) each; the same clusters in the same order, the number of seeds may differ.
     """
-    p = permutation_test(a, b, permutations, seed)
     values_a, values_b = distribution(a, resamples, seed), distribution(b, resamples, seed)
-    scores_a, scores_b = from_confusion(a.sum(1)), from_confusion(b.sum(1))
+    seen, p = _difference(a.sum(1), b.sum(1)), permutation_test(a, b, permutations, seed)
     return {
-        name: {
-            "difference": float(scores_a[name].mean() - scores_b[name].mean()),
-            "ci": percentiles(values_a[name] - values_b[name]),
-            "p": p[name],
-        }
+        name: {"difference": float(seen[name]), "ci": percentiles(values_a[name] - values_b[name]), "p": p[name]}
         for name in p
     }
 
@@ -91,22 +86,23 @@ def pair(first: Experiment, second: Experiment, resamples: int = RESAMPLES, perm
     Raises:
         UserError: there is no such item.
     """
-    rows = {key: i for i, key in enumerate(zip(second.fold, second.items, strict=True))}
-    complete = {i for i in range(len(second.items)) if (second.hyp[:, i] != NOT_PREDICTED).all()}
-    common = [
-        (i, rows[key])
-        for i, key in enumerate(zip(first.fold, first.items, strict=True))
-        if rows.get(key) in complete and (first.hyp[:, i] != NOT_PREDICTED).all()
-    ]
+    ours, others = (
+        {
+            key: i
+            for i, key in enumerate(zip(one.fold, one.items, strict=True))
+            if (one.hyp[:, i] != NOT_PREDICTED).all()
+        }
+        for one in (first, second)
+    )
+    common = [(i, others[key]) for key, i in ours.items() if key in others]
     if not common:
         raise UserError(
             f"{first.path}: no utterance is predicted both here and in {second.path}; score the missing folds"
         )
     mine, theirs = np.array(common).T
     index, unit = clusters(first.speakers[mine])
-    ref, classes = first.ref[mine], len(first.labels)
-    answers = first.hyp[:, mine], second.hyp[:, theirs]
-    a, b = (cluster_confusions(index, ref, hyp, classes) for hyp in answers)
+    ref, answers = first.ref[mine], (first.hyp[:, mine], second.hyp[:, theirs])
+    a, b = (cluster_confusions(index, ref, hyp, len(first.labels)) for hyp in answers)
     count = a.shape[1]
     result: Pair = {
         "system": first.tag,

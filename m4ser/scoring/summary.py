@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from m4ser.scoring.comparison import PARTIAL, read
-from m4ser.scoring.table import Column, Table, count
+from m4ser.scoring.table import Column, Table, count, data_text
 from m4ser.training.metrics import NAMES, Metric
 from m4ser.utils.errors import UserError
 
@@ -46,8 +46,8 @@ def table(sources: Mapping[str, Path], metric: Metric = "ua") -> Table:
             "; too few speakers to resample, so intervals are too narrow" if about["resampled"] == "utterance" else ""
         )
         notes.append(
-            f"{name}: `{about['protocol']}`, {about['partition']}, {count(about['utterances'], 'utterance')} of "
-            f"{count(about['speakers'], 'speaker')}, {len(about['labels'])} classes, {several}{narrow}."
+            f"{name}: `{about['protocol']}`, {about['partition']}, {data_text(about)}, {len(about['labels'])} classes, "
+            f"{several}{narrow}."
         )
     if any(one.about["partial"] for one in found.values()):
         notes.append(PARTIAL)

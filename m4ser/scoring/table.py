@@ -263,8 +263,12 @@ def count(number: int, noun: str) -> str:
 
 def protocol_text(about: Mapping[str, Any]) -> str:
     """Protocol, partition and size of what was scored, the beginning of a caption."""
-    data = f"{count(about['utterances'], 'utterance')} of {count(about['speakers'], 'speaker')}"
-    return f"Protocol `{about['protocol']}`, {about['partition']}: {data}"
+    return f"Protocol `{about['protocol']}`, {about['partition']}: {data_text(about)}"
+
+
+def data_text(about: Mapping[str, Any]) -> str:
+    """`72 utterances of 12 speakers`."""
+    return f"{count(about['utterances'], 'utterance')} of {count(about['speakers'], 'speaker')}"
 
 
 def columns(*names: str) -> list[Column]:

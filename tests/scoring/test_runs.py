@@ -139,7 +139,7 @@ def test_majority_comes_from_the_training_part(scoring_lab):
         file.write_text("\n".join("\t".join([*x[:2], changed.get(x[0], "ref"), *x[3:]]) for x in lines) + "\n")
     corpus = Corpus.read(scoring_lab.data)
     found = collect(exp, corpus)
-    assert majority(found, corpus)[0][found.fold == "1"].tolist() == [2] * 24
+    assert majority(found, corpus).hyp[0][found.fold == "1"].tolist() == [2] * 24
 
 
 def test_damaged_run_json(scoring_lab):
