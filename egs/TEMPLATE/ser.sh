@@ -218,6 +218,7 @@ machines() {
     start=(srun --export=ALL --kill-on-bad-exit=1)
     meeting=" --multiprocessing_distributed true --dist_launcher slurm --dist_init_method "
     meeting+=$(printf '%q' "file://$(cd "$exp_dir" && pwd)/.dist_init.${RANDOM}.$$.")JOB
+    [ "$ngpu" -gt 0 ] || meeting+=' --dist_backend gloo' # ESPnet's own choice needs GPUs
 }
 
 stage_5() {

@@ -111,11 +111,11 @@ def write_header(log: IO[str], command: Sequence[str], index: int, count: int) -
     log.flush()
 
 
-def write_footer(log: Path, code: int, seconds: float, why: str = "") -> None:
-    """Close a job's log: exit code (negative: the signal that ended it) and elapsed seconds."""
+def write_footer(log: IO[str], code: int, seconds: float, why: str = "") -> None:
+    """Last line of a job's log: exit code (negative: the signal that ended it) and elapsed seconds."""
     now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-    with open(log, "a", encoding="utf-8") as file:
-        file.write(f"# ended: {now}, exit code {code}, {seconds:.0f} s{why and f' ({why})'}\n")
+    log.write(f"# ended: {now}, exit code {code}, {seconds:.0f} s{why and f' ({why})'}\n")
+    log.flush()
 
 
 def exit_code(log: Path) -> int | None:

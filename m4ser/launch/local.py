@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO
 
 from m4ser.launch import common
@@ -78,6 +79,22 @@ def visible_gpus() -> list[str]:
     return sorted(names, key=lambda name: used.get(name, 0))
 
 
+@dataclass
+class Running:
+    """A job that has begun, with its log, which stays open: a file of that name may be another one by the end."""
+
+    job: common.Job
+    process: Process | None  # None: its command could not be run
+    since: float
+    gpus: list[str]
+    log: IO[str]
+
+    def close(self, code: int, why: str = "") -> None:
+        """Write the end of the log."""
+        with self.log:
+            common.write_footer(self.log, code, time.monotonic() - self.since, why)
+
+
 class Runner:
     """Runs jobs in order, at most ``at_a_time`` at once.
 
@@ -108,7 +125,7 @@ class Runner:
         self.at_a_time = at_a_time
         self.free = list(gpus)
         self.gpus_per_job = gpus_per_job
-        self.running: dict[int, tuple[common.Job, Process | None, float, list[str]]] = {}
+        self.running: dict[int, Running] = {}
         self.finished = 0
         self.failed = 0
         self.keep_going = keep_going
@@ -177,12 +194,12 @@ class Runner:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         try:
             job.log.parent.mkdir(parents=True, exist_ok=True)
-            with open(job.log, "w", encoding="utf-8") as log:
-                common.write_header(log, job.command, job.index, self.count)
-                process = self._process(job.command, log, env)
+            log = open(job.log, "w", encoding="utf-8")  # noqa: SIM115  (closed with the job's last line)
+            common.write_header(log, job.command, job.index, self.count)
+            process = self._process(job.command, log, env)
         except OSError as error:
             raise UserError(f"{job.log}: the log cannot be written: {error.strerror}") from error
-        self.running[job.index] = (job, process, time.monotonic(), gpus)
+        self.running[job.index] = Running(job, process, time.monotonic(), gpus, log)
 
     def _process(self, command: Sequence[str], log: IO[str], env: Mapping[str, str]) -> Process | None:
         """A running process that writes to a log; None if it cannot be started, as the log then says."""
@@ -200,33 +217,35 @@ class Runner:
             )
         except OSError as error:
             log.write(f"error: {command[0]}: cannot be run: {error.strerror}\n")
+            log.flush()  # a copy of this process must not write it again
             return None
 
     def _poll(self, index: int) -> int | None:
-        job, process, start, _ = self.running[index]
-        code = 127 if process is None else process.poll()
+        running = self.running[index]
+        code = 127 if running.process is None else running.process.poll()
         if code is not None:
-            common.write_footer(job.log, code, time.monotonic() - start)
+            running.close(code)
         return code
 
     def _forget(self, index: int) -> common.Job:
-        job, _, _, gpus = self.running.pop(index)
-        self.free += gpus
+        running = self.running.pop(index)
+        self.free += running.gpus
         self.finished += 1
-        return job
+        return running.job
 
     def _end_all(self, why: str) -> None:
         """SIGTERM, then SIGKILL, to the process groups of all running jobs."""
         self.progress.close(self.finished)
-        alive = [(job, process, start) for job, process, start, _ in self.running.values() if process is not None]
-        for _, process, _ in alive:
+        alive = [(running, running.process) for running in self.running.values() if running.process is not None]
+        for _, process in alive:
             _signal_group(process, signal.SIGTERM)
+            _signal_group(process, signal.SIGCONT)  # one that is stopped has to go on to hear it
         limit = time.monotonic() + GRACE
-        while any(process.poll() is None for _, process, _ in alive) and time.monotonic() < limit:
+        while any(process.poll() is None for _, process in alive) and time.monotonic() < limit:
             time.sleep(0.02)
-        for job, process, start in alive:
+        for running, process in alive:
             _signal_group(process, signal.SIGKILL)  # also what the job left behind in its group
-            common.write_footer(job.log, process.wait(), time.monotonic() - start, why)
+            running.close(process.wait(), why)
         self.running.clear()
 
 

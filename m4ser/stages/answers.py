@@ -5,6 +5,7 @@ A name can be an element, ``speeds[0]`` or ``finished[audio]``.
 
 import os
 import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,9 +87,23 @@ def for_begin(plan: str, name: str, folder: str, lock: int) -> Variables:
     from m4ser.stages.steps import steps_of
 
     markers.lock(lock, folder)
+    end_left_jobs(Path(folder))
     step = steps_of(Plan.from_json(plan))[name]()
     todo = markers.begin(step)
     return {"todo": str(todo).lower(), "what": step.what, "count": str(len(step.cells())), "marker": step.name}
+
+
+def end_left_jobs(folder: Path) -> None:
+    """Cancel the jobs on a cluster that a killed run has left at work on a folder, before it is given to another run.
+
+    Raises:
+        UserError: Slurm does not answer, or they do not end.
+    """
+    from m4ser.launch import slurm
+
+    submitted = slurm.scripts(folder / "log")
+    if submitted.is_dir() and shutil.which("squeue"):  # not on a machine that only shares its files with a cluster
+        slurm.end(submitted)
 
 
 def for_finish(folder: str, marker: str) -> Variables:

@@ -2,6 +2,7 @@
 
 - Its own tasks import a phonemiser that downloads word lists: :func:`without_phonemizer`.
 - Its dataset reads the types of files that it knows: importing this module adds ours.
+- It deals out utterances to the processes of one training before it forms batches: :class:`SharedBatches`.
 - It calls ``model(...)`` itself, so what is to hold there only is put around ``forward``: :func:`autocast_forward`.
 - It wants its own abstract classes: importing this module makes :class:`~m4ser.models.encoders.base.Encoder` a virtual
   subclass of ESPnet's; :class:`TrainedSERModel` is the model as its trainer takes it.
@@ -9,15 +10,17 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.dataset import DATA_TYPES
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from m4ser.data.features import Features
 from m4ser.models.build import Choices
@@ -26,6 +29,7 @@ from m4ser.models.model import Outcome, SERModel
 from m4ser.models.objectives.base import Targets
 from m4ser.models.representations import Representations
 from m4ser.training.precision import autocast
+from m4ser.utils.errors import UserError
 from m4ser.utils.modules import stand_in
 
 # The name must not start with that of another type: ESPnet looks types up by prefix.
@@ -49,6 +53,50 @@ class TrainedSERModel(SERModel, AbsESPnetModel):
     def collect_feats(self, **batch: Any) -> dict[str, Tensor]:
         """Nothing to collect: lengths are known from stage 1, features are normalised in the encoder."""
         return {}
+
+
+class SharedBatches(AbsIterFactory):
+    """The batches of a training in one process, of each of which one of several processes takes its share.
+
+    ESPnet first gives every process utterances of its own and then, with ``shuffle_within_batch``, forms batches anew
+    among these: together they would not be those of one process, and not all of them where a batch does not divide.
+
+    Args:
+        whole: makes the batches of one process.
+        rank: number of this process.
+        processes: how many there are.
+    """
+
+    def __init__(self, whole: AbsIterFactory, rank: int, processes: int):
+        self.whole, self.rank, self.processes = whole, rank, processes
+
+    def build_iter(self, epoch: int, shuffle: bool | None = None) -> DataLoader[Any]:
+        """Batches of an epoch.
+
+        Raises:
+            UserError: there are more processes than utterances in a batch.
+        """
+        loader = self.whole.build_iter(epoch, shuffle)
+        batches = list(loader.batch_sampler)
+        if (largest := max(map(len, batches))) < self.processes:
+            raise UserError(f"a batch of {largest} cannot be shared by {self.processes} processes: raise batch_size")
+        return DataLoader(
+            dataset=loader.dataset,
+            batch_sampler=[share(batch, self.rank, self.processes) for batch in batches],
+            num_workers=loader.num_workers,
+            pin_memory=loader.pin_memory,
+            collate_fn=loader.collate_fn,
+            worker_init_fn=loader.worker_init_fn,
+        )
+
+
+def share(batch: Sequence[str], rank: int, processes: int) -> list[str]:
+    """What one process takes of a batch; of a last batch that does not go round, some take what another one has.
+
+    >>> [share("abcde", rank, 2) for rank in (0, 1)], [share("ab", rank, 3) for rank in (0, 1, 2)]
+    ([['a', 'c', 'e'], ['b', 'd']], [['a'], ['b'], ['a']])
+    """
+    return list(batch[rank::processes]) or [batch[rank % len(batch)]]
 
 
 def class_choices(choices: Choices[Any]) -> ClassChoices:

@@ -6,10 +6,12 @@ configuration rebuilds the model without the files it was first built from.
 """
 
 import argparse
+import dataclasses
 from typing import ClassVar
 
 import torch
-from espnet2.tasks.abs_task import AbsTask, optim_classes
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.tasks.abs_task import AbsTask, IteratorOptions, optim_classes
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 from torch import nn
@@ -18,7 +20,7 @@ from m4ser.models import build
 from m4ser.models.batches import Collate, SERPreprocessor
 from m4ser.models.model import SERModel, count_parameters
 from m4ser.models.systems import SER
-from m4ser.training.espnet import TrainedSERModel, class_choices
+from m4ser.training.espnet import SharedBatches, TrainedSERModel, class_choices
 from m4ser.training.precision import MatmulPrecision
 from m4ser.training.trainer import SERTrainer
 from m4ser.utils.errors import UserError
@@ -90,6 +92,17 @@ class SERTask(MatmulPrecision, AbsTask):
     def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Collate:
         """See :class:`m4ser.models.batches.Collate`."""
         return build.build_collate(args)
+
+    @classmethod
+    def build_sequence_iter_factory(
+        cls, args: argparse.Namespace, iter_options: IteratorOptions, mode: str
+    ) -> AbsIterFactory:
+        """Batches; where several processes train together, each one's share of the batches that one would have."""
+        whole = dataclasses.replace(iter_options, distributed=False)
+        factory = super().build_sequence_iter_factory(args, whole, mode)
+        if not iter_options.distributed:
+            return factory
+        return SharedBatches(factory, torch.distributed.get_rank(), torch.distributed.get_world_size())
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> SERModel:

@@ -339,8 +339,9 @@ def test_a_run_with_other_options_that_is_stopped_costs_nothing(recipe):
 def test_slurm_with_the_options_of_the_configuration(recipe):
     tools = recipe.root / "tools/bin"
     (tools / "sbatch").write_text('#!/bin/sh\necho "$@" >>"$CALLS.sbatch"; for last; do :; done; sh "$last"\n')
-    (tools / "scancel").write_text("#!/bin/sh\n")
-    for name in ("sbatch", "scancel"):
+    for name in ("squeue", "scancel"):
+        (tools / name).write_text("#!/bin/sh\n")
+    for name in ("sbatch", "squeue", "scancel"):
         (tools / name).chmod(0o755)
     (recipe.path / "conf/slurm.conf").write_text("partition night\n")
     recipe.ok("--corpus-dir", "corpus", "--stop-stage", 1, "--cmd-backend", "slurm", "--nj", 1)

@@ -1,8 +1,11 @@
-"""The Slurm launcher with stand-ins for sbatch and scancel that run the jobs here."""
+"""The Slurm launcher with stand-ins for sbatch, squeue and scancel that run the jobs here."""
 
+import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from m4ser.launch import slurm
+from m4ser.launch import slurm, worker
 from m4ser.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -18,30 +21,44 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 SBATCH = r'''#!/usr/bin/env python3
-"""sbatch --wait: notes its arguments, runs every task of the array, returns the highest exit code."""
-import os, re, subprocess, sys
+"""sbatch: notes its arguments, starts every task of the array, and leaves a file about each in the folder queue."""
+import os, pathlib, re, subprocess, sys
 options = dict(re.fullmatch(r"--([a-z-]+)=?(.*)", word).groups() for word in sys.argv[1:-1])
 open("sbatch.args", "w").write("\n".join(sys.argv[1:]))
 if options.get("partition") == "nowhere":
     sys.exit("sbatch: error: invalid partition specified: nowhere")
+queue = pathlib.Path(sys.argv[0]).parent / "queue"
+queue.mkdir(exist_ok=True)
 first, last = map(int, options.get("array", "1-1").split("%")[0].split("-"))
-tasks = []
 for task in range(first, last + 1):
     env = dict(os.environ)
     if "array" in options:
         env["SLURM_ARRAY_TASK_ID"] = str(task)
-    out = open(options["output"].replace("%j", str(100 + task)), "w")
-    tasks.append(subprocess.Popen(["bash", sys.argv[-1]], cwd=options["chdir"], env=env, stdout=out, stderr=out))
-    open(options["job-name"] + ".pids", "a").write(f"{tasks[-1].pid}\n")
-print("Submitted batch job 100")
-sys.exit(max(min(255, abs(task.wait())) for task in tasks))
+    out = open(options["output"].replace("%a", str(task)), "w")
+    started = subprocess.Popen(
+        ["bash", sys.argv[-1]], cwd=options["chdir"], env=env, stdout=out, stderr=out, start_new_session=True
+    )
+    number = task if "array" in options else "N/A"
+    (queue / str(started.pid)).write_text(f"100|{number}|{sys.argv[-1]}")
+print("100")
+'''
+SQUEUE = r'''#!/usr/bin/env python3
+"""squeue: the tasks that are still there."""
+import pathlib, sys
+for entry in pathlib.Path(sys.argv[0]).parent.glob("queue/*"):
+    try:
+        state = pathlib.Path("/proc", entry.name, "stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        continue
+    if state not in "ZX":
+        print(entry.read_text())
 '''
 SCANCEL = r'''#!/usr/bin/env python3
-"""scancel --name=X: SIGTERM to the tasks of X."""
-import os, signal, sys
-for line in open(sys.argv[1].removeprefix("--name=") + ".pids"):
+"""scancel 100: SIGTERM to all tasks."""
+import os, pathlib, signal, sys
+for entry in pathlib.Path(sys.argv[0]).parent.glob("queue/*"):
     try:
-        os.kill(int(line), signal.SIGTERM)
+        os.kill(int(entry.name), signal.SIGTERM)
     except ProcessLookupError:
         pass
 open("cancelled", "w").write(sys.argv[1])
@@ -53,7 +70,7 @@ def cluster(tmp_path):
     """Environment with the stand-ins on PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+    for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", SCANCEL)):
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
@@ -95,7 +112,7 @@ def test_array_with_the_options_of_the_configuration(tmp_path, cluster):
         assert lines[2] == f"part {index} a"
         assert re.fullmatch(r"# ended: .*, exit code 0, \d+ s", lines[3])
     given = (tmp_path / "sbatch.args").read_text().splitlines()
-    assert {"--wait", "--partition=gpu", "--gres=gpu:h200:2", "--account=my group", "--exclusive"} <= set(given)
+    assert {"--no-requeue", "--partition=gpu", "--gres=gpu:h200:2", "--account=my group", "--exclusive"} <= set(given)
     assert {"--cpus-per-task=3", "--mem=8G", "--time=1:00:00", "--array=1-3%2"} <= set(given)
     assert not any(word.startswith("--nodes") for word in given)
 
@@ -115,17 +132,15 @@ def test_within_an_array_of_somebody_else(tmp_path, cluster):
     assert "\nhello\n" in (tmp_path / "a.log").read_text()
 
 
-def test_the_logs_tell_whether_jobs_have_ended_well(tmp_path, cluster):
-    """Whatever sbatch says: it may complain of jobs that are complete, and be content with jobs that never ran."""
-    program = tmp_path / "bin/sbatch"
-    program.write_text(SBATCH.replace("sys.exit(max(", "sys.exit(3 + 0 * max("))
-    assert launch(tmp_path, cluster, "JOB=1:2", "JOB.log", "echo", "JOB").returncode == 0
-    program.write_text("#!/bin/sh\necho Submitted batch job 100\n")
-    script = "from m4ser.launch import slurm; slurm.LATE = 0.1; slurm.main()"
-    words = [sys.executable, "-c", script, "b.log", "echo", "hello"]
-    result = subprocess.run(words, cwd=tmp_path, env=cluster, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: sbatch refused the jobs: Submitted batch job 100")
+def test_the_logs_tell_whether_jobs_have_ended(tmp_path, cluster):
+    """However long Slurm keeps a job in its queue, and however soon it forgets one."""
+    program = tmp_path / "bin/squeue"
+    program.write_text(f"#!/bin/sh\n[ ! -e 1.log ] || echo '100|N/A|{tmp_path}/slurm/1.sh'\n")
+    assert launch(tmp_path, cluster, "1.log", "echo", "hello").returncode == 0
+    program.write_text("#!/bin/sh\n")
+    assert launch(tmp_path, cluster, "2.log", "sleep", "2").returncode == 0
+    program.write_text("#!/bin/sh\n[ -e begun ] || { touch begun; exit; }; echo 'no answer' >&2; exit 1\n")
+    assert launch(tmp_path, cluster, "3.log", "sleep", "2").returncode == 0
 
 
 def test_failure_is_reported_as_by_the_local_launcher_and_cancels_the_rest(tmp_path, cluster):
@@ -141,11 +156,76 @@ def test_failure_is_reported_as_by_the_local_launcher_and_cancels_the_rest(tmp_p
     assert "exit code -15" in (tmp_path / "log/3.log").read_text()
 
 
+def impatient(cwd, env, *words):
+    """Launch with little patience for a job that has disappeared."""
+    script = "from m4ser.launch import slurm; slurm.LATE = 0.5; slurm.main()"
+    words = [sys.executable, "-c", script, *map(str, words)]
+    return subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+
+
 def test_a_job_that_the_cluster_ended(tmp_path, cluster):
-    result = launch(tmp_path, cluster, "a.log", "bash", "-c", "echo begun; kill -9 $PPID; sleep 1")
+    script = "echo begun; echo slurmstepd: error: too much memory >slurm/a.out; kill -9 $PPID; sleep 1"
+    result = impatient(tmp_path, cluster, "a.log", "bash", "-c", script)
     assert result.returncode == 1
     assert "begun" in result.stderr
     assert "error: the job ended without an exit code (stopped by the cluster" in result.stderr
+    assert result.stderr.endswith("\nSlurm says: slurmstepd: error: too much memory\n")
+
+
+def test_a_job_that_the_cluster_ended_is_noticed_while_others_run(tmp_path, cluster):
+    start = time.monotonic()
+    words = ("JOB=1:3", "JOB.log", "bash", "-c", "[ $0 != 2 ] || kill -9 $PPID; sleep 50", "JOB")
+    result = impatient(tmp_path, cluster, *words)
+    assert time.monotonic() - start < 30
+    assert result.returncode == 1
+    assert "error: job 2 of 3 ended without an exit code" in result.stderr
+    assert "exit code -15" in (tmp_path / "3.log").read_text()
+
+
+def test_jobs_that_a_killed_launcher_has_left_are_ended_first(tmp_path, cluster):
+    words = ("a.log", "bash", "-c", "echo $$ >>began; [ -e again ] || sleep 50")
+    first = subprocess.Popen(command(*words), cwd=tmp_path, env=cluster)
+    while not (tmp_path / "began").exists():
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    (tmp_path / "again").touch()
+    assert launch(tmp_path, cluster, *words).returncode == 0
+    left, _ = (tmp_path / "began").read_text().split()
+    assert not Path("/proc", left).exists()
+    assert "exit code 0" in (tmp_path / "a.log").read_text()
+
+
+def test_a_process_that_slurm_has_given_up_is_not_met(tmp_path, monkeypatch):
+    """It lives on without its daemon: whatever comes after it waits for it, and says so when that takes too long."""
+    jobs = tmp_path / "a.json"
+    script = "echo $0 >>order; sleep $1; echo $0 >>order"
+    for name, seconds in (("first", 3), ("second", 0)):
+        listed = [[1, str(tmp_path / "a.log"), ["bash", "-c", script, name, str(seconds)]]]
+        (tmp_path / f"{name}.json").write_text(json.dumps(listed))
+    monkeypatch.chdir(tmp_path)
+    shutil.copy("first.json", jobs)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "m4ser.launch.worker", jobs], env={**os.environ, "PYTHONPATH": ROOT}
+    )
+    while not Path("order").exists():
+        time.sleep(0.05)
+    Path("a.log").unlink()  # by the launcher that comes next
+    shutil.copy("second.json", jobs)
+    monkeypatch.setattr(worker, "PATIENCE", 0.3)
+    with pytest.raises(SystemExit) as stop:
+        worker.main([str(jobs)])
+    assert stop.value.code == 1
+    log = Path("a.log").read_text()
+    assert f"error: process {first.pid} on {socket.gethostname()} is still at work on this" in log
+    assert log.endswith("exit code 1, 0 s\n")
+    monkeypatch.setattr(worker, "PATIENCE", 30.0)
+    with pytest.raises(SystemExit) as stop:
+        worker.main([str(jobs)])
+    assert stop.value.code == 0
+    assert Path("order").read_text().split() == ["first", "first", "second", "second"]
+    assert first.wait() == 0
+    assert Path("a.log").read_text().count("# ended: ") == 1
 
 
 def test_refused_by_sbatch(tmp_path, cluster):

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.dataset import ESPnetDataset
 
 from m4ser.data.features import FeatureWriter
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
-from m4ser.training.espnet import FEATURES, TrainedSERModel, autocast_forward
+from m4ser.training.espnet import FEATURES, SharedBatches, TrainedSERModel, autocast_forward
+from m4ser.utils.errors import UserError
 
 
 def test_our_encoders_and_models_pass_for_espnets():
@@ -49,3 +51,28 @@ def test_a_failing_forward_pass_leaves_the_model_as_it_was(processor):
         model(torch.ones(4, 5))
     assert "forward" not in vars(model)
     assert not torch.is_autocast_enabled("cpu")
+
+
+class Letters:
+    """Batches of three of ten letters, shuffled as ESPnet does it."""
+
+    def __init__(self, seed):
+        batches = [list("abc"), list("def"), list("ghi"), ["j"]]
+        options = {"seed": seed, "shuffle": True, "shuffle_within_batch": True, "collate_fn": list}
+        self.whole = SequenceIterFactory(dataset={name: name for name in "abcdefghij"}, batches=batches, **options)
+
+
+def test_processes_share_the_batches_that_one_would_have():
+    whole = Letters(seed=7).whole
+    for epoch in (1, 2):
+        expected = list(whole.build_iter(epoch))
+        shares = [list(SharedBatches(whole, rank, 2).build_iter(epoch)) for rank in (0, 1)]
+        assert [sorted(set(a + b)) for a, b in zip(*shares, strict=True)] == [sorted(batch) for batch in expected]
+        assert [len(batch) for batch in shares[0]] == [2, 2, 2, 1]
+        assert shares[0][-1] == shares[1][-1] == expected[-1]  # both have something to do
+    assert list(whole.build_iter(1)) != list(whole.build_iter(2))
+
+
+def test_more_processes_than_utterances_in_a_batch():
+    with pytest.raises(UserError, match="a batch of 3 cannot be shared by 4 processes: raise batch_size"):
+        SharedBatches(Letters(seed=7).whole, 0, 4).build_iter(1)
