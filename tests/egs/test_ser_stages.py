@@ -362,7 +362,10 @@ def test_slurm_with_the_options_of_the_configuration(recipe):
     recipe.ok("--stop-stage", 4, "--cmd-backend", "slurm", "--num-nodes", 2, "--folds", 1, "--train-args", "--lr 0.1")
     lines = [line for line in recipe.calls_file.read_text().splitlines() if line.startswith("train")]
     assert "--plan" in lines[0] and lines[0].endswith("--train-args --lr 0.1")
-    met = [re.search(r"--train-args --lr 0\.1 --multipro\S+ true .*\.dist_init\.\d+\.\d+\.(\d)$", s) for s in lines[1:]]
+    met = [
+        re.search(r"--train-args --lr 0\.1 --multipro\S+ true .*\.dist_init\.\d+\.\d+\.(\d) --dist_backend gloo$", s)
+        for s in lines[1:]
+    ]
     assert [match[1] for match in met] == ["1"]
     assert (recipe.root / "calls.log.srun").read_text() == "--export=ALL\n"
 
