@@ -359,11 +359,15 @@ def test_slurm_with_the_options_of_the_configuration(recipe):
     (tools / "srun").write_text('#!/bin/sh\necho "$1" >>"$CALLS.srun"; shift 2; exec "$@"\n')
     (tools / "srun").chmod(0o755)
     recipe.calls()
-    recipe.ok("--stop-stage", 4, "--cmd-backend", "slurm", "--num-nodes", 2, "--folds", 1, "--train-args", "--lr 0.1")
+    recipe.ok(
+        "--stop-stage", 4, "--cmd-backend", "slurm", "--num-nodes", 2, "--folds", 1, "--train-args", "--max_epoch 3"
+    )
     lines = [line for line in recipe.calls_file.read_text().splitlines() if line.startswith("train")]
-    assert "--plan" in lines[0] and lines[0].endswith("--train-args --lr 0.1")
+    assert "--plan" in lines[0] and lines[0].endswith("--train-args --max_epoch 3")
     met = [
-        re.search(r"--train-args --lr 0\.1 --multipro\S+ true .*\.dist_init\.\d+\.\d+\.(\d) --dist_backend gloo$", s)
+        re.search(
+            r"--train-args --max_epoch 3 --multipro\S+ true .*\.dist_init\.\d+\.\d+\.(\d) --dist_backend gloo$", s
+        )
         for s in lines[1:]
     ]
     assert [match[1] for match in met] == ["1"]
