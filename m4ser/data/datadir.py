@@ -15,6 +15,7 @@ NEEDED = ("wav.scp", "text", "utt2spk", "spk2utt", "utt2emo")
 # Lists whose keys are utterances; with `segments`, wav.scp is keyed by recording instead.
 BY_UTTERANCE = ("wav.scp", "text", "segments", "feats.scp")
 MAY_BE_EMPTY = ("text",)
+LONGEST = 1e9  # seconds of a recording, which none has
 
 
 @dataclass(slots=True)
@@ -240,7 +241,7 @@ class DataDir:
         for utt, value in self.maps["segments"].items():
             try:
                 recording, start, end = value.split()
-                valid = 0 <= float(start) < float(end)
+                valid = 0 <= float(start) < float(end) < LONGEST
             except ValueError:
                 valid = False
             if not valid:

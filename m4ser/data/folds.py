@@ -1,5 +1,6 @@
 """Folds: which utterances train, select (dev) and test a model, stored as explicit ids in `folds.json`."""
 
+import functools
 import re
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import TypedDict
 
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import read_json, write_json
+from m4ser.utils.schema import Checker, schema_of
 
 PARTS = ("train", "dev", "test")
 JOIN = "+"  # between the corpora that a model is trained on together, in Folds.trained_on
@@ -81,13 +83,13 @@ class Folds:
             raise UserError(f"{path}: no such file; run stage 0 first, or correct the path")
         try:
             stored = read_json(path)
-            stored.pop("made_by", None)
-            stored["folds"] = {name: Fold(**parts) for name, parts in stored["folds"].items()}
-            folds = cls(**stored)
         except DamagedFileError:
             raise UserError(f"{path}: damaged, is not JSON; delete it and run stage 0 again") from None
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: damaged ({error}); delete it and run stage 0 again") from None
+        stored.pop("made_by", None)
+        if fault := _checker().fault(stored):
+            raise UserError(f"{path}: damaged ({fault}); delete it and run stage 0 again")
+        stored["folds"] = {name: Fold(**parts) for name, parts in stored.get("folds", {}).items()}
+        folds = cls(**stored)
         if utt2spk is not None:
             folds.check(utt2spk, path)
         return folds
@@ -142,6 +144,18 @@ class Folds:
             test = [number for number in map(by_utt.get, fold.test) if number]
             overlap[name] = sum(number in train for number in test) / len(test) if test else 0.0
         return overlap
+
+
+@functools.cache
+def _checker() -> Checker:
+    """Of `folds.json`. Sets and folds have folders of their names."""
+    name = {"pattern": r"^[^/.\x00-\x1f][^/\x00-\x1f]*$", "description": "a name, without / and line breaks"}
+    schema = schema_of(Folds)
+    properties = schema["properties"]
+    properties["sets"] |= {"items": {"type": "string", **name}, "minItems": 1, "uniqueItems": True}
+    properties["sets"]["description"] = "a list of different names, one at least"
+    properties["folds"]["propertyNames"] = name
+    return Checker(schema)
 
 
 def _report_ids(fold: Fold, utt2spk: Mapping[str, str], where: str) -> None:

@@ -5,17 +5,16 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import m4ser
 from m4ser.hub.archive import check_folder, unpack
 from m4ser.hub.remote import download
 from m4ser.hub.stored import DESCRIPTION, StoredModel
-from m4ser.models.description import PLAN
-from m4ser.utils.errors import DamagedFileError, UserError
-from m4ser.utils.files import read_json
+from m4ser.models.description import PLAN, read_plan
+from m4ser.utils.errors import UserError
 
 DEFAULT_MODEL = "egs/mini/exp/m4ser"  # what `make -C tools demo` trains
+NEEDED = ("labels", "folds", "seeds")  # of an experiment, to open a model
 
 
 @contextlib.contextmanager
@@ -44,29 +43,17 @@ def find_model(path: Path, fold: str | None = None, seed: int | None = None) -> 
         return check_folder(path)
     if (path / "config.yaml").is_file() and (path.parents[1] / PLAN).is_file():
         run_fold, run_seed = path.parent.name.removeprefix("fold"), int(path.name.removeprefix("seed") or 0)
-        return StoredModel(path, _read_plan(path.parents[1] / PLAN), False, run_fold, run_seed)
+        return StoredModel(path, dict(read_plan(path.parents[1] / PLAN, NEEDED)), False, run_fold, run_seed)
     if not (path / PLAN).is_file():
         raise UserError(f"{path}: no trained model in this folder; give exp/<tag>, one of its runs, or an archive")
-    plan = _read_plan(path / PLAN)
+    plan = read_plan(path / PLAN, NEEDED)
     fold = str(fold) if fold is not None else plan["folds"][0]
     seed = seed if seed is not None else plan["seeds"][0]
     run = path / f"fold{fold}" / f"seed{seed}"
     if not (run / "model.pth").is_file():
         there = ", ".join(sorted(str(p.parent.relative_to(path)) for p in path.glob("fold*/seed*/model.pth")))
         raise UserError(f"{run}: is not trained; trained runs: {there or 'none, run stage 4 first'}")
-    return StoredModel(run, plan, False, fold, seed)
-
-
-def _read_plan(path: Path) -> dict[str, Any]:
-    """``run.json`` of an experiment, with what opening a model needs."""
-    try:
-        plan = read_json(path)
-    except DamagedFileError:
-        plan = {}
-    lists = ("labels", "folds", "seeds")
-    if not isinstance(plan, dict) or not all(isinstance(plan.get(key), list) and plan[key] for key in lists):
-        raise UserError(f"{path}: is damaged, it does not list {', '.join(lists)}; run stage 4 again")
-    return plan
+    return StoredModel(run, dict(plan), False, fold, seed)
 
 
 def default_model() -> str:

@@ -19,6 +19,7 @@ from m4ser.data.audio import (
     load_16k,
     resample,
 )
+from m4ser.data.datadir import LONGEST
 from m4ser.data.scp import read_scp
 from m4ser.utils.errors import UserError
 
@@ -156,11 +157,12 @@ def _data_directory(folder: Path, scp: Path | None = None) -> Iterator[Item]:
     for utt, line in read_scp(folder / "segments").items():
         try:
             recording, start, end = line.split()
+            if not 0 <= float(start) < float(end) < LONGEST:
+                raise ValueError
             yield Item(utt, Path(recordings[recording]), start=float(start), end=float(end))
         except (ValueError, KeyError):
-            raise UserError(
-                f"{folder / 'segments'}: {utt} {line}: must be utterance, recording of {folder / 'wav.scp'}, start, end"
-            ) from None
+            what = f"utterance, recording of {folder / 'wav.scp'}, start, end in seconds"
+            raise UserError(f"{folder / 'segments'}: {utt} {line}: must be {what}") from None
 
 
 def read_texts(path: Path) -> dict[str, str]:

@@ -3,10 +3,19 @@
 The files are these dictionaries as JSON, headed by ``made_by``.
 """
 
-from typing import Any
+import functools
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from annotated_types import MinLen
 
 # Not typing's: pydantic, which checks archives by these types, reads it from Python 3.12 on only.
 from typing_extensions import NotRequired, TypedDict
+
+from m4ser.utils.errors import DamagedFileError
+from m4ser.utils.files import read_json
+from m4ser.utils.schema import Checker, schema_of
 
 PLAN = "run.json"
 
@@ -69,8 +78,8 @@ class Plan(TypedDict):
     init_exp: str | None
     speeds: list[float] | None
     settings: dict[str, Any]
-    folds: list[str]
-    seeds: list[int]
+    folds: Annotated[list[str], MinLen(1)]
+    seeds: Annotated[list[int], MinLen(1)]
     made_by: NotRequired[dict[str, str]]
 
 
@@ -108,3 +117,27 @@ class ArchiveDescription(TypedDict):
     training: Training
     metrics: dict[str, Any]
     files: NotRequired[dict[str, StoredFile]]
+
+
+@functools.cache
+def _plan_checker() -> Checker:
+    return Checker({**schema_of(Plan), "required": []})
+
+
+def read_plan(path: str | Path, need: Collection[str] = ()) -> Plan:
+    """A ``run.json``.
+
+    Raises:
+        DamagedFileError: it is no JSON, has values of other types, or lacks one of ``need``.
+        OSError: it cannot be read.
+    """
+    remedy = "delete it and run stage 4 again"
+    try:
+        found = read_json(path)
+    except DamagedFileError:
+        raise DamagedFileError(f"{path}: damaged, is not JSON; {remedy}") from None
+    if fault := _plan_checker().fault(found):
+        raise DamagedFileError(f"{path}: damaged ({fault}); {remedy}")
+    if missing := [key for key in need if key not in found]:
+        raise DamagedFileError(f"{path}: damaged ({missing[0]}: is missing); {remedy}")
+    return cast(Plan, found)

@@ -54,6 +54,7 @@ def for_run(script: str, recipe_script: str, template: str, words: Sequence[str]
     except HelpError as help_text:
         return {HELP: str(help_text)}
     # Not needed for --help, which is shown without an installation, too.
+    from m4ser.models.description import PLAN, read_plan
     from m4ser.stages import markers
     from m4ser.stages.plan import make_plan
     from m4ser.stages.steps import steps_of
@@ -61,6 +62,8 @@ def for_run(script: str, recipe_script: str, template: str, words: Sequence[str]
 
     plan = make_plan(parsed, template)
     check_config(plan.options.train_config, plan.options.train_args)
+    if Path(plan.exp_dir, PLAN).is_file():
+        read_plan(Path(plan.exp_dir, PLAN))
     answer = plan.variables() | {"plan": plan.to_json()} | _command(f"./{recipe_script}", parsed)
     for name, step in steps_of(plan).items():
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from m4ser.models.description import PLAN
+from m4ser.models.description import PLAN, read_plan
 from m4ser.scoring.evaluation import describe
 from m4ser.scoring.table import Column, Row, Score, Table, columns, count
 from m4ser.stages.tuning import Settings
@@ -83,7 +83,7 @@ def points_table(
 
 
 def _check_settings(plan: Path, settings: str) -> None:
-    used = read_json(plan).get("train_args", "") if plan.exists() else settings
+    used = read_plan(plan).get("train_args", "") if plan.exists() else settings
     if not used.endswith(settings):
         raise UserError(f"{plan}: was trained with {used!r}, the grid says {settings!r}; run tune.sh again")
 

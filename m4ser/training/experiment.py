@@ -7,9 +7,9 @@ from typing import TypedDict
 
 from m4ser.data.folds import Folds
 from m4ser.data.scp import read_scp
-from m4ser.models.description import PLAN, Plan
+from m4ser.models.description import PLAN, Plan, read_plan
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import read_json, write_json
+from m4ser.utils.files import write_json
 
 TRAIN_INFO, INFER_INFO, HISTORY = "train_info.json", "infer_info.json", "history.json"
 
@@ -118,7 +118,7 @@ def write_plan(exp: str | Path, plan: Plan) -> None:
     """
     path = Path(exp) / PLAN
     if path.exists():
-        old = read_json(path)
+        old = read_plan(path, need=("seeds", "folds"))
         for key, value in plan.items():
             if key not in ("seeds", "folds", "wer", "pipeline") and old.get(key) != value:
                 raise UserError(

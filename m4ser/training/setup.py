@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from m4ser.models.description import read_plan
 from m4ser.training.experiment import INFER_INFO, TRAIN_INFO
 from m4ser.training.settings import NO_TEXT
-from m4ser.utils.errors import DamagedFileError, UserError
+from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json
 
 SETUP = {  # what of run.json a result names
@@ -27,9 +28,9 @@ COST = ("parameters", "trained_parameters", "seconds", "real_time_factor")
 def read_run(path: Path) -> dict[str, Any]:
     """What the training stage says of itself; nothing in it is obligatory."""
     try:
-        return read_json(path) if path.exists() else {}
-    except DamagedFileError:
-        raise UserError(f"{path}: is damaged; run stage 4 again") from None
+        return dict(read_plan(path)) if path.exists() else {}
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def named_setup(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from m4ser.utils.errors import DamagedFileError
+from m4ser.utils.errors import DamagedFileError, first_line
 from m4ser.utils.provenance import made_by
 
 LONGEST_LINE = 400  # of a page
@@ -97,10 +97,16 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """Read JSON written by :func:`write_json`.
 
     Raises:
-        DamagedFileError: the file is not JSON.
+        DamagedFileError: the file is not JSON, or no mapping.
         OSError: it cannot be read.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DamagedFileError(f"{path}: is not JSON ({error}); make it again") from None
+        text = Path(path).read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half a character can be read, but not written
+    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeError are ValueErrors
+        raise DamagedFileError(f"{path}: is not JSON ({first_line(error)}); make it again") from None
+    if not isinstance(value, dict):
+        raise DamagedFileError(f"{path}: is not JSON of names and values; make it again")
+    return value

@@ -74,7 +74,11 @@ class Checker:
             raise UserError(f"{where}: {fault}; {remedy}")
 
     def _fault(self, error: jsonschema_rs.ValidationError, value: Any) -> Fault:
-        place, kind = tuple(error.instance_path), error.kind.as_dict()
+        steps: list[str | int] = []
+        for step in error.instance_path:
+            steps.append(str(step) if isinstance(value, dict) else step)  # a key "1" comes as a number
+            value = value[steps[-1]]  # error.instance has null for what JSON does not know
+        place, kind = tuple(steps), error.kind.as_dict()
         *way, keyword = error.schema_path
         schema: Any = self.schema
         for step in way:
@@ -88,8 +92,6 @@ class Checker:
             return Fault((*place, str(kind["error"].instance)), f"must be {fits}")
         if keyword == "not":
             return Fault(place, f"must be {fits}")
-        for step in place:  # error.instance has null for what JSON does not know
-            value = value[step]
         return Fault(place, f"must be {fits}, not {shown(value)}")
 
 
@@ -169,6 +171,7 @@ def _fields(annotation: Any) -> Schema:
 
 def _limits(given: Iterable[Any]) -> Schema:
     names = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+    names |= {"min_length": "minItems", "pattern": "pattern"}
     limits = {key: getattr(limit, name, None) for limit in given for name, key in names.items()}
     return {key: value for key, value in limits.items() if value is not None}
 

@@ -126,7 +126,9 @@ def test_ids_must_be_possible_file_names(tmp_path, corpus, utt):
         data.validate()
 
 
-@pytest.mark.parametrize("value", ["rec 1 0", "rec 0", "rec a 1", "rec -1 2", "rec nan 1"])
+@pytest.mark.parametrize(
+    "value", ["rec 1 0", "rec 0", "rec a 1", "rec -1 2", "rec nan 1", "rec 0 nan", "rec 0 inf", "rec 0 1e308"]
+)
 def test_malformed_segments(data, value):
     data.maps["segments"] = dict.fromkeys(data.utts, value)
     data.maps["wav.scp"] = {"rec": "x.wav"}

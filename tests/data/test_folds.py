@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,3 +145,34 @@ def test_dev_without_speakers_has_every_class():
     train, dev = split_dev(reversed(utts), utts, every=5)
     assert dev == ["a04", "a09", "b04", "b09"]
     assert sorted(train + dev) == sorted(utts)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sets": None}, "sets: must be a list of different names, one at least, not None"),
+        ({"sets": []}, "sets: must be a list of different names, one at least, not []"),
+        ({"sets": ["a", "a"]}, "sets: must be a list of different names, one at least, not ['a', 'a']"),
+        ({"sets": ["../a"]}, "sets: 0: must be a name, without / and line breaks, not '../a'"),
+        ({"labels": "happy"}, "labels: must be a list of texts, not 'happy'"),
+        ({"folds": None}, "folds: must be a mapping, not None"),
+        ({"folds": []}, "folds: must be a mapping, not []"),
+        ({"folds": {"1": []}}, "folds: 1: must be a mapping, not []"),
+        ({"folds": {"1": {"train": [], "dev": []}}}, "folds: 1: test: is missing"),
+        (
+            {"folds": {"a/b": {"train": [], "dev": [], "test": []}}},
+            "folds: a/b: must be a name, without / and line breaks",
+        ),
+        ({"folds": {"1": {"train": [1], "dev": [], "test": []}}}, "folds: 1: train: 0: must be text, not 1"),
+        ({"speaker_disjoint": "yes"}, "speaker_disjoint: must be true or false, not 'yes'"),
+        ({"protocol": 3}, "protocol: must be text, not 3"),
+        ({"fold": {}}, "unknown key 'fold'; did you mean folds?"),
+    ],
+)
+def test_values_of_another_type(tmp_path, change, says):
+    path = tmp_path / "folds.json"
+    whole = {"protocol": "p", "description": "", "sets": ["all"], "labels": ["a"], "folds": {}}
+    path.write_text(json.dumps({**whole, **change}))
+    with pytest.raises(UserError) as refused:
+        Folds.read(path)
+    assert str(refused.value) == f"{path}: damaged ({says}); delete it and run stage 0 again"

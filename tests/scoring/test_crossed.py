@@ -38,7 +38,8 @@ def lab(tmp_path):
         "b.1": Fold(of("b", 3, 4), of("b", 5), tested_b + of("a", *range(1, 7))),
     }
     known = {"speakers": 6, "classes": {"happy": 6, "sad": 6}, "left_out": {"calm": 3}, "text": ""}
-    corpora = {name: {"protocol": f"{name}-own", **known} for name in "ab"}
+    places = {"data": "data", "dump": "dump", "speaker_disjoint": True, "skipped_recordings": 0}
+    corpora = {name: {"protocol": f"{name}-own", **places, **known} for name in "ab"}
     corpora["b"] |= {"left_out": {}, "text": "ref"}
     trained_on = {"a.1": "a", "a.2": "a", "b.1": "b"}
     Folds("cross", "d", ["b", "a"], LABELS, folds, trained_on=trained_on, corpora=corpora).write(

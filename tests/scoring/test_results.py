@@ -109,13 +109,18 @@ def test_few_speakers_are_said(scoring_lab, corpus):
 
 
 def test_markdown_holds_what_a_reader_needs(scoring_lab, corpus):
-    run = {"speech_encoder": "offline:tiny", "fusion": "concat", "objectives": {"aed": 0.1}, "text_source": "asr"}
+    run = {
+        "speech_encoder": "offline:tiny",
+        "fusion": "concat",
+        "objectives": {"aed": {"weight": 0.1}},
+        "text_source": "asr",
+    }
     experiment = collect(scoring_lab.system("one", 0.7, **run), corpus)
     text = results.markdown(evaluate(experiment, corpus, scoring_lab.asr, "basic", resamples=50), ["confusion.png"])
     for needed in (
         "WA (weighted accuracy) = overall accuracy",
         "Protocol `toy-3fold`, test: 72 utterances of 12 speakers, 3 classes, 3 folds, seeds 1 2",
-        "fusion concat; objectives aed 0.1; speech encoder offline:tiny; text asr",
+        "fusion concat; objectives aed weight 0.1; speech encoder offline:tiny; text asr",
         "WER 20.00 % (basic normaliser)",
         "| 95 % confidence interval |",
         "| majority class | 33.33 | 33.33 |",

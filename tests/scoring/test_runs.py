@@ -147,5 +147,5 @@ def test_damaged_run_json(scoring_lab):
     write_json(exp / "run.json", {k: v for k, v in read_json(exp / "run.json").items() if k == "tag"})
     assert collect(exp, Corpus.read(scoring_lab.data)).seeds == ["1", "2"]  # all optional keys absent
     (exp / "run.json").write_text("{")
-    with pytest.raises(UserError, match=r"run\.json: is damaged; run stage 4 again"):
+    with pytest.raises(UserError, match=r"run\.json: damaged, is not JSON; delete it and run stage 4"):
         collect(exp, Corpus.read(scoring_lab.data))

@@ -114,7 +114,9 @@ def test_joined_dumps_depend_on_the_markers_of_the_recipes(recipe, plan):
     one = recipe.parent / "one"
     for folder in (recipe / "data", one / "dump/audio"):
         folder.mkdir(parents=True)
-    corpora = {"one": {"data": "../one/data", "dump": "../one/dump", "text": ""}}
+    counts = {"speakers": 1, "classes": {}, "left_out": {}, "skipped_recordings": 0}
+    places = {"data": "../one/data", "dump": "../one/dump", "text": "", "protocol": "p", "speaker_disjoint": True}
+    corpora = {"one": places | counts}
     (recipe / "data/folds.json").write_text(
         json.dumps({"protocol": "p", "description": "", "sets": ["one"], "folds": {}, "corpora": corpora})
     )

@@ -1,9 +1,12 @@
 """The folder of an experiment."""
 
+import json
+
 import pytest
 
+from m4ser.models.description import read_plan
 from m4ser.training.experiment import job_of, parse_seeds, runs, write_plan
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import read_json
 
 
@@ -43,3 +46,40 @@ def test_a_plan_grows_but_does_not_change(tmp_path):
     with pytest.raises(UserError, match="was planned with another fusion; give this run a --tag of its own"):
         write_plan(tmp_path, {"fusion": "gated", "folds": ["1"], "seeds": [1]})
     assert read_json(tmp_path / "run.json") == plan
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"seeds": None}, "seeds: must be a list of whole numbers, not None"),
+        ({"folds": 3}, "folds: must be a list of texts, not 3"),
+        ({"folds": []}, "folds: must be a list of texts, not []"),
+        ({"settings": []}, "settings: must be a mapping, not []"),
+        ({"train_args": {}}, "train_args: must be text, not {}"),
+        ({"pipeline": {"speech": 3}}, "pipeline: speech: must be a mapping or null, not 3"),
+    ],
+)
+def test_damaged_plans(tmp_path, change, says):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"seeds": [1], "folds": ["1"], **change}))
+    with pytest.raises(DamagedFileError) as refused:
+        read_plan(path)
+    assert str(refused.value) == f"{path}: damaged ({says}); delete it and run stage 4 again"
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "3", "{", '{"a": "\\ud800"}', "[" * 100_000, '{"a": ' + "9" * 5000 + "}", ""]
+)
+def test_plans_that_are_no_plans(tmp_path, content):
+    path = tmp_path / "run.json"
+    path.write_text(content)
+    with pytest.raises(DamagedFileError, match=r"run.json: damaged, is not JSON; delete it and run stage 4 again$"):
+        read_plan(path)
+
+
+def test_a_plan_without_what_is_needed(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text('{"tag": "x"}')
+    assert read_plan(path) == {"tag": "x"}
+    with pytest.raises(DamagedFileError, match=r"damaged \(seeds: is missing\)"):
+        read_plan(path, need=("seeds", "folds"))

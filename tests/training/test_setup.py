@@ -47,5 +47,5 @@ def test_code_that_trained_earliest_first(tmp_path):
 def test_damaged_plan(tmp_path):
     assert setup.read_run(tmp_path / "run.json") == {}
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(UserError, match=r"run.json: is damaged; run stage 4 again"):
+    with pytest.raises(UserError, match=r"run.json: damaged, is not JSON; delete it and run stage 4"):
         setup.read_run(tmp_path / "run.json")
