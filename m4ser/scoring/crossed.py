@@ -22,6 +22,7 @@ from m4ser.scoring.runs import NOT_PREDICTED, Answers, Experiment, collect
 from m4ser.scoring.table import Row, Score, Table, columns, listed, percent
 from m4ser.training.metrics import NAMES, Metric
 from m4ser.training.result_files import Crossed
+from m4ser.training.settings import NO_TEXT
 from m4ser.training.setup import setup_text, trained_text
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_write, read_json, rounded, write_json, write_markdown
@@ -62,17 +63,10 @@ def evaluate(
                 "confusion_summed": answers.confusions().sum(0),
             }
             cells.append(cell)
-    result = {
-        **described(KIND, experiment, corpus, resamples),
-        "rows": rows,
-        "columns": names,
-        "cells": cells,
-        "corpora": {
-            name: {**known, "word_error_rate": _word_error_rate(asr_dir, name)}
-            for name, known in corpus.folds.corpora.items()
-        },
-    }
-    return cast(Crossed, rounded(result))
+    result = described(KIND, experiment, corpus, resamples)
+    rates = {name: {"word_error_rate": _word_error_rate(asr_dir, name)} for name in corpus.folds.corpora}
+    corpora = {name: known | rates[name] for name, known in corpus.folds.corpora.items()}
+    return cast(Crossed, rounded({**result, "rows": rows, "columns": names, "cells": cells, "corpora": corpora}))
 
 
 def _side_by_side(experiment: Experiment, keep: np.ndarray) -> Answers:
@@ -111,15 +105,11 @@ def read(path: Path) -> Crossed:
 
 def table(crossed: Crossed, metric: Metric = "ua") -> Table:
     """One score of all cells with its interval; bold where the corpus was trained on (other speakers of it)."""
-    cells = {(cell["train"], cell["test"]): cell for cell in crossed["cells"]}
-    rows: list[Row] = []
-    for row in crossed["rows"]:
-        found = [cells.get((row, column)) for column in crossed["columns"]]
-        scores = [
-            Score(cell[metric]["mean"], None, cell[metric]["ci"], bold=cell["in_corpus"]) if cell else None
-            for cell in found
-        ]
-        rows.append([row, *scores])
+    scores = {
+        (cell["train"], cell["test"]): Score(cell[metric]["mean"], ci=cell[metric]["ci"], bold=cell["in_corpus"])
+        for cell in crossed["cells"]
+    }
+    rows: list[Row] = [[row, *(scores.get((row, column)) for column in crossed["columns"])] for row in crossed["rows"]]
     if metric == "ua":
         some = {cell["test"]: Score(1 / cell["classes"]) for cell in crossed["cells"]}
         rows.append(["chance", *(some[column] for column in crossed["columns"])])
@@ -152,11 +142,10 @@ def results(crossed: Crossed) -> Table:
     for name, known in crossed["corpora"].items():
         out = ", ".join(f"{label} {count}" for label, count in known["left_out"].items()) or "nothing"
         count = tested[name]["utterances"] if name in tested else 0
-        text, rate = None, None
-        if crossed["setup"].get("text_source") != "none":
-            text, rate = known["text"] or crossed["setup"].get("asr"), known["word_error_rate"]
+        read = known["text"] or crossed["setup"].get("asr"), percent(known["word_error_rate"])
+        text = (None, None) if crossed["setup"].get("text_source") == NO_TEXT else read
         counts = (known["classes"][label] for label in crossed["labels"])
-        rows.append([name, known["protocol"], known["speakers"], *counts, out, count, text, percent(rate)])
+        rows.append([name, known["protocol"], known["speakers"], *counts, out, count, *text])
     names = ("corpus", "protocol", "speakers", *crossed["labels"], "left out", "tested", "text", "WER")
     corpora = Table(columns(*names), rows, "Corpora (utterances of each class, labels without a class)")
     top = headline(crossed)

@@ -18,8 +18,7 @@ from m4ser.utils.files import LONGEST_LINE, atomic_write, rounded, write_json, w
 from m4ser.utils.provenance import made_by
 
 NOTHING = "–"
-NOTE_WIDTH = 120
-_WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+_NOTE = textwrap.TextWrapper(120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 @dataclass(frozen=True)
@@ -91,15 +90,18 @@ class Table:
     about: Mapping[str, Any] = field(default_factory=dict)
     made_by: Mapping[str, str] = field(default_factory=dict)
 
+    def keys(self) -> list[str]:
+        """Names of the columns for programs."""
+        return [column.key or column.name for column in self.columns]
+
     def cell(self, row: str, key: str) -> Cell:
         """The cell of a row and a column, None where the table has no such column."""
-        keys = [column.key or column.name for column in self.columns]
-        return next(cells for cells in self.rows if cells[0] == row)[keys.index(key)] if key in keys else None
+        cells = next(cells for cells in self.rows if cells[0] == row)
+        return dict(zip(self.keys(), cells, strict=True)).get(key)
 
     def scores(self, key: str) -> list[Score]:
         """The scores of one column, without the cells that have none."""
-        keys = [column.key or column.name for column in self.columns]
-        cells = [row[keys.index(key)] for row in self.rows]
+        cells = (row[self.keys().index(key)] for row in self.rows)
         return [cell for cell in cells if isinstance(cell, Score)]
 
     def texts(self) -> list[list[str]]:
@@ -129,12 +131,7 @@ class Table:
     def markdown(self, aligned: bool = False) -> str:
         """Caption, cells, notes, further tables with their titles as headings, figure."""
         parts = [self.caption, *("\n".join(table.lines(aligned)) for table in self.narrow())]
-        notes = [
-            textwrap.fill(f"- {note}", NOTE_WIDTH, subsequent_indent="  ", **_WHOLE_WORDS)
-            for note in self.notes
-            if note
-        ]
-        own = [*parts, "\n".join(notes)]
+        own = [*parts, "\n".join(_NOTE.fill(f"- {note}") for note in self.notes if note)]
         for table in self.more:
             own += [f"## {table.title}" if table.title else "", table.markdown(aligned).rstrip("\n")]
         if self.figure:
@@ -146,8 +143,7 @@ class Table:
         found = []
         for row in self.rows:
             record: dict[str, Any] = {}
-            for cell, column in zip(row, self.columns, strict=True):
-                key = column.key or column.name
+            for key, cell in zip(self.keys(), row, strict=True):
                 if isinstance(cell, Score):
                     low, high = cell.ci or (None, None)
                     parts = {"": cell.value, "_sd": cell.sd, "_low": low, "_high": high}

@@ -33,31 +33,15 @@ def chart(vectors: dict[str, Any], method: str, of: str) -> dict[str, Any]:
     ``of`` says which model it is. A silhouette measures in the model's own space what a map can only suggest.
     """
     ref = vectors["ref"]
-    panels = [
-        {
-            "title": "utterance vectors, read by the classifier",
-            "points": {"utterance": project(vectors["utterance"], method)},
-            "separation": {"by emotion": separation(vectors["utterance"], ref)},
-        }
-    ]
+    points = {"utterance": project(vectors["utterance"], method)}
+    separations = {"by emotion": separation(vectors["utterance"], ref)}
+    panels = [{"title": "utterance vectors, read by the classifier", "points": points, "separation": separations}]
     if all(kind in vectors for kind in KINDS):
         joined = np.concatenate([vectors[kind] for kind in KINDS])
-        points = np.split(project(joined, method), len(KINDS))
+        points = dict(zip(KINDS.values(), np.split(project(joined, method), len(KINDS)), strict=True))
         by_kind = np.repeat(np.arange(len(KINDS)), len(ref))
         separations = {"by representation": separation(joined, by_kind)}
         separations |= {f"{name}, by emotion": separation(vectors[kind], ref) for kind, name in KINDS.items()}
-        panels.append(
-            {
-                "title": "specific and invariant representations",
-                "points": dict(zip(KINDS.values(), points, strict=True)),
-                "separation": separations,
-            }
-        )
-    return {
-        "of": of,
-        "method": method,
-        "utts": vectors["utts"],
-        "ref": ref.tolist(),
-        "hyp": vectors["hyp"].tolist(),
-        "panels": panels,
-    }
+        panels.append({"title": "specific and invariant representations", "points": points, "separation": separations})
+    answers = {"utts": vectors["utts"], "ref": ref.tolist(), "hyp": vectors["hyp"].tolist()}
+    return {"of": of, "method": method, **answers, "panels": panels}
