@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from m4ser.bin import info, pack, unpack
 
 
@@ -17,3 +19,9 @@ def test_an_archive_is_made_unpacked_and_described(toy_run, tmp_path, monkeypatc
         assert shown["labels"] == "happy, sad, angry"
     info.main(["toy", "--json"])
     assert json.loads(capsys.readouterr().out)["pipeline"]["speech"]["pool"] == 4
+
+
+def test_a_folder_that_takes_no_files_is_named(toy_run, monkeypatch):
+    monkeypatch.delenv("M4SER_DEBUG", raising=False)
+    with pytest.raises(SystemExit, match=r"^error: /sys: .*; change its permissions, or choose another place$"):
+        pack.main([str(toy_run), "--out", "/sys/toy.m4ser.zip"])  # nobody may write there

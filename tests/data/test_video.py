@@ -1,3 +1,5 @@
+import types
+
 import av
 import numpy as np
 import pytest
@@ -88,3 +90,48 @@ def test_a_bad_packet_is_a_gap(tmp_path, write_mp4):
     content[middle : middle + 40] = b"\xff" * 40
     path.write_bytes(content)
     assert len(read_audio(path)[0]) > 0.9 * 4 * 48000
+
+
+@pytest.mark.parametrize("kind", [b"mhm1", b"ac-4", b"zzzz"])
+def test_sound_of_a_kind_without_a_decoder(tmp_path, kind):
+    path = tmp_path / "a.mov"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("pcm_s16le", rate=48000, layout="mono")
+        samples = (tone()[None] * 32768).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate = 48000
+        file.mux(stream.encode(frame))
+    assert len(read_audio(path)[0]) == 48000
+    path.write_bytes(path.read_bytes().replace(b"sowt", kind))
+    with pytest.raises(AudioError, match="has sound of a kind that cannot be decoded; "):
+        read_audio(path)
+
+
+def test_kinds_of_frames_may_change(tmp_path, monkeypatch):
+    """Decoders of AAC find out late that there are two channels; another rate cannot be used."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"\0\0\0\x18ftypmp42")
+
+    def frame(channels, rate):
+        made = av.AudioFrame.from_ndarray(np.full((channels, 480), 0.25, np.float32), format="fltp",
+                                          layout="mono" if channels == 1 else "stereo")  # fmt: skip
+        made.sample_rate = rate
+        return made
+
+    class Opened:
+        duration = None
+
+        def __enter__(self):
+            stream = types.SimpleNamespace(codec_context=1, duration=None, time_base=None)
+            self.streams = types.SimpleNamespace(audio=[stream], video=[])
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+    monkeypatch.setattr("m4ser.data.video.av.open", lambda *args, **kwargs: Opened())
+    monkeypatch.setattr("m4ser.data.video._frames", lambda *args: iter([frame(1, 48000), frame(2, 48000)]))
+    assert read_audio(path)[0].tolist() == [0.25] * 960
+    monkeypatch.setattr("m4ser.data.video._frames", lambda *args: iter([frame(1, 48000), frame(1, 24000)]))
+    with pytest.raises(AudioError, match="changes its sampling rate from 48000 to 24000 Hz"):
+        read_audio(path)

@@ -172,3 +172,9 @@ def test_wrong_options(scored):
             report_html.main([str(scored), *options])
     with pytest.raises(SystemExit, match="no such folder"):
         report_html.main([str(scored / "gone")])
+
+
+def test_a_folder_that_takes_no_files_is_named(scored, monkeypatch):
+    monkeypatch.delenv("M4SER_DEBUG", raising=False)
+    with pytest.raises(SystemExit, match=r"^error: /sys: .*; change its permissions, or choose another place$"):
+        report_html.main([str(scored), "--map", "none", "--audio", "false", "--out", "/sys/here/report.html"])
