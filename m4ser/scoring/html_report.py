@@ -109,6 +109,7 @@ def write(
         figures={
             name: [figures.svg(f"{name}{i}", *one) for i, one in enumerate(panels.get(name, [whole]))]
             for name, whole in drawn.items()
+            if name != "confusion"  # the page has its numbers as a table
         },
         histories=histories,
         chart=chart,
