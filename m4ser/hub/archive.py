@@ -21,7 +21,8 @@ from m4ser.hub.stored import ASR, DESCRIPTION, SPEECH_ENCODER, StoredModel
 from m4ser.models.description import ArchiveDescription, SpeechPipeline
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import atomic_directory, read_json
-from m4ser.utils.plain import read_plain_json, read_plain_yaml, refuse_code
+from m4ser.utils.plain import read_plain_json, read_stored_yaml, refuse_code
+from m4ser.utils.printing import printable
 
 FORMAT = 1
 CARD = "README.md"
@@ -204,7 +205,9 @@ def _read_description(folder: Path, where: Path) -> ArchiveDescription:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(f"{where}: {DESCRIPTION} is not a description of a model ({place}: {first['msg']})") from None
+        raise UserError(
+            f"{where}: {DESCRIPTION} is not a description of a model ({printable(place)}: {first['msg']})"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: {DESCRIPTION} is not a description of a model ({error})") from None
     return description
@@ -273,9 +276,9 @@ def _is_pickle(path: Path) -> bool:
 
 def _read_config(path: Path, where: Path) -> dict[str, Any]:
     try:
-        config = read_plain_yaml(path)
-    except DamagedFileError as error:
-        raise UserError(f"{where}: refused: config.yaml {str(error).removeprefix(f'{path}: ')}") from None
+        config = read_stored_yaml(path)
+    except UserError as error:
+        raise UserError(f"{where}: refused: config.yaml: {str(error).removeprefix(f'{path}: ')}") from None
     refuse_code(config, f"{where}: config.yaml")
     if not isinstance(config.get("labels"), list):
         raise UserError(f"{where}: config.yaml is not the configuration of a model")

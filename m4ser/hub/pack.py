@@ -18,7 +18,7 @@ import m4ser
 from m4ser.hub.archive import ALLOWED, CARD, ENDING, FORMAT, sha256_of
 from m4ser.hub.card import model_card, scores_of
 from m4ser.hub.stored import ASR, DESCRIPTION, SAFE_RECOGNISERS, SPEECH_ENCODER, StoredModel
-from m4ser.models.checkpoint import read_weights
+from m4ser.models.checkpoint import read_config, read_weights
 from m4ser.models.description import ArchiveDescription, SpeechPipeline, TextPipeline, Training
 from m4ser.models.encoders.frozen import FrozenEncoder
 from m4ser.models.encoders.opensmile import PREFIX
@@ -124,7 +124,7 @@ def inference_config(run: Path) -> dict[str, Any]:
     with contextlib.redirect_stdout(sys.stderr):  # importing ESPnet prints
         from m4ser.training.task import SERTask
 
-    stored = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    stored = read_config(run)
     if (task := stored.get("task", SER)) != SER:
         raise UserError(f"{run}: archives hold models of this project only, not of the baseline {task}; use its folder")
     parser = argparse.ArgumentParser()

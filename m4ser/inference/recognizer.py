@@ -31,6 +31,7 @@ from m4ser.models.batches import Collate, SERPreprocessor
 from m4ser.models.build import build_collate, build_preprocessor
 from m4ser.models.checkpoint import load_run
 from m4ser.utils.errors import UserError
+from m4ser.utils.printing import printable
 
 LONGEST = 2 * 3600.0  # seconds; a longer recording is refused rather than filling the memory
 SPLIT = 30.0  # seconds; longer recordings become a timeline
@@ -310,8 +311,8 @@ def _in_one_line(stored: StoredModel) -> Iterator[None]:
     """What a stored model holds was made elsewhere: whatever does not fit is its fault, and named as such."""
     try:
         yield
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(printable(str(error))) from error
     except Exception as error:
         raise UserError(
             f"{stored.folder}: cannot be used as a model ({type(error).__name__}: {error_text(error)}); get or train "

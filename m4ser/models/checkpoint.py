@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from m4ser.models.build import TOKENIZER_DIR, build_model
 from m4ser.models.encoders.lora import merge_lora
 from m4ser.models.systems import SER, EmotionModel, system_class
-from m4ser.pretrained.load import check_finite, reason
-from m4ser.utils.errors import DamagedFileError, UserError, first_line
-from m4ser.utils.plain import read_plain_yaml, refuse_code
+from m4ser.pretrained.checks import reason
+from m4ser.pretrained.load import check_finite
+from m4ser.utils.errors import UserError, first_line
+from m4ser.utils.plain import read_stored_yaml, refuse_code
 
 MODEL, PACKED_MODEL, CONFIG = "model.pth", "model.safetensors", "config.yaml"
 # While a model is built it may be larger than its weights in the end: upper layers that are dropped, objectives.
@@ -68,8 +69,8 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     if not (run_dir / CONFIG).is_file():
         raise UserError(f"{run_dir / CONFIG}: no such file; run stage 4 first")
     try:
-        stored = read_plain_yaml(run_dir / CONFIG)
-    except DamagedFileError as error:
+        stored = read_stored_yaml(run_dir / CONFIG)
+    except UserError as error:
         raise UserError(f"{error}; train or get the model again") from None
     refuse_code(stored, str(run_dir / CONFIG))
     return stored

@@ -146,7 +146,10 @@ def _cached(name: str, files: list[str], proof: str) -> Path:
 def _lacks_shards(folder: Path) -> bool:
     """Whether an index names files of weights that are not there, and no other weights are."""
     for index in folder.glob("*.index.json"):
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (KeyError, TypeError, AttributeError, ValueError):  # whoever loads the model says what is wrong with it
+            return False
         whole = folder / index.name.removesuffix(".index.json")
         if not whole.is_file() and not all((folder / shard).is_file() for shard in shards):
             return index.name.startswith("model.safetensors") or not _has(folder, WEIGHTS)

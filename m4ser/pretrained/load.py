@@ -8,14 +8,15 @@ before transformers sees it, and nothing is asked at the terminal.
 import contextlib
 import os
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from m4ser.utils.errors import DamagedFileError, UserError, first_line
+from m4ser.pretrained.checks import check_files, reason
+from m4ser.utils.errors import UserError, first_line
 from m4ser.utils.plain import PLAIN_ATTENTION, code_in, read_plain_json, refuse_code
 
 # Parts that checkpoints may lack: they are not used, or only by an option that trains them.
@@ -42,30 +43,6 @@ class UnusableModelError(UserError):
     def __init__(self, folder: str, error: Exception) -> None:
         self.reason = reason(error)
         super().__init__(f"{folder}: cannot be loaded as a Hugging Face model ({self.reason}); {REMEDY}")
-
-
-def check_files(folder: str | Path) -> None:
-    """Search all JSON files of a model's folder for what would run code, or leads out of the folder.
-
-    Raises:
-        UserError: there is something, or a file is not JSON.
-    """
-    for path in sorted(Path(folder).glob("*.json")):
-        try:
-            value = read_plain_json(path)
-        except DamagedFileError as error:
-            raise UserError(f"{error}") from None
-        refuse_code(value, str(path))
-        if path.name == "adapter_config.json":
-            raise UserError(f"{path}: refused: names another model; merge the adapter into a model of its own")
-        if path.name.endswith(".index.json"):
-            shards = value.get("weight_map") if isinstance(value, dict) else None
-            if not isinstance(shards, dict) or not all(_is_name(shard) for shard in shards.values()):
-                raise UserError(f"{path}: refused: names files outside the folder")
-
-
-def _is_name(shard: Any) -> bool:
-    return isinstance(shard, str) and PurePosixPath(shard).name == shard
 
 
 def load_config(folder: str, types: Collection[str], what: str) -> PretrainedConfig:
@@ -250,9 +227,3 @@ def readable(folder: str) -> Iterator[None]:
         raise
     except Exception as error:  # any: a value of the wrong type is met wherever it is first used
         raise UnusableModelError(folder, error) from None
-
-
-def reason(error: Exception) -> str:
-    """What an exception says in one line, headed by its type where that is what says it."""
-    telling = isinstance(error, OSError | ValueError | RuntimeError)
-    return first_line(error)[:300] if telling else f"{type(error).__name__}: {first_line(error)[:300]}"

@@ -1,20 +1,14 @@
-"""JSON and YAML that somebody else has written: read within bounds, and searched for what would run code.
-
-A few lines of YAML can stand for billions of values (aliases in aliases, merges of merges), and a few levels of nesting
-too many end in a stack overflow: what is not the size of a configuration is refused before it is used.
-"""
+"""JSON and YAML that somebody else has written: read within bounds, and searched for what would run code."""
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from m4ser.utils.errors import DamagedFileError, UserError, first_line
+from m4ser.utils.yaml_text import STORED, read_yaml
 
-MOST_JSON, MOST_YAML = 64 << 20, 1 << 19  # bytes of a file
-MOST_VALUES, DEEPEST = 200_000, 50  # of a YAML file, aliases written out
+MOST_JSON = 64 << 20  # bytes of a file
 # Keys by which transformers imports Python files or compiled kernels, by which it searches with code that is kept on a
 # hub, and by which others call what a file names; with the values that are harmless.
 NOTHING = (None, False)
@@ -89,45 +83,16 @@ def read_plain_json(path: Path) -> Any:
         raise DamagedFileError(f"{path}: is not JSON ({first_line(error)}); get it again") from None
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain values only; no merges, which multiply what they are given."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        for key, _ in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not for stored files")
-
-
-def read_plain_yaml(path: Path) -> dict[str, Any]:
-    """A mapping that a program has written as YAML: no merges, no tags, no more values than a configuration has.
+def read_stored_yaml(path: Path) -> dict[str, Any]:
+    """A configuration as a program has written it.
 
     Raises:
-        DamagedFileError: it is something else.
+        UserError: it is something else.
     """
-    try:
-        if path.stat().st_size > MOST_YAML:
-            raise DamagedFileError(f"{path}: has more than {MOST_YAML >> 10} kB, which no configuration has")
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError, AttributeError) as error:
-        raise DamagedFileError(f"{path}: is not plain YAML ({' '.join(str(error).split())[:200]})") from None
+    value = read_yaml(path, STORED)
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise DamagedFileError(f"{path}: is not a configuration: it has no keys and values")
-    if _size(value, {}, 0) > MOST_VALUES:
-        raise DamagedFileError(f"{path}: stands for more than {MOST_VALUES} values, which no configuration has")
+        raise UserError(f"{path}: is not a configuration: it has no keys and values")
     return value
-
-
-def _size(value: Any, known: dict[int, int], depth: int) -> int:
-    """Number of values with every alias written out; one too many where they are nested without end."""
-    if not isinstance(value, dict | list):
-        return 1
-    if id(value) not in known:
-        known[id(value)] = MOST_VALUES + 1  # met again inside itself, it has no end
-        inner = value.values() if isinstance(value, dict) else value
-        known[id(value)] = (
-            MOST_VALUES + 1 if depth >= DEEPEST else 1 + sum(_size(item, known, depth + 1) for item in inner)
-        )
-    return known[id(value)]
 
 
 def refuse_code(value: Any, where: str) -> None:

@@ -12,10 +12,28 @@ import yaml
 
 from m4ser.utils.errors import UserError
 
-LONGEST = 100_000  # bytes of a file; the largest configuration has 3,000
 DEEPEST = 32  # mappings and lists in one another
-MOST = 20_000  # values, once aliases and merges are written out
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Of what is read.
+
+    Attributes:
+        longest: bytes of a file.
+        most: values, once aliases and merges are written out.
+        any_keys: whether keys may be numbers, true, false and null, too.
+    """
+
+    longest: int = 100_000  # the largest configuration has 3,000
+    most: int = 20_000
+    any_keys: bool = False
+
+
+CONFIGURATION = Bounds()  # what people write
+STORED = Bounds(1 << 19, 200_000, True)  # what programs write: vocabularies, names of labels by number
 _KINDS = dict.fromkeys(("map", "seq", "str", "int", "float", "bool", "null"))
+_SCALARS = ("str", "int", "float", "bool", "null")
 _TAG, _MERGE = "tag:yaml.org,2002:", "tag:yaml.org,2002:merge"
 
 
@@ -46,25 +64,26 @@ class _Extent:
     depth: int
 
 
-def parse_yaml(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str, bounds: Bounds = CONFIGURATION) -> Any:
     """What a text says: dict, list, str, int, float, bool or None.
 
     Args:
         text: YAML.
         where: file or option that it is from, for messages.
+        bounds: of its length and values.
 
     Raises:
         UserError: no YAML, or a key that is repeated or no text, another type, too many values or levels.
     """
-    if len(text) > LONGEST:
-        raise UserError(f"{where}: has {len(text)} characters; at most {LONGEST} are read")
+    if len(text) > bounds.longest:
+        raise UserError(f"{where}: has {len(text)} characters; at most {bounds.longest} are read")
     try:
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
             if node is None:
                 return None
-            _measure(node, {})
+            _measure(node, {}, bounds)
             return loader.construct_document(node)
         finally:
             loader.dispose()
@@ -74,7 +93,7 @@ def parse_yaml(text: str, where: str) -> Any:
         raise UserError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
-def read_yaml(path: str | Path) -> Any:
+def read_yaml(path: str | Path, bounds: Bounds = CONFIGURATION) -> Any:
     """What a file says.
 
     Raises:
@@ -82,17 +101,17 @@ def read_yaml(path: str | Path) -> Any:
     """
     try:
         with open(path, "rb") as file:
-            content = file.read(LONGEST + 1)
-        if len(content) > LONGEST:
-            raise UserError(f"{path}: is longer than {LONGEST} bytes; no configuration is")
-        return parse_yaml(content.decode("utf-8"), str(path))
+            content = file.read(bounds.longest + 1)
+        if len(content) > bounds.longest:
+            raise UserError(f"{path}: is longer than {bounds.longest} bytes; no configuration is")
+        return parse_yaml(content.decode("utf-8"), str(path), bounds)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not valid YAML ({error})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _measure(node: yaml.Node, known: dict[int, _Extent | None]) -> _Extent:
+def _measure(node: yaml.Node, known: dict[int, _Extent | None], bounds: Bounds) -> _Extent:
     """Check a node and all below it; aliases, which are the same node again, are counted as often as they are used."""
     if id(node) in known:
         extent = known[id(node)]
@@ -108,24 +127,25 @@ def _measure(node: yaml.Node, known: dict[int, _Extent | None]) -> _Extent:
         keys: set[str] = set()
         for key, value in node.value:
             if key.tag != _MERGE:
-                _check_key(key, keys)
+                _check_key(key, keys, bounds)
             inner.append(value)
     elif isinstance(node, yaml.SequenceNode):
         inner = node.value
     else:
         _check_scalar(node)
-    extents = [_measure(one, known) for one in inner]
+    extents = [_measure(one, known, bounds) for one in inner]
     extent = _Extent(1 + sum(one.values for one in extents), 1 + max((one.depth for one in extents), default=0))
-    if extent.values > MOST:
-        raise _RefusedError(node, f"more than {MOST} values when all aliases (*) are written out")
+    if extent.values > bounds.most:
+        raise _RefusedError(node, f"more than {bounds.most} values when all aliases (*) are written out")
     if extent.depth > DEEPEST:
         raise _RefusedError(node, _too_deep())
     known[id(node)] = extent
     return extent
 
 
-def _check_key(key: yaml.Node, before: set[str]) -> None:
-    if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAG}str":
+def _check_key(key: yaml.Node, before: set[str], bounds: Bounds) -> None:
+    kinds = _SCALARS if bounds.any_keys else ("str",)
+    if not isinstance(key, yaml.ScalarNode) or key.tag.removeprefix(_TAG) not in kinds:
         raise _RefusedError(key, f"the key {_shown(key)} is no text; put it in quotes")
     _check_scalar(key)
     if key.value in before:

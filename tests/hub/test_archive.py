@@ -55,7 +55,7 @@ TAMPERED = {
     ),
     "Python in YAML": (
         lambda c, h: c.config("fusion: m4ser", "fusion: !!python/object/apply:os.system [ls]"),
-        "config.yaml is not plain YAML",
+        r"refused: config\.yaml: .* is of the type python/object",
     ),
     "folder in YAML": (lambda c, h: c.config("tokenizer: null", "tokenizer: /etc"), "names a tokenizer of its own"),
     "not listed": (lambda c, h: (c.folder / "tokenizer/more.json").write_text("{}"), "more.json is not listed"),

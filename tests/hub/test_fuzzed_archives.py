@@ -142,7 +142,7 @@ def test_the_archive_that_is_changed_is_good(tampered, with_recogniser, sound):
 @given(random=st.randoms(use_true_random=False))
 def test_an_archive_with_anything_in_it(tampered, with_recogniser, sound, random):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.monotonic()
+    start = time.process_time()
     forged = tampered(lambda changed: (with_recogniser(changed), change(changed, random)))
     try:
         recognizer = EmotionRecognizer.from_pretrained(forged, device="cpu", pretrained_dir=forged.parent)
@@ -156,5 +156,5 @@ def test_an_archive_with_anything_in_it(tampered, with_recogniser, sound, random
     except UserError as error:
         event("refused")
         assert str(error) and "\n" not in str(error)
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEGABYTES * 1000

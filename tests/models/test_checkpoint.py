@@ -19,13 +19,13 @@ DAMAGED = {
     "empty": (b"", "is not a configuration"),
     "a list": (b"- 1\n", "is not a configuration"),
     "text": (b"x", "is not a configuration"),
-    "binary": (b"\x00\xff\xfe\x80" * 20, "is not plain YAML"),
-    "cut": (b"labels: [happy, sad, {", "is not plain YAML"),
-    "a tag": (b"labels: !!python/object/apply:os.system [ls]", "is not plain YAML"),
+    "binary": (b"\x00\xff\xfe\x80" * 20, "not valid YAML"),
+    "cut": (b"labels: [happy, sad, {", "not valid YAML"),
+    "a tag": (b"labels: !!python/object/apply:os.system [ls]", "is of the type python/object"),
     "nothing in it": (b"labels: null\nfusion: m4ser\n", "config.yaml: "),
     "numbers": (b"labels: 5\nfusion: 1\n", "config.yaml: "),
-    "a key for merging": (b"a: &a {b: 1}\nc: {<<: *a}\n", "is not plain YAML"),
-    "huge": (b"a: " + b"x" * (3 << 20), "more than 512 kB"),
+    "another key twice": (b"labels: [a]\nlabels: [b]\n", "line 2: the key 'labels' is there twice"),
+    "huge": (b"a: " + b"x" * (3 << 20), "is longer than 524288 bytes"),
     "a task": (b"task: [ser]\n", "config.yaml: "),
 }
 

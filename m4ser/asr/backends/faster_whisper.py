@@ -15,7 +15,8 @@ from faster_whisper.vad import get_speech_timestamps
 
 from m4ser.asr.backends.windows import WindowedBackend, check_whisper_settings, is_silent, whisper_windows
 from m4ser.pretrained import resolve
-from m4ser.utils.errors import UserError, first_line
+from m4ser.pretrained.checks import check_files, reason
+from m4ser.utils.errors import UserError
 
 MAX_TOKENS = 448  # length of Whisper's text context
 
@@ -57,6 +58,7 @@ class FasterWhisper(WindowedBackend):
                 f"{folder}: is not a Whisper model for CTranslate2 (no model.bin); give one that is, such as "
                 "Systran/faster-whisper-small.en, or convert it with ct2-transformers-converter"
             )
+        check_files(folder)
         self.batch_size, self.beam_size, self.window, self.language = batch_size, beam_size, window, language
         self.vad = vad
         try:
@@ -67,10 +69,9 @@ class FasterWhisper(WindowedBackend):
                 cpu_threads=cpu_threads,
             )
             self.prompts = {language: self._prompt(language)} if language != "auto" else {}
-        except (RuntimeError, ValueError) as error:
-            reason = first_line(error)
+        except Exception as error:  # of CTranslate2, of tokenizers, and of values of the wrong type in the files
             raise UserError(
-                f"{folder}: the model cannot be used ({reason}); choose another one or change it"
+                f"{folder}: the model cannot be used ({reason(error)}); choose another one or change it"
             ) from error
         if not self.model.model.is_multilingual and language != "en":
             raise UserError(f"{folder}: knows English only, not language={language}; choose a multilingual model")

@@ -37,6 +37,7 @@ from m4ser.asr.backends.windows import (
 )
 from m4ser.data.audio import RATE
 from m4ser.pretrained import resolve
+from m4ser.pretrained.checks import reason
 from m4ser.pretrained.load import (
     CTC_TYPES,
     UnusableModelError,
@@ -44,7 +45,6 @@ from m4ser.pretrained.load import (
     load_extractor,
     load_tokenizer,
     load_weights,
-    reason,
 )
 from m4ser.utils.errors import UserError
 

@@ -32,6 +32,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from m4ser.data.audio import RATE
 from m4ser.models.representations import length_mask
 from m4ser.pretrained import resolve
+from m4ser.pretrained.checks import reason
 from m4ser.pretrained.load import (
     SPEECH_TYPES,
     build_model,
@@ -39,7 +40,6 @@ from m4ser.pretrained.load import (
     load_extractor,
     load_model,
     plain_attention,
-    reason,
     rebuild_config,
 )
 from m4ser.utils.errors import UserError
