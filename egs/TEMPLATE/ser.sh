@@ -103,8 +103,10 @@ split() {
         python -m m4ser.bin.join_dumps --data "$data" --dump "$dump" --out "$folder"
         return
     fi
-    local command=(python -m "m4ser.bin.$1" --out "$folder" "${@:2}" --nj "$nj")
-    "${launcher[@]}" --name "$1" --max-jobs-run "$nj" "JOB=1:$nj" "$folder/log/$1.JOB.log" "${command[@]}" --job JOB
+    local command=(python -m "m4ser.bin.$1" --out "$folder" "${@:2}" --nj "$nj") once=()
+    [ "$cmd_backend,$1" != local,extract_feats ] || once=(--preload m4ser.models.encoders.frozen)
+    "${launcher[@]}" --name "$1" --max-jobs-run "$nj" "${once[@]}" "JOB=1:$nj" "$folder/log/$1.JOB.log" \
+        "${command[@]}" --job JOB
     "${command[@]}" --merge
 }
 
