@@ -3,19 +3,22 @@
 
     tools/benchmarks/predict.py MODEL FOLDER [--count 1000] [--rounds 5] [--text-given]
 
-Predicts `count` recordings (those of FOLDER, again and again) in rounds that alternate between
+Predicts `count` recordings (those of FOLDER, again and again), one batch after the other, by turns with
 
-- bare: speech encoder, recogniser and model called on samples that are in memory already, one recording at a time;
-- one thread: EmotionRecognizer from files with prefetch=False: reading, resampling, normalising, tokenising, batches;
+- bare: speech encoder, recogniser and model called on samples that are in memory already;
+- one thread: EmotionRecognizer from files with prefetch=False: reading, resampling, normalising, tokenising, collating;
 - two threads: the same with prefetch.
 
-Prints the real-time factor (processing time over duration) in wall and processor time, the overhead over bare, and the
-resident memory after each round. Alternating rounds make the comparison fair on a machine with other work.
+All work on the same batches. Another way begins in each round, and a batch before the first is not counted: whoever
+comes first finds colder caches. Prints the real-time factor (processing time over duration) in wall and processor time
+with the processor's name, the overhead over bare, and the resident memory after each round.
 """
 
 import argparse
+import contextlib
 import itertools
 import os
+import platform
 import resource
 import time
 from collections import defaultdict
@@ -42,16 +45,40 @@ def memory() -> float:
 
 
 def bare(recognizer: EmotionRecognizer, samples: Sequence[np.ndarray], given: bool) -> None:
-    """The networks alone."""
-    frontend = recognizer.frontend
-    for one in samples:
-        speech = frontend.speech(one)
-        data: dict[str, Any] = {} if speech is None else {"speech": speech}
+    """The networks alone, in the recogniser's batches."""
+    frontend, size = recognizer.frontend, recognizer.batch_size
+    for start in range(0, len(samples), size):
+        batch = samples[start : start + size]
+        speech = [frontend.speech(one) for one in batch]
+        rows: list[dict[str, Any]] = [{} if one is None else {"speech": one} for one in speech]
         if frontend.uses_text:
-            ((text, _),) = [(TEXT, 1.0)] if given else frontend.transcribe([one])
-            data["text"] = frontend.edits(text)
+            heard = [(TEXT, 1.0)] * len(batch) if given else frontend.transcribe(batch)
+            for row, (text, _) in zip(rows, heard, strict=True):
+                row["text"] = frontend.edits(text)
         with torch.inference_mode():
-            recognizer.forward(recognizer.collate([("", recognizer.preprocess("", data))])[1])
+            recognizer.forward(recognizer.collate([("", recognizer.preprocess("", row)) for row in rows])[1])
+
+
+def processor() -> str:
+    """Name of the processor, as the system has it."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
+def run(recognizer: EmotionRecognizer, way: str, files: Sequence[Any], given: bool) -> tuple[float, float]:
+    """Wall and processor seconds of one way for some files."""
+    samples = [as_stage_1(item.load(1e9)) for item in items(files)] if way == "bare" else []
+    begin = time.perf_counter(), time.process_time()
+    if way == "bare":
+        bare(recognizer, samples, given)
+    else:
+        recognizer.prefetch = way == "two threads"
+        for _ in recognizer.stream(files, text=TEXT if given else None):
+            pass
+    return time.perf_counter() - begin[0], time.process_time() - begin[1]
 
 
 def main() -> None:
@@ -67,25 +94,21 @@ def main() -> None:
     recognizer = EmotionRecognizer.from_pretrained(args.model, device="cpu")
     files = [item.audio for item in itertools.islice(itertools.cycle(list(items(args.folder))), args.count)]
     share = -(-len(files) // args.rounds)
+    for way in args.ways:  # caches, and memory that is asked for once
+        run(recognizer, way, files[: recognizer.batch_size], args.text_given)
     wall: dict[str, float] = defaultdict(float)
     cpu: dict[str, float] = defaultdict(float)
     seconds = 0.0
     for number in range(args.rounds):
         some = files[number * share : (number + 1) * share]
-        samples = [as_stage_1(item.load(1e9)) for item in items(some)]
-        seconds += sum(map(len, samples)) / RATE
-        for way in args.ways:
-            begin = time.perf_counter(), time.process_time()
-            if way == "bare":
-                bare(recognizer, samples, args.text_given)
-            else:
-                recognizer.prefetch = way == "two threads"
-                for _ in recognizer.stream(some, text=TEXT if args.text_given else None):
-                    pass
-            wall[way] += time.perf_counter() - begin[0]
-            cpu[way] += time.process_time() - begin[1]
+        seconds += sum(len(as_stage_1(item.load(1e9))) for item in items(some)) / RATE
+        first = number % len(args.ways)
+        for way in args.ways[first:] + args.ways[:first]:
+            took = run(recognizer, way, some, args.text_given)
+            wall[way] += took[0]
+            cpu[way] += took[1]
         print(f"round {number + 1}: {memory():.0f} MB resident", flush=True)
-    print(f"{len(files)} recordings, {seconds:.0f} s, {torch.get_num_threads()} thread(s) of torch")
+    print(f"{len(files)} recordings, {seconds:.0f} s, {torch.get_num_threads()} thread(s) of torch on {processor()}")
     for way in args.ways:
         line = f"{way:12} real-time factor {wall[way] / seconds:.4f} wall, {cpu[way] / seconds:.4f} processor"
         if way != "bare" and "bare" in args.ways:
