@@ -14,6 +14,11 @@ MOST_CHUNKS = 10_000  # before the samples of a WAV file; more of them are damag
 LONGEST_PAGE = 27 + 255 + 255 * 255  # of an Ogg stream, bytes
 ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")  # how such a file begins
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+# How AMR files begin (RFC 4867, section 5), and the bytes of a frame of each kind.
+AMR = {
+    b"#!AMR\n": (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1),
+    b"#!AMR-WB\n": (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1),
+}
 _BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -22,7 +27,7 @@ class TruncatedError(Exception):
 
 
 def check_complete(path: Path) -> None:
-    """Refuse WAV, AIFF, AU, W64, NIST SPHERE, Ogg (Vorbis, Opus) and raw AAC that were cut.
+    """Refuse WAV, AIFF, AU, W64, NIST SPHERE, Ogg (Vorbis, Opus), AMR and raw AAC that were cut.
 
     Raises:
         TruncatedError: there is less of it than its header promises, or its end is missing.
@@ -34,6 +39,8 @@ def check_complete(path: Path) -> None:
             _check_ogg(file, size)
         elif is_adts(head):
             _check_adts(file, size)
+        elif head.startswith(tuple(AMR)):
+            _check_amr(file, size, head)
     if data := wav_data(path) or _other_data(head):
         start, promised = data
         if size - start < promised - HEADER_BYTES and promised < UNKNOWN_LENGTH:
@@ -144,6 +151,17 @@ def _check_adts(file: BinaryIO, size: int) -> None:
         if not is_adts(head) or length < 7:  # tags at the end
             return
         place += length
+    if place != size:
+        raise TruncatedError("its last frame is not complete")
+
+
+def _check_amr(file: BinaryIO, size: int, head: bytes) -> None:
+    """AMR has no length of the whole; the first byte of a frame says how long it is."""
+    magic = next(magic for magic in AMR if head.startswith(magic))
+    place = len(magic)
+    while place < size:
+        file.seek(place)
+        place += AMR[magic][file.read(1)[0] >> 3 & 15]
     if place != size:
         raise TruncatedError("its last frame is not complete")
 

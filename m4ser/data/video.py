@@ -1,4 +1,4 @@
-"""The sound of video files (mp4, mov, mkv, webm, avi), of m4a, wma and aac, which libsndfile does not read."""
+"""The sound of video files (mp4, mov, mkv, webm, avi), of m4a, wma, aac and amr, which libsndfile does not read."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
-from m4ser.data.truncation import ASF, TruncatedError, check_container, is_adts
+from m4ser.data.truncation import AMR, ASF, TruncatedError, check_container, is_adts
 
 # Less of its promised length than this, and a file counts as cut off. Not 1: lengths of containers are rounded.
 COMPLETE = 0.9
@@ -19,7 +19,7 @@ class VideoError(Exception):
 
 
 def is_container(path: Path) -> bool:
-    """Whether a file begins like MP4/MOV/M4A, Matroska/WebM, AVI, WMA or raw AAC."""
+    """Whether a file begins like MP4/MOV/M4A, Matroska/WebM, AVI, WMA, AMR or raw AAC."""
     return _format_of(path) is not None
 
 
@@ -40,7 +40,7 @@ def decode(path: Path, longest: float = math.inf) -> Iterator[tuple[np.ndarray, 
             promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
             if not promised and container.duration and not container.streams.video:  # Matroska, WebM: of the whole
                 promised = container.duration / av.time_base
-            if form == "aac":  # does not say it, and FFmpeg's guess is from the size of the file
+            if form in ("aac", "amr"):  # they do not say it, and FFmpeg's guess is from the size of the file
                 promised = 0.0
             _check_duration(promised, longest)
             for frame in _frames(container, stream):
@@ -77,6 +77,8 @@ def _format_of(path: Path) -> str | None:
         return "avi"
     if head == ASF:
         return "asf"
+    if head.startswith(tuple(AMR)):
+        return "amr"
     return "aac" if is_adts(head) else None
 
 

@@ -352,6 +352,7 @@ def containers():
                 file.mux(stream.encode(converted))
             file.mux(stream.encode(None))
         yield content.getvalue()
+    yield b"#!AMR\n" + b"<" + bytes(range(31)) * 5
 
 
 CONTAINERS = list(containers())

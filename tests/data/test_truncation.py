@@ -131,6 +131,19 @@ def test_aac_with_a_tag_behind_it_is_whole(tmp_path):
     assert len(load_16k(path)) == len(whole)
 
 
+@pytest.mark.parametrize(("magic", "kind", "size", "rate"), [(b"#!AMR\n", 7, 32, 8000), (b"#!AMR-WB\n", 8, 61, 16000)])
+def test_amr(tmp_path, magic, kind, size, rate):
+    """Nothing here writes AMR; frames of any bits are noise."""
+    frames = [bytes([kind << 3 | 4]) + np.random.default_rng(i).bytes(size - 1) for i in range(50)]
+    path = tmp_path / "a.amr"
+    path.write_bytes(magic + b"".join(frames))
+    samples, found = read_audio(path)
+    assert (len(samples), found) == (50 * rate // 50, rate)
+    path.write_bytes(magic + b"".join(frames)[: size * 30 + 7])
+    with pytest.raises(AudioError, match="its last frame is not complete"):
+        read_audio(path)
+
+
 def test_wav_header_without_end(tmp_path):
     """Chunks of no bytes for ever, and one that says it is larger than the memory."""
     with open(tmp_path / "a.wav", "wb") as file:
