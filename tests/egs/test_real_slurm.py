@@ -20,10 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 REPEATABLE = "--text_encoder_conf dropout=0 --model_conf dropout=0 --matmul_precision highest"
 
 
-def wait_for(condition, seconds=60.0):
-    """Until it holds; what it returned."""
+def wait_for(condition, process=None, seconds=200.0):
+    """Until it holds, which `process` has to live to see; what it returned."""
     end = time.monotonic() + seconds
     while not (found := condition()):
+        assert process is None or process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end, "has not happened"
         time.sleep(0.02)
     return found
@@ -138,7 +139,7 @@ def test_killed_where_it_hurts_and_continued(toy, cluster):
 
     # The submitting script and all that it has started on its machine: its jobs live on, until it comes back.
     process = start()
-    first = wait_for(lambda: begun(toy, log))
+    first = wait_for(lambda: begun(toy, log), process)
     pause(first)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -146,20 +147,20 @@ def test_killed_where_it_hurts_and_continued(toy, cluster):
 
     # A task.
     process = start()
-    worker = wait_for(lambda: (found := begun(toy, log)) != first and found)
+    worker = wait_for(lambda: (found := begun(toy, log)) != first and found, process)
     assert not Path("/proc", str(first)).exists()
     kill(*wait_for(lambda: children(worker)))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=200)
     assert process.returncode == 1
     assert "error: job 1 of 2 was ended by signal 9 (SIGKILL; often: out of memory)" in output
     assert not cluster.jobs()
 
     # The submitting script alone, asked to end: whatever else is of it cancels its jobs.
     process = start()
-    wait_for((run / "checkpoint.pth").exists)
+    wait_for((run / "checkpoint.pth").exists, process)
     pause(begun(toy, "exp/run/log/train.1.log"))
     process.terminate()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=200)
     assert process.returncode == -signal.SIGTERM
     assert "stopped, its jobs are cancelled" in output
     assert not cluster.jobs()
@@ -167,15 +168,15 @@ def test_killed_where_it_hurts_and_continued(toy, cluster):
 
     # A node.
     process = start()
-    worker = wait_for(lambda: begun(toy, "exp/run/log/train.1.log"))
+    worker = wait_for(lambda: begun(toy, "exp/run/log/train.1.log"), process)
     node = cluster.kill_node(worker)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=200)
     assert process.returncode == 1
     assert "error: the job ended without an exit code (stopped by the cluster: time limit, memory, node?)" in output
     assert not cluster.jobs()
 
     process = start()  # on the other node
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     cluster.mend_node(node)
     assert toy.result("run") == toy.expected
