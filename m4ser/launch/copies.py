@@ -10,6 +10,7 @@ import importlib
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import sys
 import tempfile
@@ -87,10 +88,11 @@ class Original:
 def original(modules: Sequence[str]) -> Original | None:
     """Import modules in this process, to be copied from here on.
 
-    None where that is not safe or does not work: other systems than Linux, threads that imports have started (a copy
-    would lack them), a failing import, of which the job says more itself.
+    None where that is not safe or does not work: other systems than Linux, jobs whose ``python`` is another one than
+    this process', threads that imports have started (a copy would lack them), a failing import, of which the job says
+    more itself.
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or not _is_this_python("python"):
         return None
     with tempfile.TemporaryFile() as said:
         try:
@@ -105,6 +107,15 @@ def original(modules: Sequence[str]) -> Original | None:
         text = said.read().decode("utf-8", "replace")
     gc.freeze()  # or the first search for garbage in a copy would touch, and so copy, all memory
     return Original(text)
+
+
+def _is_this_python(command: str) -> bool:
+    """Whether a command on the search path starts the interpreter and the environment that run this process."""
+    found = shutil.which(command)
+    if found is None:
+        return False
+    ours = Path(sys.executable)
+    return Path(found).parent.resolve() == ours.parent.resolve() and Path(found).resolve() == ours.resolve()
 
 
 @contextlib.contextmanager

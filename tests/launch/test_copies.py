@@ -59,8 +59,9 @@ def words(*job, preload="large", jobs=3):
     return [*LAUNCHER, "--preload", preload, f"JOB=1:{jobs}", "JOB.log", "python", "-m", "job", "JOB", *job]
 
 
-def environment(folder):
-    return {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
+def environment(folder, first=Path(sys.executable).parent):
+    path = f"{first}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
 
 
 def launch(folder, *job, **options):
@@ -151,3 +152,13 @@ def gone(pid: int, seconds=5.0) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_another_python_is_not_copied(folder):
+    python = folder / "bin/python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\necho another python\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    result = subprocess.run(words(), cwd=folder, env=environment(folder, python.parent), check=False, timeout=60)
+    assert result.returncode == 0
+    assert (folder / "1.log").read_text().count("another python") == 1
