@@ -251,14 +251,19 @@ class Handler(BaseHTTPRequestHandler):
         return size
 
     def _receive(self, path: Path, size: int) -> None:
-        with path.open("wb") as file:
+        with path.open("wb", buffering=0) as file:
             left = size
             while left:
-                part = self.rfile.read(min(CHUNK, left))
+                part = memoryview(self.rfile.read(min(CHUNK, left)))
                 if not part:
                     raise RefusedError(HTTPStatus.BAD_REQUEST, "the upload broke off")
-                file.write(part)
                 left -= len(part)
+                try:
+                    while part:
+                        part = part[file.write(part) :]
+                except OSError as error:
+                    fault = f"the recording cannot be stored while it is looked at ({error.strerror})"
+                    raise RefusedError(HTTPStatus.INSUFFICIENT_STORAGE, fault) from None
 
     def _check_origin(self) -> None:
         """Refuse names that lead here from elsewhere (DNS rebinding), and requests that other sites cause."""

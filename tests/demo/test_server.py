@@ -1,11 +1,13 @@
 """The demonstration's server over real HTTP on the loopback interface."""
 
+import contextlib
 import errno
 import http.client
 import json
 import socket
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -187,6 +189,31 @@ def test_nothing_is_kept(serve, tmp_path, monkeypatch):
     for body in (sound(tmp_path), b"rubbish"):
         ask(server, "POST", "/predict", body)
         assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_full_disk(serve, tmp_path, monkeypatch, capsys):
+    (tmp_path / "recording").symlink_to("/dev/full")
+    monkeypatch.setattr("tempfile.TemporaryDirectory", lambda **options: contextlib.nullcontext(str(tmp_path)))
+    response, answer = ask(serve(), "POST", "/predict", sound(tmp_path))
+    assert response.status == 507 and "cannot be stored while it is looked at (No space left" in answer["error"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_large_upload_takes_little_memory(serve, tmp_path):
+    """Silence in eight channels of 96 kHz: some kilobytes that were gigabytes."""
+    block = np.zeros((96000, 8), np.int16)
+    with soundfile.SoundFile(tmp_path / "a.flac", "w", 96000, 8, subtype="PCM_16") as file:
+        for _ in range(15):
+            file.write(block)
+    server = serve()
+    tracemalloc.start()
+    try:
+        response, answer = ask(server, "POST", "/predict", (tmp_path / "a.flac").read_bytes())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert response.status == 422 and "all samples are zero" in answer["error"]
+    assert peak < 20e6  # decoded, the upload is 46 MB
 
 
 def test_a_defect_is_answered_and_logged(serve, tmp_path, capsys):
