@@ -1,12 +1,16 @@
 """Kaldi-style lists: one `key value...` per line, UTF-8, sorted by key, unique keys."""
 
 import codecs
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_write
+
+# White space that no list is written with, but that texts can have.
+_UNUSUAL_SPACE = re.compile("[\x0b\x0c\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 
 
 def read_scp(path: str | Path, allow_empty: bool = False) -> dict[str, str]:
@@ -31,9 +35,10 @@ def read_scp(path: str | Path, allow_empty: bool = False) -> dict[str, str]:
     entries: dict[str, str] = {}
     shared: dict[str, str] = {}  # speakers, labels, numbers repeat: keep each string once
     previous = ""
+    unusual = _UNUSUAL_SPACE.search(text) is not None  # nearly never, and looking at each key takes long
     for number, line in enumerate(lines, 1):
         key, _, value = line.partition(" ")
-        if not key or "\t" in key:
+        if not key or "\t" in key or (unusual and key.split() != [key]):
             key, value = _split_loosely(path, number, line)
         value = value.strip()
         if not value and not allow_empty:

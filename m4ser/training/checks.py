@@ -22,6 +22,7 @@ from m4ser.utils.yaml_text import parse_yaml
 
 OPTIONS = Path(__file__).with_name("options.json")
 TRAIN_ARGS = "--train-args"
+LONGEST = 300  # characters of what a parser says; it repeats values
 Config = dict[str, Any]
 _NO_VALUE = re.compile(r"\s*(none|null|nil)\s*", re.IGNORECASE)  # in ESPnet2
 
@@ -110,7 +111,8 @@ def refuse(message: str) -> NoReturn:
     Raises:
         UserError: always.
     """
-    raise UserError(f"{TRAIN_ARGS}: {' '.join(message.split())}")
+    text = " ".join(message.split())
+    raise UserError(f"{TRAIN_ARGS}: {text if len(text) <= LONGEST else text[:LONGEST] + '...'}")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -72,3 +72,16 @@ def test_unwritable_entry_leaves_nothing_behind(tmp_path, entries):
 def test_line_separators_inside_a_value_survive(tmp_path):
     write_scp(tmp_path / "text", {"a": "one\u2028two\x85three", "b": "x"})
     assert read_scp(tmp_path / "text")["a"] == "one\u2028two\x85three"
+
+
+@pytest.mark.parametrize("space", ["\u2028", "\xa0", "\x0b"])
+def test_keys_have_no_white_space_of_any_kind(tmp_path, space):
+    """Such a key could be read, and then not be written."""
+    path = tmp_path / "text"
+    path.write_text(f"a{space}b so{space}it is\n", encoding="utf-8")
+    assert read_scp(path) == {"a": f"b so{space}it is"}
+    path.write_text(f"a so{space}it is\n", encoding="utf-8")
+    assert read_scp(path) == {"a": f"so{space}it is"}
+    path.write_text(f"{space} so\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"line 1: 'so' has no value"):
+        read_scp(path)
