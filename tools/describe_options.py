@@ -88,6 +88,20 @@ LEAST = {
     "max_iter": 1,
     "c_grid": 1e-12,
 }
+LARGEST = 1 << 16  # of a layer, of anything that is counted
+# Numbers of our own classes by their names: (least, most).
+COUNTS: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(
+        ("heads", "attention_heads", "pool", "upsample", "n_mels", "num_blocks", "linear_units"), (1, LARGEST)
+    ),
+    **dict.fromkeys(("hidden", "speech_hidden", "tokens", "max_pieces", "num_layers", "input_size"), (1, LARGEST)),
+    **dict.fromkeys(("size", "feed_forward", "layers", "cme_layers", "hma_layers", "output_size"), (0, LARGEST)),
+    **dict.fromkeys(("keep_layers", "lora_rank", "time_masks", "freq_mask", "max_correction"), (0, LARGEST)),
+    "trained_layers": (-1, LARGEST),
+}
+SHARES = ("dropout", "dropout_rate", "input_dropout", "time_mask", "masked_pieces", "label_smoothing")
+NOT_NEGATIVE = ("type_weight", "reconstruction_weight", "invariant_weight", "lora_alpha")
+ABOVE_ZERO = ("temperature", "clamp", "frame_rate")
 TASKS_OWN = "it follows from the task"
 PHASES, BETTER = ["train", "valid"], ["min", "max"]
 
@@ -150,13 +164,37 @@ def of_call(make: Callable[..., Any], extra: dict[str, Schema] | None = None, fi
             open_ended = True
         elif parameter.kind is not parameter.VAR_POSITIONAL and not (fills_in and name in GIVEN):
             default = parameter.default
-            properties[name] = schema_of(hints[name]) if name in hints else _of_default(default)
+            found = schema_of(hints[name]) if name in hints else _of_default(default)
+            properties[name] = _limited(found, make, name)
             if parameter.default is parameter.empty:
                 required.append(name)
     whole: Schema = {"type": "object", "properties": properties, "description": "a mapping of key: value"}
     return (
         whole | ({} if open_ended else {"additionalProperties": False}) | ({"required": required} if required else {})
     )
+
+
+def _limited(schema: Schema, make: Callable[..., Any], name: str) -> Schema:
+    """With the limits that follow from the name of a parameter of our own classes."""
+    from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
+    from m4ser.models.pooling import POOLINGS
+
+    kind, limits = schema.get("type"), dict[str, Any]()
+    if not make.__module__.startswith("m4ser"):
+        return schema
+    if kind == "integer" and name in COUNTS:
+        limits = dict(zip(("minimum", "maximum"), COUNTS[name], strict=True))
+    elif kind == "number" and name in SHARES:
+        own = make is HuggingFaceTextEncoder  # -1: the dropout of the model
+        limits = {"minimum": -1 if own else 0, "maximum": 1}
+    elif kind == "number" and name in NOT_NEGATIVE:
+        limits = {"minimum": 0}
+    elif kind == "number" and name in ABOVE_ZERO:
+        limits = {"exclusiveMinimum": 0}
+    elif kind == "string" and name in ("pooling", "text_pooling"):
+        return {"enum": list(POOLINGS), "description": described({"enum": list(POOLINGS)})}
+    limited = {key: value for key, value in {**schema, **limits}.items() if key != "description"}
+    return {**limited, "description": described(limited)} if limits else schema
 
 
 def _of_default(default: Any) -> Schema:

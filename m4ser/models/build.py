@@ -36,7 +36,7 @@ from m4ser.models.objectives.contrastive import ContrastiveObjective
 from m4ser.models.objectives.ctc import CtcObjective
 from m4ser.models.objectives.views import AugmentedViewObjective
 from m4ser.models.text import TextProcessor
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 
 Part = TypeVar("Part")
 Built = TypeVar("Built")
@@ -122,8 +122,8 @@ def construct(make: Callable[..., Built], conf: dict[str, Any], option: str, **a
         raise UserError(f"{option}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
     try:
         return make(**arguments, **conf)
-    except ValueError as error:
-        raise UserError(f"{option}: {error}") from None
+    except (ValueError, AssertionError, TypeError, RuntimeError) as error:  # of PyTorch, too: sizes, heads, memory
+        raise UserError(f"{option}: {first_line(error)}") from error
 
 
 def encoder_model(args: argparse.Namespace, choices: Choices[Any]) -> str | None:

@@ -1,8 +1,8 @@
 """What a training configuration asks of stages 1 and 3. Kept quick: neither ESPnet nor torch is loaded."""
 
-import argparse
 from dataclasses import dataclass
 
+from m4ser.training.checks import Parser
 from m4ser.training.configuration import read_config
 from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
@@ -36,7 +36,7 @@ def needs(config: str, train_args: str = "") -> Needs:
         UserError: the configuration cannot be read, or has no whole number of tokens.
     """
     given = read_config(config)
-    typed = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    typed = Parser(allow_abbrev=False, add_help=False)
     for option in ("--speech_encoder", "--text_encoder"):
         typed.add_argument(option)
     typed.add_argument("--text_encoder_conf", action="append", default=[])

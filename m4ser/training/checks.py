@@ -115,8 +115,11 @@ def refuse(message: str) -> NoReturn:
     raise UserError(f"{TRAIN_ARGS}: {text if len(text) <= LONGEST else text[:LONGEST] + '...'}")
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Of ``--train-args``: a mistake is a :class:`~m4ser.utils.errors.UserError`."""
+
     def error(self, message: str) -> NoReturn:
+        """See :func:`refuse`."""
         refuse(message)
 
 
@@ -157,7 +160,7 @@ def _mapping(text: str, where: str) -> Config:
 
 def _typed(train_args: str, options: Mapping[str, Schema], merged: Config) -> Config:
     """The options that were typed, nested ones over those of the configuration."""
-    parser = _Parser(add_help=False)
+    parser = Parser(add_help=False)
     arguments: dict[str, dict[str, Any]] = {"mapping": {"action": _Nested}, "repeated": {"action": "append"}}
     arguments["flag"] = {"action": "store_true"}
     nested: Config = {}

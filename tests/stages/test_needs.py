@@ -31,3 +31,12 @@ def test_wrong_number(tmp_path):
     path.write_text("text_encoder: transformer\ntext_encoder_conf: {tokens: many}\n")
     with pytest.raises(UserError, match="tokens must be a whole number, not 'many'"):
         needs(str(path))
+
+
+def test_options_without_value(tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_text("")
+    with pytest.raises(UserError, match=r"^--train-args: argument --speech_encoder: expected one argument$"):
+        needs(str(path), "--speech_encoder")
+    path.write_text("text_encoder: transformer\ntext_encoder_conf: [tokens]\nspeech_encoder: {a: 1}\n")
+    assert needs(str(path)) == Needs(False, 500, "")  # what is wrong with it is said by the check
