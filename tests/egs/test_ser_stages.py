@@ -191,7 +191,7 @@ def test_text_sources_and_encoders_share_one_dump(recipe):
     output = recipe.ok("--stage", 2, "--text-source", "ref", "--speech-encoder", "none")
     assert "stage 2: not needed with --text-source ref" in stages(output)
     assert recipe.calls() == ["make_targets", "train", "infer", "score"]
-    other = ("--asr", "reference", "--asr-conf", "wer=0.3 seed=1", "--train-args", "--lr 0.1 -x")
+    other = ("--asr", "reference", "--asr-conf", "wer=0.3 seed=1", "--train-args", "--accum_grad 2")
     recipe.ok("--stage", 2, *other)
     assert recipe.calls() == ALL[2:]
     recipe.ok("--feats-layers", "0,2", "--stage", 1, "--stop-stage", 1)
@@ -200,7 +200,7 @@ def test_text_sources_and_encoders_share_one_dump(recipe):
         "m4ser",
         "m4ser_text-none",
         "m4ser_text-ref_none",
-        "m4ser_reference_wer_0.3_seed_1_lr_0.1_-x",
+        "m4ser_reference_wer_0.3_seed_1_accum_grad_2",
     }
     assert {path.name for path in (recipe.path / "dump/feats").iterdir()} == {
         "whisper-tiny.en_pool8",
@@ -383,3 +383,30 @@ def test_the_recipes_of_the_repository_are_thin():
     for script in scripts:
         assert len(script.read_text().splitlines()) <= 15, script
         assert os.access(script, os.X_OK), script
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "says"),
+    [
+        ("fusion: m4sr\n", (), "conf/train_m4ser.yaml: fusion: must be speech, text, concat, "),
+        ("fusion: concat\nfusion: late\n", (), "conf/train_m4ser.yaml: line 2: the key 'fusion' is there twice"),
+        ("fusion: concat\n", ("--train-args", "--max_epoch many"), "--train-args: max_epoch: must be a whole number"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_found_before_the_first_stage(recipe, config, words, says):
+    (recipe.path / "conf/train_m4ser.yaml").write_text(config)
+    result = recipe.run("--corpus-dir", "corpus", *words)
+    assert result.returncode == 1 and result.stderr.startswith(f"error: {says}"), result.stderr
+    assert result.stderr.count("\n") == 1 and recipe.calls() == []
+    assert not (recipe.path / "data").exists()
+
+
+def test_a_damaged_plan_is_found_before_the_first_stage(recipe):
+    recipe.path.joinpath("exp/m4ser").mkdir(parents=True)
+    recipe.path.joinpath("exp/m4ser/run.json").write_text('{"seeds": null}')
+    result = recipe.run("--corpus-dir", "corpus")
+    assert result.returncode == 1 and recipe.calls() == []
+    assert result.stderr == (
+        "error: exp/m4ser/run.json: damaged (seeds: must be a list of whole numbers, not None); "
+        "delete it and run stage 4 again\n"
+    )
