@@ -8,7 +8,7 @@ from pathlib import Path
 
 from m4ser.data.contents import CONTENTS, check_contents, write_contents
 from m4ser.data.datadir import DataDir
-from m4ser.data.features import CHECKSUMS, POSITIONS
+from m4ser.data.features import POSITIONS
 from m4ser.data.folds import CorpusInfo, Folds
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.utils.errors import UserError
@@ -115,10 +115,7 @@ def join_features(data: DataDir, source: Path, out: Path) -> None:
     info = read_json(sorted(source.glob("*/info.json"))[0])
     write_json(out / "info.json", {key: value for key, value in info.items() if key != "made_by"})
     (out / CONTENTS).unlink(missing_ok=True)
-    lists = ["utt2num_frames", CHECKSUMS, POSITIONS]
-    if not all(path.with_name(CHECKSUMS).is_file() for path in source.glob(f"*/{POSITIONS}")):
-        lists.remove(CHECKSUMS)  # made by an earlier version
-        (out / CHECKSUMS).unlink(missing_ok=True)
+    lists = ["utt2num_frames", POSITIONS]
     for name in lists:
         write_scp(out / name, read_list(data, source, name))
     write_contents(out, lists)

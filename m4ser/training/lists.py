@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from m4ser.data.contents import check_contents
-from m4ser.data.features import CHECKSUMS, POSITIONS
+from m4ser.data.features import POSITIONS
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
 from m4ser.models.systems import system_class
@@ -75,8 +75,6 @@ def write_data(settings: Settings, task: argparse.Namespace, folds: Folds, fold:
         if task.speech_encoder == "precomputed":
             _check(settings.feats, sets, stage=1)
             maps[POSITIONS] = read_maps(settings.feats, sets, POSITIONS, stage=1)
-            if _have(settings.feats, sets, CHECKSUMS):
-                maps[CHECKSUMS] = read_maps(settings.feats, sets, CHECKSUMS, stage=1)
             lengths = read_maps(settings.feats, sets, "utt2num_frames", stage=1)
         else:
             _check(settings.audio, sets, stage=1)
@@ -119,10 +117,6 @@ def _check(folder: str, sets: list[str], stage: int) -> None:
         check_contents(Path(folder, name), stage)
 
 
-def _have(folder: str, sets: list[str], name: str) -> bool:
-    return all(Path(folder, part, name).is_file() for part in sets)
-
-
 def _without_reference(edits: dict[str, str]) -> str:
     """The first utterance whose line of ``edits`` has words only, because stage 3 had nothing to align them with."""
     return next((utt for utt, line in edits.items() if "tags" not in json.loads(line)), "")
@@ -139,11 +133,9 @@ def _add_copies(listed: dict[str, dict[str, str]], copy: str, ids: list[str], se
     changed = {}
     if POSITIONS in listed:
         changed = {POSITIONS: features, "lengths": read_maps(copy, sets, "utt2num_frames", stage=1)}
-    if CHECKSUMS in listed:
-        changed[CHECKSUMS] = read_maps(copy, sets, CHECKSUMS, stage=1) if _have(copy, sets, CHECKSUMS) else {}
     for name, entries in listed.items():
         source = changed.get(name, entries)
-        entries |= {prefix + utt: source[utt] for utt in ids if utt in features and utt in source}
+        entries |= {prefix + utt: source[utt] for utt in ids if utt in features}
 
 
 def speed_of(copy: str, sets: list[str]) -> float:

@@ -9,7 +9,7 @@ import yaml
 
 from m4ser.bin import infer, train
 from m4ser.data.contents import CONTENTS, write_contents
-from m4ser.data.features import CHECKSUMS, POSITIONS, checksum, load_features
+from m4ser.data.features import POSITIONS
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.training.configuration import parse_task
 from m4ser.training.lists import read_folds, write_data
@@ -17,7 +17,7 @@ from m4ser.training.settings import Settings
 from m4ser.utils.errors import UserError
 
 FEATS, TEXT = Path("dump/feats/toy/all"), Path("dump/text/toy/all")
-ARCHIVE = FEATS / "feats.ark"
+ARCHIVE, CHECKSUMS = FEATS / "feats.ark", "feats.crc32"
 
 
 @pytest.fixture
@@ -43,8 +43,7 @@ def dumps(toy_dumps, monkeypatch):
 
 
 def mark_contents(feats):
-    """Checksums and contents of features, as stage 1 writes them."""
-    write_scp(feats / CHECKSUMS, {u: checksum(load_features(p)) for u, p in read_scp(feats / POSITIONS).items()})
+    """Contents of features, as stage 1 writes them."""
     archives = {"feats.ark": zlib.crc32((feats / "feats.ark").read_bytes())}
     write_contents(feats, [POSITIONS, CHECKSUMS, "utt2num_frames"], archives)
 
@@ -103,14 +102,6 @@ def test_a_damaged_dump_is_not_trained_with(dumps, damage, said, stage):
     assert not Path("lists").exists()
 
 
-def test_the_lists_of_a_training_have_the_checksums(dumps):
-    cut()
-    known = read_scp(FEATS / CHECKSUMS)
-    cut_out = read_scp("lists/dev/feats.crc32")
-    assert list(cut_out) == list(read_scp("lists/dev/utt2emo"))
-    assert cut_out.items() <= known.items()
-
-
 def test_copies_at_another_speed_are_checked_too(dumps):
     slow = Path("dump/feats/slow/all")
     slow.mkdir(parents=True)
@@ -119,7 +110,7 @@ def test_copies_at_another_speed_are_checked_too(dumps):
     (slow / "info.json").write_text('{"speed": 0.9}')
     mark_contents(slow)
     cut(["dump/feats/slow"])
-    assert read_scp("lists/train/feats.crc32")["speed0.9-s0-0"] == read_scp(FEATS / CHECKSUMS)["s0-0"]
+    assert "/slow/" in read_scp("lists/train/feats.scp")["speed0.9-s0-0"]
     shorten(slow / POSITIONS)
     with pytest.raises(UserError, match=r"slow/all/feats\.scp: has 47"):
         cut(["dump/feats/slow"])
@@ -132,7 +123,6 @@ def test_dumps_of_an_earlier_version_are_used(dumps, gone):
             (folder / name).unlink(missing_ok=True)
     cut()
     assert len(read_scp("lists/train/feats.scp")) == 32
-    assert not Path("lists/train/feats.crc32").exists()
 
 
 @pytest.mark.slow
@@ -149,6 +139,8 @@ def test_damage_that_left_no_trace_is_found_when_it_is_read(dumps, tiny_bert, wh
         if when == "inference":
             infer.main(["--exp", "exp/toy", "--job", "1"])
         train.main(words)
-    assert "feats.ark:" in str(end.value) and "its checksum is wrong); run stage 1 again" in str(end.value)
+    assert "feats.ark:" in str(end.value) and "the checksum of the matrix is another one); run stage 1 again" in str(
+        end.value
+    )
     assert "\n" not in str(end.value)
     assert not list(Path("exp/toy").glob("**/predictions_test.tsv"))

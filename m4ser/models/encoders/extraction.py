@@ -11,7 +11,7 @@ from m4ser.data import parts
 from m4ser.data.audio import at_speed, load_16k
 from m4ser.data.contents import CONTENTS, append, remedy, write_contents
 from m4ser.data.datadir import DataDir
-from m4ser.data.features import CHECKSUMS, POSITIONS, FeatureWriter, read_feats_scp
+from m4ser.data.features import POSITIONS, FeatureWriter, read_checksums, read_feats_scp, write_checksums
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.utils.cli import words
 from m4ser.utils.errors import UserError
@@ -116,7 +116,6 @@ class FeatureExtraction(parts.SplitWork):
             writer.close()
             if writer.num_frames:
                 write_scp(folder / name / "utt2num_frames", writer.num_frames)
-                write_scp(folder / name / CHECKSUMS, writer.checksums)
             write_json(folder / name / "info.json", info)
 
     def join(self, by_job: Sequence[Sequence[Path]]) -> None:
@@ -131,29 +130,31 @@ def _join_set(out: Path, by_job: Sequence[Sequence[Path]]) -> None:
         (out / name).unlink(missing_ok=True)
     positions: dict[str, str] = {}
     num_frames: dict[str, str] = {}
-    checksums: dict[str, str] = {}
     archives: dict[str, int] = {}
+    lists = [POSITIONS, "utt2num_frames"]
     for chunks in by_job:
         parts = [scp for chunk in chunks for scp in chunk.glob("feats.*.scp")]
         if not parts:
             continue
         archive = out / parts[0].with_suffix(".ark").name
         offsets, archives[archive.name] = _join_archives([scp.with_suffix(".ark") for scp in parts], archive)
+        checksums: dict[int, str] = {}
         for scp, offset in zip(parts, offsets, strict=True):
             for utt, position in read_feats_scp(scp).items():
                 path, _, place = position.rpartition(":")
                 positions[utt] = f"{path}:{int(place) + offset}"
             num_frames |= read_scp(scp.with_name("utt2num_frames"))
-            checksums |= read_scp(scp.with_name(CHECKSUMS))
-    for archive in out.glob("*.ark"):
-        if archive.name not in archives:
-            archive.unlink()
+            checksums |= {int(place) + offset: crc for place, crc in read_checksums(scp).items()}
+        write_checksums(archive, checksums)
+        lists.append(archive.with_suffix(".crc32").name)
+    for file in [*out.glob("*.ark"), *out.glob("*.crc32")]:
+        if file.with_suffix(".ark").name not in archives:
+            file.unlink()
     first = next(chunks[0] for chunks in by_job if chunks)
     write_json(out / "info.json", {**read_json(first / "info.json"), "made_by": made_by()})
     write_scp(out / "utt2num_frames", num_frames)
-    write_scp(out / CHECKSUMS, checksums)
     write_scp(out / POSITIONS, positions)
-    write_contents(out, [POSITIONS, CHECKSUMS, "utt2num_frames"], archives)
+    write_contents(out, lists, archives)
     print(f"{out}: features of {len(positions)} utterances")
 
 
