@@ -107,7 +107,7 @@ split() {
     [ "$cmd_backend,$1" != local,extract_feats ] || once=(--preload m4ser.models.encoders.frozen)
     "${launcher[@]}" --name "$1" --max-jobs-run "$nj" "${once[@]}" "JOB=1:$nj" "$folder/log/$1.JOB.log" \
         "${command[@]}" --job JOB
-    "${command[@]}" --merge
+    "${command[@]}" --merge --keep-parts # `finish` removes them
 }
 
 # runs NAME MODULE COMMAND...: one job for each fold and seed; on this machine MODULE is imported once for all

@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import hashlib
 import json
-import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from m4ser.data.datadir import DataDir
+from m4ser.utils import files
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory, atomic_write
 from m4ser.utils.progress import track
@@ -47,13 +47,15 @@ class ChunkInfo(TypedDict):
 class Jobs:
     """What one call does: the jobs to run now, of how many, and whether to join all parts afterwards.
 
-    A chunk ends `save_every` seconds after it began, at the next border between batches.
+    A chunk ends `save_every` seconds after it began, at the next border between batches. With `keep` the parts stay when
+    they are joined: until something else vouches for the result, joining them again costs little.
     """
 
     count: int
     now: Sequence[int]
     merge: bool
     save_every: float = SAVE_EVERY
+    keep: bool = False
 
 
 class SplitWork(ABC):
@@ -101,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--nj", type=int, default=1, help="number of jobs the work is split into (default: 1)")
     group.add_argument("--job", type=int, default=0, help="do the part of this job, 1 to NJ, and nothing else")
     group.add_argument("--merge", action="store_true", help="join the finished parts of all jobs")
+    group.add_argument("--keep-parts", action="store_true", help="do not remove them when they are joined")
     group.add_argument(
         "--save-every",
         type=float,
@@ -118,8 +121,9 @@ def chosen_jobs(args: argparse.Namespace) -> Jobs:
     if not 0 <= args.job <= args.nj or args.nj < 1:
         raise UserError(f"--job {args.job} --nj {args.nj}: the job must be between 1 and NJ")
     if args.job:
-        return Jobs(args.nj, [args.job], args.merge, args.save_every)
-    return Jobs(args.nj, [] if args.merge else range(1, args.nj + 1), True, args.save_every)
+        return Jobs(args.nj, [args.job], args.merge, args.save_every, args.keep_parts)
+    now = [] if args.merge else range(1, args.nj + 1)
+    return Jobs(args.nj, now, True, args.save_every, args.keep_parts)
 
 
 def run(work: SplitWork, jobs: Jobs) -> None:
@@ -134,7 +138,8 @@ def run(work: SplitWork, jobs: Jobs) -> None:
         _make_part(work, part(work.out, job, jobs.count), shares[job - 1], jobs.save_every)
     if jobs.merge:
         work.join(finished(work.out, [(some, work.settings(some)) for some in shares]))
-        remove(work.out)
+        if not jobs.keep:
+            remove(work.out)
 
 
 def _make_part(work: SplitWork, folder: Path, items: Share, save_every: float) -> None:
@@ -254,5 +259,5 @@ def finished(out: str | Path, shares: Sequence[tuple[Share, Settings]]) -> list[
 
 
 def remove(out: str | Path) -> None:
-    """Delete all parts once they are joined."""
-    shutil.rmtree(Path(out) / FOLDER, ignore_errors=True)
+    """Delete all parts once they are joined, all of them or none: half of them would be taken for all that there is."""
+    files.remove(Path(out) / FOLDER)

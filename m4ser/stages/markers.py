@@ -31,7 +31,7 @@ from typing import Literal, TypedDict, cast
 from m4ser.data.folds import Folds
 from m4ser.training.experiment import choose_folds
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import write_json
+from m4ser.utils.files import remove, write_json
 
 LOCK = ".lock"
 WAIT = 0.2  # seconds between two looks at a lock
@@ -283,7 +283,7 @@ def _others(folder: Path, *names: str) -> list[Path]:
 
 
 def finish(folder: str, name: str = "") -> None:
-    """Turn ``.doing`` into ``.done``; what was in the folder before is removed.
+    """Turn ``.doing`` into ``.done``; what was in the folder before is removed, and what its jobs have left.
 
     Raises:
         UserError: the marker has disappeared.
@@ -292,7 +292,10 @@ def finish(folder: str, name: str = "") -> None:
         os.replace(marker(folder, name, "doing"), marker(folder, name, "done"))
     except FileNotFoundError:
         raise UserError(f"{folder}: its marker has disappeared; run the stage again") from None
+    from m4ser.data import parts  # has more to load than what is asked for at every start
+
     remove(marker(folder, name, "earlier"))
+    parts.remove(folder)
 
 
 def marker(folder: str | Path, name: str, state: str) -> Path:
@@ -448,15 +451,6 @@ def set_aside(folder: Path, keep: str, cut_short: bool) -> None:
     aside.mkdir(parents=True, exist_ok=True)
     for path in _others(folder, keep):
         os.replace(path, aside / path.name)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder; it is away under its name before anything in it is."""
-    gone = path.with_name(f".{path.name}.removed")
-    shutil.rmtree(gone, ignore_errors=True)
-    if path.exists():
-        os.replace(path, gone)
-        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
 
 
 def lock(descriptor: int, folder: str) -> None:

@@ -64,6 +64,16 @@ def _temporary(path: Path, what: str = "tmp") -> Path:
     return path.with_name(f".{what}{os.getpid()}.{path.name}")
 
 
+def remove(path: str | Path) -> None:
+    """Remove a file or a folder, if it is there; it is away under its name before anything in it is."""
+    path = Path(path)
+    gone = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(gone, ignore_errors=True)
+    if path.exists():
+        os.replace(path, gone)
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+
+
 def write_json(path: str | Path, value: Mapping[str, object]) -> None:
     """Write ``value`` as indented JSON, headed by ``made_by``: the command, version and date that made the file."""
     with atomic_write(path) as file:

@@ -242,6 +242,7 @@ def test_stopped_in_the_middle_of_joining(here, counter, monkeypatch):
     assert len(chunks) == 3
     assert not Path("feats/all/feats.scp").exists()
     calls = counter.calls
+    assert len(run("--nj", "3", "--keep-parts")) == 5
     assert len(run("--nj", "3")) == 5
     assert counter.calls == calls
     same_dump("feats", "whole")

@@ -84,6 +84,17 @@ def test_every_job_makes_its_part_and_the_last_call_joins_them(tmp_path, capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["shouted"]
 
 
+def test_kept_parts_can_be_joined_again(tmp_path, capsys):
+    """A kill between the join and what vouches for its result costs nothing."""
+    for _ in range(2):
+        work = Shouting(tmp_path)
+        parts.run(work, parts.Jobs(2, [1, 2], merge=True, keep=True))
+        assert (tmp_path / "shouted").read_text() == WHOLE
+    assert work.made == []
+    parts.run(work, parts.Jobs(2, [], merge=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["shouted"]
+
+
 def test_more_jobs_than_utterances(tmp_path):
     parts.run(Shouting(tmp_path), parts.Jobs(7, range(1, 8), merge=True))
     assert len((tmp_path / "shouted").read_text().splitlines()) == 5

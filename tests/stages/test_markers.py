@@ -120,6 +120,7 @@ def make(value, complete=True, **more):
     if not markers.begin(Step(1, **DUMP, options={"a": value}, **more)):
         return False
     Path("dump/audio/.parts").mkdir(exist_ok=True)
+    Path("dump/audio/log").mkdir(exist_ok=True)
     Path("dump/audio/all").mkdir(exist_ok=True)
     Path("dump/audio/all/wav.scp").write_text(value)
     if complete:
@@ -136,14 +137,14 @@ def test_a_dump_is_kept_until_the_new_one_is_complete(recipe, capsys):
     capsys.readouterr()
     assert not make("1")
     assert capsys.readouterr().err == "stage 1: dump/audio: what was there before a run with other options is back\n"
-    assert names(folder) == {".done", ".score.done", ".parts", "all"}
+    assert names(folder) == {".done", ".score.done", "log", "all"}
     assert (folder / "all/wav.scp").read_text() == "1"
     make("2", complete=False)
     make("3", complete=False)  # the finished one stays, not what is in its place
     assert not make("1")
     make("2", complete=False)
     assert make("2")
-    assert names(folder) == {".done", ".parts", "all"}
+    assert names(folder) == {".done", "log", "all"}
     assert make("1")
 
 
@@ -153,7 +154,7 @@ def test_unfinished_work_comes_back_too(recipe):
     Path("dump/audio/of2").touch()
     assert begin(**DUMP, options={"a": "1"})
     assert Path("dump/audio/all/wav.scp").read_text() == "1"
-    assert names("dump/audio") == {".doing", ".parts", "all"}
+    assert names("dump/audio") == {".doing", ".parts", "log", "all"}
 
 
 def test_a_dump_that_is_made_again_by_force_is_kept_too(recipe):
@@ -167,7 +168,7 @@ def test_a_dump_that_is_made_again_by_force_is_kept_too(recipe):
     assert json.loads(Path("dump/audio/.done").read_text()) == before
     assert make("1", force=True)
     assert json.loads(Path("dump/audio/.done").read_text())["generation"] == 1
-    assert names("dump/audio") == {".done", ".parts", "all"}
+    assert names("dump/audio") == {".done", "log", "all"}
 
 
 class Killed(BaseException):
@@ -201,7 +202,7 @@ def test_moving_a_dump_survives_being_killed_at_any_point(recipe, monkeypatch, f
         new = current is not None and current["options"] == {"a": "2"}
         again = make(then)
         assert Path("dump/audio/all/wav.scp").read_text() == then
-        assert names("dump/audio") == {".done", ".parts", "all"} or not again
+        assert names("dump/audio") == {".done", "log", "all"} or not again
         if first == "finished":
             assert again == (then == "3" or (then == "1") == new)
     assert kill > 20

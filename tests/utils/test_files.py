@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from m4ser.utils import files
 from m4ser.utils.errors import DamagedFileError
 from m4ser.utils.files import (
     atomic_directory,
     atomic_path,
     atomic_write,
     read_json,
+    remove,
     rounded,
     write_json,
     write_markdown,
@@ -87,3 +89,19 @@ def test_rounded_is_plain_and_has_six_decimals():
     found = rounded({1: np.array([1 / 3, 2.0]), "b": (np.float64(0.1234567), np.int64(3), None, "x")})
     assert found == {"1": [0.333333, 2.0], "b": [0.123457, 3, None, "x"]}
     assert type(found["b"][1]) is int
+
+
+def test_what_is_removed_is_away_before_anything_in_it_is(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(files.shutil, "rmtree", lambda *args, **more: None)  # killed here
+        remove(folder)
+    assert not folder.exists()
+    folder.mkdir()
+    remove(folder)
+    remove(folder)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    remove(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
