@@ -98,7 +98,8 @@ def run(jobs: Sequence[common.Job], options: Mapping[str, str], name: str, max_j
     if array:
         limit = f"%{max_jobs_run}" if max_jobs_run else ""
         command.append(f"--array={jobs[0].index}-{jobs[-1].index}{limit}")
-    command += [f"--output={folder / name}.{'%a.' if array else ''}out", str(script)]
+    output = str(folder / name).replace("%", "%%")
+    command += [f"--output={output}.{'%a.' if array else ''}out", str(script)]
     common.stop_on_signals()
     try:
         submitted = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -198,8 +199,10 @@ def scripts(logs: Path) -> Path:
     return logs.resolve() / "slurm"
 
 
-def end(place: Path) -> None:
+def end(place: Path) -> set[str]:
     """Cancel the jobs that were submitted as a script, or as any script of a folder, and wait until they are gone.
+
+    Returns their numbers.
 
     A launcher that is killed leaves its jobs behind: they must not meet those that take their place.
 
@@ -218,6 +221,7 @@ def end(place: Path) -> None:
             )
         time.sleep(pause)
         pause = min(pause * 1.3, POLL)
+    return cancelled
 
 
 def _said(output: Path) -> str:

@@ -6,6 +6,7 @@ A name can be an element, ``speeds[0]`` or ``finished[audio]``.
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,8 +106,10 @@ def end_left_jobs(folder: Path) -> None:
     from m4ser.launch import slurm
 
     submitted = slurm.scripts(folder / "log")
-    if submitted.is_dir() and shutil.which("squeue"):  # not on a machine that only shares its files with a cluster
-        slurm.end(submitted)
+    if not submitted.is_dir() or not shutil.which("squeue"):  # a machine that only shares its files with a cluster
+        return
+    if ended := slurm.end(submitted):
+        print(f"{folder}: ended what a killed run had left in the queue: {', '.join(ended)}", file=sys.stderr)
 
 
 def for_finish(folder: str, marker: str) -> Variables:

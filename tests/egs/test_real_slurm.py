@@ -152,6 +152,7 @@ def test_killed_where_it_hurts_and_continued(toy, cluster):
     kill(*wait_for(lambda: children(worker)))
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 1
+    assert "dump/audio: ended what a killed run had left in the queue: " in output
     assert "error: job 1 of 2 was ended by signal 9 (SIGKILL; often: out of memory)" in output
     assert not cluster.jobs()
 

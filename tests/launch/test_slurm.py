@@ -34,7 +34,7 @@ for task in range(first, last + 1):
     env = dict(os.environ)
     if "array" in options:
         env["SLURM_ARRAY_TASK_ID"] = str(task)
-    out = open(options["output"].replace("%a", str(task)), "w")
+    out = open(options["output"].replace("%a", str(task)).replace("%%", "%"), "w")
     started = subprocess.Popen(
         ["bash", sys.argv[-1]], cwd=options["chdir"], env=env, stdout=out, stderr=out, start_new_session=True
     )
