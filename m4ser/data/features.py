@@ -153,6 +153,6 @@ def _checksums_of(archive: str, _inode: int, _changed: int) -> dict[str, str]:
 
 
 def _checksums(archive: str) -> dict[str, str]:
-    """The checksums of an archive, kept in memory as long as the archive is the same: a training reads a few of them."""
+    """The checksums of an archive, kept in memory while the archive is the same: a training reads some of them."""
     status = Path(archive).stat()
     return _checksums_of(archive, status.st_ino, status.st_mtime_ns)

@@ -1,7 +1,7 @@
 """Work that is split into jobs: every job writes its share to folders of its own, one last call joins them.
 
 A job writes its share in chunks of about half a minute each. A chunk is complete or absent, and remembers the settings
-and inputs it was made from: a job that was killed goes on behind its last chunk, one that is run again leaves a finished
+and inputs it was made from: a job that was killed goes on behind its last chunk, one that runs again leaves a finished
 share alone, and chunks left by a run with other options are made again. A chunk ends between two batches, so that what
 is made together is the same however often a job was interrupted.
 
@@ -47,7 +47,7 @@ class ChunkInfo(TypedDict):
 class Jobs:
     """What one call does: the jobs to run now, of how many, and whether to join all parts afterwards.
 
-    A chunk ends `save_every` seconds after it began, at the next border between batches. With `keep` the parts stay when
+    A chunk ends `save_every` seconds after it began, at the next border between batches. With `keep` parts stay when
     they are joined: until something else vouches for the result, joining them again costs little.
     """
 

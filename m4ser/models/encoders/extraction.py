@@ -119,7 +119,7 @@ class FeatureExtraction(parts.SplitWork):
             write_json(folder / name / "info.json", info)
 
     def join(self, by_job: Sequence[Sequence[Path]]) -> None:
-        """Make one archive of the chunks of each job and list them in `out`; `feats.scp` comes last but for contents."""
+        """Make one archive of the chunks of each job and list them in `out`, `feats.scp` last but for contents."""
         for name in self.sets:
             _join_set(self.out / name, [[chunk / name for chunk in chunks] for chunks in by_job])
 
