@@ -8,7 +8,6 @@ from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
 from m4ser.utils.yaml_text import parse_yaml
 
-LINEAR = "linear"  # task of m4ser.training.baselines.linear
 TOKENS = 500  # as in m4ser.models.encoders.transformer_text
 
 
@@ -20,13 +19,11 @@ class Needs:
         features: stage 1 extracts features of a frozen encoder (``speech_encoder: precomputed``).
         tokens: size of the sentencepiece models of stage 3; 0 without a text encoder on such tokens.
         encoder: the features that the configuration is for (key ``features``); "" if it leaves them open.
-        copies: a recipe's copies at other speeds are trained with, too; a linear classifier gains nothing from them.
     """
 
     features: bool
     tokens: int
     encoder: str
-    copies: bool = True
 
 
 def needs(config: str, train_args: str = "") -> Needs:
@@ -51,5 +48,4 @@ def needs(config: str, train_args: str = "") -> Needs:
     tokens = conf.get("tokens", TOKENS) if text == "transformer" else 0
     if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
         raise UserError(f"{config}: text_encoder_conf: tokens must be a whole number, not {tokens!r}")
-    encoder = str(given.get("features") or "") if features else ""
-    return Needs(features, tokens, encoder, copies=given.get("task") != LINEAR)
+    return Needs(features, tokens, str(given.get("features") or "") if features else "")

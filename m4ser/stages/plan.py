@@ -184,7 +184,7 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
         folds=asked.folds.replace(",", " "),
         speech_encoder=speech.encoder,
         feats_pool=speech.pool,
-        speed_perturb=_speeds(asked, usual, speech.features, wanted.copies),
+        speed_perturb=_speeds(asked, usual, speech.features),
         asr_model=names.asr_model_of(asked.asr, asked.asr_model),
         asr_tag=_asr_tag(asked),
         prepare_args=_prepare_args(asked, parsed),
@@ -244,17 +244,14 @@ def _choose_speech(asked: Options, wanted: Needs) -> Speech:
     return Speech(True, encoder, asked.feats_pool, (encoder, asked.feats_layers, asked.feats_pool))
 
 
-def _speeds(asked: Options, usual: Options, features: bool, copies: bool) -> str:
-    """Speeds of further copies of the features; none where there are no features.
-
-    What a recipe has for all its systems is not for those that gain nothing from it; what its user types is.
-    """
+def _speeds(asked: Options, usual: Options, features: bool) -> str:
+    """Speeds of further copies of the features, none where there are no features."""
     if asked.speed_perturb and not features:
         if asked.speed_perturb != usual.speed_perturb:
             note = f"note: --speed-perturb alters features of stage 1, and {asked.train_config} reads none"
             print(note, file=sys.stderr)
         return ""
-    return "" if asked.speed_perturb == usual.speed_perturb and not copies else asked.speed_perturb
+    return asked.speed_perturb
 
 
 def _asr_tag(options: Options) -> str:

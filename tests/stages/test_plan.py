@@ -57,15 +57,6 @@ def test_a_configuration_without_features_has_no_copies_of_them(plan, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_linear_classifier_has_copies_only_if_they_are_asked_for(plan):
-    words, recipes_own = ("--train-config", "conf/train_functionals.yaml"), ("--speed-perturb", "0.9 1.1")
-    made = plan(*words, sets=recipes_own)
-    assert made.features and made.speeds == []
-    assert plan(*words, "--speed-perturb", "0.9", sets=recipes_own).speeds == ["0.9"]
-    assert plan(sets=recipes_own).speeds == ["0.9", "1.1"]
-    assert made.options.tag == "functionals"
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
