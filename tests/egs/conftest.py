@@ -77,6 +77,7 @@ elif module == "train":
         sys.exit()
     path = Path(given["--exp"], cells[int(given["--job"]) - 1], "trained")
     put(path, path.read_text() + "again" if path.exists() else "once")
+    put(path.with_name("model.pth"))
 elif module == "infer":
     run = Path(given["--exp"], cells[int(given["--job"]) - 1])
     assert (run / "trained").exists()
