@@ -49,6 +49,9 @@ def check(layers: Sequence[tuple[str, Config]], merged: Config, train_args: str 
             hint = f"; {suggestion}" if suggestion.startswith("did") else ""
             raise UserError(f"{name}: unknown option {shown(unknown[0])} of task {task}{hint}")
     typed = _typed(train_args, options, merged) if train_args.strip() else {}
+    for option, value in typed.items():
+        if isinstance(value, dict):
+            refuse_numbers_as_text(value, f"{TRAIN_ARGS}: --{option}")
     whole = {key: _as_read(options[key], value) for key, value in (merged | typed).items()}
     if fault := _checker(task).fault(whole):
         where = _layer_of(fault.place, [*layers, (TRAIN_ARGS, _changed(typed, merged))])
@@ -103,6 +106,26 @@ def _as_read(option: Schema, value: Any) -> Any:
             with contextlib.suppress(ValueError):
                 return read(value)
     return value
+
+
+def refuse_numbers_as_text(value: Any, where: str) -> None:
+    """Refuse numbers such as ``1e-3``, which YAML reads as text.
+
+    Raises:
+        UserError: naming the place and how the number is written.
+    """
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            refuse_numbers_as_text(inner, f"{where}: {key}")
+    elif isinstance(value, list):
+        for inner in value:
+            refuse_numbers_as_text(inner, where)
+    elif isinstance(value, str) and value.lstrip("+-")[:1].isdigit() and "e" in value.lower():
+        try:
+            number = float(value)
+        except ValueError:
+            return
+        raise UserError(f"{where}: {value!r} is text in YAML; write {number:.1e}")
 
 
 def refuse(message: str) -> NoReturn:

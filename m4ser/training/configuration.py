@@ -152,7 +152,7 @@ def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
     """ESPnet's arguments of a configuration and extra options (one shell-quoted string).
 
     Raises:
-        UserError: as :func:`check_config`, or YAML reads a number in the options as text.
+        UserError: as :func:`check_config`.
     """
     merged = check_config(config, extra)
     parser = system_class(merged.get("task", SER), str(config)).get_parser()
@@ -160,9 +160,6 @@ def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
     parser.error = checks.refuse
     args = parser.parse_args(shell_words(extra, "--train-args"))
     args.config = str(config)
-    for option, value in vars(args).items():
-        if isinstance(value, dict):
-            _refuse_numbers_as_text(value, f"--train-args: --{option}")
     return args
 
 
@@ -242,7 +239,7 @@ def _read(path: Path) -> Config:
         return {}
     if not isinstance(config, dict):
         raise UserError(f"{path}: must be a mapping of option: value")
-    _refuse_numbers_as_text(config, str(path))
+    checks.refuse_numbers_as_text(config, str(path))
     return config
 
 
@@ -259,18 +256,3 @@ def _merged(below: Config, above: Config, where: str) -> Config:
         else:
             result[key] = value
     return result
-
-
-def _refuse_numbers_as_text(value: Any, where: str) -> None:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _refuse_numbers_as_text(inner, f"{where}: {key}")
-    elif isinstance(value, list):
-        for inner in value:
-            _refuse_numbers_as_text(inner, where)
-    elif isinstance(value, str) and value.lstrip("+-")[:1].isdigit() and "e" in value.lower():
-        try:
-            number = float(value)
-        except ValueError:
-            return
-        raise UserError(f"{where}: {value!r} is text in YAML; write {number:.1e}")

@@ -22,14 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = """#!/bin/sh
 # The stages' commands are the stand-in, everything else is the real python.
 case "$1 $2" in
-    "-m m4ser.launch.local") # a module that is imported once for all jobs would be the real one
-        skip=
-        for word; do
-            shift
-            if [ -n "$skip" ]; then skip=; elif [ "$word" = --preload ]; then skip=1; else set -- "$@" "$word"; fi
-        done
-        exec "{real}" "$@"
-        ;;
     "-m m4ser.bin.stages" | "-m m4ser.launch"*) exec "{real}" "$@" ;;
     "-m m4ser.bin."*) exec "{real}" "{standin}" "$@" ;;
     *) exec "{real}" "$@" ;;
