@@ -99,6 +99,14 @@ COUNTS: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("keep_layers", "lora_rank", "time_masks", "freq_mask", "max_correction"), (0, LARGEST)),
     "trained_layers": (-1, LARGEST),
 }
+# Words of our own classes, which check them when they are built.
+WORDS = {
+    "layers": ["weighted", "concat"],
+    "mir_query": ["concat", "text"],
+    "hma_norm": ["layer", "batch"],
+    "cell": ["lstm", "gru"],
+    "form": ["supcon", "clmlf"],
+}
 SHARES = ("dropout", "dropout_rate", "input_dropout", "time_mask", "masked_pieces", "label_smoothing")
 NOT_NEGATIVE = ("type_weight", "reconstruction_weight", "invariant_weight", "lora_alpha")
 ABOVE_ZERO = ("temperature", "clamp", "frame_rate")
@@ -176,6 +184,7 @@ def of_call(make: Callable[..., Any], extra: dict[str, Schema] | None = None, fi
 
 def _limited(schema: Schema, make: Callable[..., Any], name: str) -> Schema:
     """With the limits that follow from the name of a parameter of our own classes."""
+    from m4ser.models.encoders.fbank import FbankEncoder
     from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
     from m4ser.models.pooling import POOLINGS
 
@@ -191,8 +200,11 @@ def _limited(schema: Schema, make: Callable[..., Any], name: str) -> Schema:
         limits = {"minimum": 0}
     elif kind == "number" and name in ABOVE_ZERO:
         limits = {"exclusiveMinimum": 0}
-    elif kind == "string" and name in ("pooling", "text_pooling"):
-        return {"enum": list(POOLINGS), "description": described({"enum": list(POOLINGS)})}
+    elif kind == "string":
+        first = "global" if make.__module__ == FbankEncoder.__module__ else "frame"
+        words = {**WORDS, "pooling": list(POOLINGS), "text_pooling": list(POOLINGS)}
+        words["normalise"] = [first, "utterance", "none"]
+        return {"enum": words[name], "description": described({"enum": words[name]})} if name in words else schema
     limited = {key: value for key, value in {**schema, **limits}.items() if key != "description"}
     return {**limited, "description": described(limited)} if limits else schema
 

@@ -75,6 +75,18 @@ def test_what_fits(checked, text, typed):
         ("fusion_conf: 4", "fusion_conf: must be a mapping of key: value, not 4"),
         ("fusion_conf: {heads: 4}", "fusion_conf: unknown key 'heads'; known are pooling, text_pooling"),
         ("fusion: m4ser\nfusion_conf: {heads: 4.0}", "fusion_conf: heads: must be a whole number"),
+        (
+            "speech_encoder_conf: {layers: concatt}",
+            "speech_encoder_conf: layers: must be weighted or concat, not 'concatt'",
+        ),
+        (
+            "speech_encoder_conf: {normalise: global}",
+            "speech_encoder_conf: normalise: must be frame, utterance or none,",
+        ),
+        ("fusion_conf: {pooling: men}", "fusion_conf: pooling: must be mean, max, statistics or attentive, not 'men'"),
+        ("fusion: late\nfusion_conf: {size: 3}", "fusion_conf: unknown key 'size'; known are pooling, text_pooling"),
+        ("fusion: m4ser\nfusion_conf: {heads: 0}", "fusion_conf: heads: must be a whole number of 1 or more and up to"),
+        ("model_conf: {dropout: 1.5}", "model_conf: dropout: must be a number of 0 or more and up to 1, not 1.5"),
         ("speech_encoder_conf: [1]", "speech_encoder_conf: must be a mapping of key: value, not [1]"),
         ("text_encoder_conf: {tokens: 3}", "text_encoder_conf: unknown key 'tokens'; known are dropout,"),
         ("text_conf: {dummy_tokens: 3}", "text_conf: dummy_tokens: must be true or false, not 3"),
