@@ -50,7 +50,7 @@ def stages(attempt):
     for module in (formatting, extraction, decoding):
         noted(module, attempt)
     split = ["--nj", "2", "--save-every", save_every]
-    if not Path("dump/audio/all/wav.scp").exists():
+    if not Path("dump/audio/all/contents.json").exists():  # written last
         format_audio.main(split)
     if not Path("dump/feats/x/all/contents.json").exists():
         extract_feats.main(["--out", "dump/feats/x", "--speech-encoder", whisper, "--pool", "2", *split])
@@ -102,9 +102,14 @@ def run(whisper, save_every, kills):
 
 
 def dump():
-    """All files of the dump by name; JSON without the header and the times."""
+    """All files of the dump by name; JSON without the header and the times.
+
+    Hidden folders are left out: a kill after the join can leave parts behind, which `finish` of the step removes.
+    """
     found = {}
     for path in sorted(Path("dump").rglob("*")):
+        if any(name.startswith(".") for name in path.parts):
+            continue
         if path.suffix == ".json":
             content = json.loads(path.read_text())
             unlike = ("made_by", "job_seconds", "cpu_seconds", "real_time_factor", "cpu_real_time_factor")
