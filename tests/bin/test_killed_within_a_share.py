@@ -104,7 +104,7 @@ def run(whisper, save_every, kills):
 def dump():
     """All files of the dump by name; JSON without the header and the times.
 
-    Hidden folders are left out: a kill after the join can leave parts behind, which `finish` of the step removes.
+    Hidden names are left out: a kill while joined parts are removed leaves some of them, which nothing reads.
     """
     found = {}
     for path in sorted(Path("dump").rglob("*")):
