@@ -26,6 +26,7 @@ WITHOUT = {
         ("cmu_mosei", "anger disgust fear happy sad surprise", "angry - - happy sad -"),
         ("cmu_mosei", "negative neutral positive", "- - -"),
         ("emodb", "anger boredom disgust fear happiness neutral sadness", "angry - - - happy neutral sad"),
+        ("nemo", "anger fear happiness neutral sadness surprised", "angry - happy neutral sad -"),
         ("tess", "angry disgust fear happy ps neutral sad", "angry - - happy - neutral sad"),
         ("savee", "anger disgust fear happiness neutral sadness surprise", "angry - - happy neutral sad -"),
         ("esd", "Angry Happy Neutral Sad Surprise", "angry happy neutral sad -"),
