@@ -71,9 +71,16 @@ def apply_edits(hyp_words: Sequence[str], edits: Edits) -> list[str]:
     return result
 
 
-def to_line(words: Sequence[str], edits: Edits) -> str:
-    """Hypothesis and edits as JSON on one line, the value of an utterance in a file `edits`."""
-    value = {"words": list(words), "tags": edits.tags, "changes": edits.changes}
+def to_line(words: Sequence[str], edits: Edits | None = None, confidences: Sequence[float] | None = None) -> str:
+    """Hypothesis, edits and the recogniser's confidence in each word, as far as they are known, as JSON on one line.
+
+    That is the value of an utterance in a file `edits`.
+    """
+    value: dict[str, object] = {"words": list(words)}
+    if edits is not None:
+        value |= {"tags": edits.tags, "changes": edits.changes}
+    if confidences is not None:
+        value["confidences"] = list(confidences)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -12,6 +12,7 @@ from typing import TypedDict
 
 from m4ser.asr.backends import Backend, Setting, backend_class, build_backend, parse_settings
 from m4ser.asr.hallucination import RULE
+from m4ser.asr.texts import WORD_CONFIDENCE
 from m4ser.data import parts
 from m4ser.data.audio import RATE, load_16k
 from m4ser.data.contents import CONTENTS, write_contents
@@ -25,12 +26,13 @@ PART = "hypotheses.json"
 class DecodedSet(TypedDict):
     """What has been decoded of one set, in one chunk of a job's share.
 
-    `hypotheses` are text, confidence and untreated text (:class:`~m4ser.asr.backends.Hypothesis`) by utterance;
+    `hypotheses` are text, confidence, untreated text and confidence in each word
+    (:class:`~m4ser.asr.backends.Hypothesis`) by utterance;
     `samples` is the length of the audio, `seconds` elapsed time, reading of audio included, `cpu_seconds` processor
     time.
     """
 
-    hypotheses: dict[str, tuple[str, float, str | None]]
+    hypotheses: dict[str, tuple[str, float, str | None, Sequence[float] | None]]
     samples: int
     seconds: float
     cpu_seconds: float
@@ -96,6 +98,7 @@ class Decoding(parts.SplitWork):
         return {
             "inputs": self.inputs(share),
             "references": parts.digest(references.items()),
+            "word_confidence": True,  # parts of earlier versions have none
             "asr": self.asr,
             "model": self.model,
             "settings": self.backend_settings,
@@ -146,20 +149,25 @@ class Decoding(parts.SplitWork):
         nothing: DecodedSet = {"hypotheses": {}, "samples": 0, "seconds": 0.0, "cpu_seconds": 0.0}
         result = decoded.setdefault(name, nothing)
         for utt, hypothesis in zip(utts, hypotheses, strict=True):
-            result["hypotheses"][utt] = (hypothesis.text, hypothesis.confidence, hypothesis.untreated)
+            result["hypotheses"][utt] = (
+                hypothesis.text,
+                hypothesis.confidence,
+                hypothesis.untreated,
+                hypothesis.words,
+            )
         result["samples"] += sum(map(len, audio))
         result["seconds"] += time.perf_counter() - start
         result["cpu_seconds"] += time.process_time() - cpu_start
 
     def join(self, by_job: Sequence[Sequence[Path]]) -> None:
-        """Write `decode.json`, `confidence` and, last, `text` of every set."""
+        """Write `decode.json`, `confidence`, `word_confidence` and, last, `text` of every set."""
         decoded = [json.loads((chunk / PART).read_text(encoding="utf-8")) for chunks in by_job for chunk in chunks]
         for name in self.sets:
             self._join_set(self.out / name, [part[name] for part in decoded if name in part])
 
     def _join_set(self, out: Path, decoded: Sequence[DecodedSet]) -> None:
         hypotheses = {utt: values for part in decoded for utt, values in part["hypotheses"].items()}
-        untreated = {utt: text for utt, (_, _, text) in sorted(hypotheses.items()) if text is not None}
+        untreated = {utt: text for utt, (_, _, text, _) in sorted(hypotheses.items()) if text is not None}
         audio = sum(part["samples"] for part in decoded) / RATE
         seconds = sum(part["seconds"] for part in decoded)
         cpu = sum(part["cpu_seconds"] for part in decoded)
@@ -174,17 +182,24 @@ class Decoding(parts.SplitWork):
             # Of one job; the second is what it takes on a machine that does nothing else.
             "real_time_factor": round(seconds / audio, 4) if audio else None,
             "cpu_real_time_factor": round(cpu / audio, 4) if audio else None,
-            "empty_hypotheses": sum(not text for text, _, _ in hypotheses.values()),
+            "empty_hypotheses": sum(not text for text, *_ in hypotheses.values()),
             "looping_hypotheses": len(untreated),
             "loop_rule": RULE,
             "untreated": untreated,
         }
-        for name in ("text", CONTENTS):
+        for name in ("text", WORD_CONFIDENCE, CONTENTS):
             (out / name).unlink(missing_ok=True)
         write_json(out / "decode.json", info)
-        write_scp(out / "confidence", {utt: f"{confidence:.4f}" for utt, (_, confidence, _) in hypotheses.items()})
-        write_scp(out / "text", {utt: text for utt, (text, _, _) in hypotheses.items()})
-        write_contents(out, ["confidence", "text"])
+        write_scp(out / "confidence", {utt: f"{confidence:.4f}" for utt, (_, confidence, *_) in hypotheses.items()})
+        words = {
+            utt: " ".join(f"{word:.4f}" for word in words)
+            for utt, (*_, words) in hypotheses.items()
+            if words is not None
+        }
+        if words:
+            write_scp(out / WORD_CONFIDENCE, words)
+        write_scp(out / "text", {utt: text for utt, (text, *_) in hypotheses.items()})
+        write_contents(out, ["confidence", *([WORD_CONFIDENCE] if words else []), "text"])
         speed = (
             f"; real-time factor of a job {seconds / audio:.3f}, of the processor {cpu / audio:.3f}" if audio else ""
         )

@@ -8,6 +8,7 @@ speech has five to six words a second; the free words are for clips cut tightly 
 """
 
 import string
+from collections.abc import Sequence
 
 MAX_REPEATS = 4
 MAX_WORDS = 8
@@ -19,34 +20,31 @@ RULE = (
 )
 
 
-def cut_loops(text: str) -> tuple[str, bool]:
-    """Apply the first rule; returns the text and whether it looped.
+def possible_words(words: Sequence[str], seconds: float) -> list[int]:
+    """Places of the words that both rules keep, of what was recognised in so many seconds.
 
-    >>> cut_loops("I know. " * 30 + "I")
-    ('I know.', True)
+    >>> possible_words("I know. I know. I know. I know. I know. so".split(), 9.0)
+    [0, 1, 10]
+    >>> possible_words("one two three four five six seven".split(), 0.25)
+    [0, 1, 2, 3, 4, 5]
     """
-    words = text.split()
+    return without_loops(words)[: FREE_WORDS + int(MAX_RATE * seconds)]
+
+
+def without_loops(words: Sequence[str]) -> list[int]:
+    """Places of the words that the first rule keeps.
+
+    >>> without_loops(("I know. " * 30 + "I").split())
+    [0, 1]
+    """
     plain = [word.lower().strip(string.punctuation + "…’“”") or word for word in words]
-    kept: list[str] = []
-    looped = False
+    kept: list[int] = []
     position = 0
     while position < len(words):
         size, end = _loop(plain, position)
-        kept.extend(words[position : position + size])
-        looped = looped or end > position + size
+        kept.extend(range(position, position + size))
         position = end
-    return " ".join(kept), looped
-
-
-def cut_excess(text: str, seconds: float) -> tuple[str, bool]:
-    """Keep as many words as can be said in that time; returns the text and whether it was longer.
-
-    >>> cut_excess("one two three four five six seven", 0.25)
-    ('one two three four five six', True)
-    """
-    words = text.split()
-    most = FREE_WORDS + int(MAX_RATE * seconds)
-    return " ".join(words[:most]), len(words) > most
+    return kept
 
 
 def _loop(plain: list[str], start: int) -> tuple[int, int]:

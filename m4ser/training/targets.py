@@ -4,7 +4,6 @@ The text is what was recognised (or the reference itself), normalised; the targe
 reference of it (:mod:`m4ser.asr.alignment`). Every line is checked to do so before anything is written.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,13 @@ from typing import TypedDict
 
 from m4ser.asr.alignment import CHANGE, DELETE, KEEP, Edits, align, apply_edits, from_line, to_line
 from m4ser.asr.normalise import normaliser as get_normaliser
-from m4ser.asr.texts import read_hypotheses, read_references, transcripts
+from m4ser.asr.texts import (
+    confidences_of_normalised,
+    read_hypotheses,
+    read_references,
+    read_word_confidences,
+    transcripts,
+)
 from m4ser.data.contents import CONTENTS, write_contents
 from m4ser.data.folds import Fold
 from m4ser.data.scp import write_scp
@@ -64,6 +69,7 @@ def make_targets(
     normalise = get_normaliser(normaliser)
     made = {}
     for name, data in read_references(data_dir, sets).items():
+        confidences: dict[str, list[float]] = {}
         references = {utt: normalise(text).split() for utt, text in transcripts(data).items()}
         if asr_dir is None:
             if not any(references.values()):
@@ -72,7 +78,11 @@ def make_targets(
         else:
             hypotheses = read_hypotheses(asr_dir / name, data)
             texts = {utt: normalise(text).split() for utt, text in hypotheses.items()}
-        made[name] = targets(texts, references)
+            confidences = {
+                utt: confidences_of_normalised(hypotheses[utt], confidence, texts[utt], normalise)
+                for utt, confidence in read_word_confidences(asr_dir / name, hypotheses).items()
+            }
+        made[name] = targets(texts, references, confidences)
     for name, (lines, stats) in made.items():
         # The statistics first: who finds `edits` finds everything.
         source = "ref" if asr_dir is None else "asr"
@@ -83,17 +93,22 @@ def make_targets(
     return {name: stats for name, (_, stats) in made.items()}
 
 
-def targets(texts: Mapping[str, list[str]], references: Mapping[str, list[str]]) -> tuple[dict[str, str], TargetStats]:
-    """Lines of `edits` by utterance, and counts.
+def targets(
+    texts: Mapping[str, list[str]],
+    references: Mapping[str, list[str]],
+    confidences: Mapping[str, list[float]] | None = None,
+) -> tuple[dict[str, str], TargetStats]:
+    """Lines of `edits` by utterance, and counts; `confidences` has the recogniser's in each word, where it gave one.
 
-    A line without reference has the words only: it can be used, but not to learn error detection and correction.
+    A line without reference has no targets: it can be used, but not to learn error detection and correction.
     """
+    confidences = confidences or {}
     lines: dict[str, str] = {}
     tags: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for utt, words in texts.items():
         edits = align(words, references[utt]) if utt in references else None
-        lines[utt] = to_line(words, edits) if edits else json.dumps({"words": words}, ensure_ascii=False)
+        lines[utt] = to_line(words, edits, confidences.get(utt))
         counts["words"] += len(words)
         counts["empty"] += not words
         if edits is None:

@@ -24,7 +24,11 @@ class Length(Backend):
         assert len(batch) <= self.batch_size
         self.decoded.extend(utts)
         milliseconds = [len(samples) // 16 for samples in batch]
-        return [Hypothesis({40: "ha " * 20, 50: ""}.get(ms, f"{ms} ms"), ms / 1000) for ms in milliseconds]
+        texts = [{40: "ha " * 20, 50: ""}.get(ms, f"{ms} ms") for ms in milliseconds]
+        return [
+            Hypothesis(text, ms / 1000, words=tuple(i / 100 for i in range(len(text.split()))))
+            for text, ms in zip(texts, milliseconds, strict=True)
+        ]
 
 
 @pytest.fixture
@@ -58,6 +62,10 @@ def test_lists_of_every_set(corpus, capsys):
     assert read_scp(out / "train/text", allow_empty=True) == expected
     assert read_scp(out / "test/text") == {"s0-6": "60 ms", "s1-7": "70 ms"}
     assert read_scp(out / "test/confidence") == {"s0-6": "0.0600", "s1-7": "0.0700"}
+    assert read_scp(out / "test/word_confidence") == {"s0-6": "0.0000 0.0100", "s1-7": "0.0000 0.0100"}
+    assert read_scp(out / "train/word_confidence", allow_empty=True) | {} == {
+        utt: " ".join(f"{i / 100:.4f}" for i in range(len(text.split()))) for utt, text in expected.items()
+    }
     info = json.loads((out / "train/decode.json").read_text(encoding="utf-8"))
     assert info["asr"] == "length" and info["model"] == "x" and info["settings"] == {"batch_size": 3}
     assert info["empty_hypotheses"] == 1 and info["looping_hypotheses"] == 1
@@ -73,7 +81,7 @@ def test_jobs_and_merge_give_the_same_as_one_process(corpus):
         run(corpus, "--nj", 3, "--job", job)
     assert not (corpus / "asr/train").exists()
     run(corpus, "--nj", 3, "--merge")
-    for name in ("train/text", "test/text", "train/confidence"):
+    for name in ("train/text", "test/text", "train/confidence", "train/word_confidence"):
         assert (corpus / "asr" / name).read_bytes() == (corpus / "whole" / name).read_bytes()
 
 

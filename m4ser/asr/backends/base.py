@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from m4ser.asr.hallucination import cut_excess, cut_loops
+from m4ser.asr.hallucination import possible_words
 from m4ser.data.audio import RATE
 
 
@@ -15,11 +15,13 @@ class Hypothesis:
     """Recognised text (may be empty) and the recogniser's confidence in it, 0 to 1.
 
     `untreated` is the text as it was if the rules against made-up text (m4ser.asr.hallucination) changed it, else None.
+    `words` has the confidence in each word of the text, in its order; None of a recogniser that does not say.
     """
 
     text: str
     confidence: float
     untreated: str | None = None
+    words: tuple[float, ...] | None = None
 
 
 class Backend(ABC):
@@ -53,7 +55,10 @@ class Backend(ABC):
 
 def treated(hypothesis: Hypothesis, seconds: float) -> Hypothesis:
     """The hypothesis on one line, without loops and with no more words than can be said in that time."""
-    text = " ".join(hypothesis.text.split())
-    short, looped = cut_loops(text)
-    short, exceeded = cut_excess(short, seconds)
-    return Hypothesis(short, hypothesis.confidence, text if looped or exceeded else None)
+    words = hypothesis.text.split()
+    kept = possible_words(words, seconds)
+    if len(kept) == len(words):
+        return replace(hypothesis, text=" ".join(words), untreated=None)
+    confidences = None if hypothesis.words is None else tuple(hypothesis.words[place] for place in kept)
+    text = " ".join(words[place] for place in kept)
+    return Hypothesis(text, hypothesis.confidence, " ".join(words), confidences)

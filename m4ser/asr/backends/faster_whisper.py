@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from ctranslate2 import Device, StorageView
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.vad import get_speech_timestamps
 
-from m4ser.asr.backends.windows import WindowedBackend, check_whisper_settings, is_silent, whisper_windows
+from m4ser.asr.backends.windows import Heard, WindowedBackend, check_whisper_settings, is_silent, whisper_windows
 from m4ser.pretrained import resolve
 from m4ser.pretrained.checks import check_files, reason
 from m4ser.utils.errors import UserError
@@ -85,8 +86,8 @@ class FasterWhisper(WindowedBackend):
             samples = np.concatenate(parts)
         return whisper_windows(samples, self.window)
 
-    def decode_windows(self, audio: Sequence[np.ndarray]) -> Iterator[tuple[str, float, int]]:
-        """Text, its log probability and number of tokens (with the one that ends it) of windows of equal length."""
+    def decode_windows(self, audio: Sequence[np.ndarray]) -> Iterator[Heard]:
+        """What is recognised in windows of equal length, with the confidence in each word."""
         features = np.stack([self.model.feature_extractor(samples, padding=0) for samples in audio])
         encoded = self.model.encode(np.ascontiguousarray(features, dtype=np.float32))
         if self.language == "auto":
@@ -104,15 +105,64 @@ class FasterWhisper(WindowedBackend):
             return_scores=True,
             return_no_speech_prob=True,
         )
-        for language, result in zip(languages, results, strict=True):
-            tokens = result.sequences_ids[0]
+        sequences = [result.sequences_ids[0] for result in results]
+        confidences = self._word_confidences(encoded, languages, sequences)
+        for language, result, tokens, words in zip(languages, results, sequences, confidences, strict=True):
             logprob = result.scores[0] * len(tokens)  # the score is per token
             count = len(tokens) + 1  # with the end
-            silent = is_silent(result.no_speech_prob, logprob, count)
-            text = "" if silent else self.prompts[language][0].decode(tokens).strip()
-            yield text, logprob, count
+            if is_silent(result.no_speech_prob, logprob, count):
+                yield Heard("", logprob, count, ())
+            else:
+                text = self.prompts[language][0].decode(tokens).strip()
+                yield Heard(text, logprob, count, words if words and len(words) == len(text.split()) else None)
+
+    def _word_confidences(
+        self, encoded: StorageView, languages: Sequence[str], sequences: Sequence[Sequence[int]]
+    ) -> list[tuple[float, ...]]:
+        """For each sequence of tokens the confidence in its words: the mean probability of a word's tokens.
+
+        That is what faster-whisper calls a word's probability. The decoder reads the tokens once more for it.
+        """
+        confidences: list[tuple[float, ...]] = [()] * len(sequences)
+        for language in set(languages):
+            tokenizer = self.prompts[language][0]
+            texts = [[token for token in tokens if token < tokenizer.eot] for tokens in sequences]
+            rows = [row for row, text in enumerate(texts) if text and languages[row] == language]
+            if not rows:
+                continue
+            states = encoded if len(rows) == len(sequences) else _rows(encoded, rows)
+            aligned = self.model.model.align(
+                states, tokenizer.sot_sequence, [texts[row] for row in rows], 2 * encoded.shape[1]
+            )
+            for row, alignment in zip(rows, aligned, strict=True):
+                confidences[row] = word_means(tokenizer, texts[row], alignment.text_token_probs)
+        return confidences
 
     def _prompt(self, language: str) -> tuple[Tokenizer, list[int]]:
         multilingual = self.model.model.is_multilingual
         tokenizer = Tokenizer(self.model.hf_tokenizer, multilingual, task="transcribe", language=language)
         return tokenizer, self.model.get_prompt(tokenizer, [], without_timestamps=True)
+
+
+def word_means(tokenizer: Tokenizer, tokens: Sequence[int], probabilities: Sequence[float]) -> tuple[float, ...]:
+    """Mean probability of the tokens of each word; a word is what stands between blanks, with its punctuation."""
+    parts, tokens_of_parts = tokenizer.split_tokens_on_unicode(list(tokens))
+    words: list[list[float]] = []
+    first, inside = 0, False
+    for part, part_tokens in zip(parts, tokens_of_parts, strict=True):
+        some = probabilities[first : first + len(part_tokens)]
+        first += len(part_tokens)
+        if not part.strip():
+            inside = False
+            continue
+        if not inside or part[0].isspace():
+            words.append([])
+        words[-1].extend(some)
+        inside = not part[-1].isspace()
+    return tuple(round(float(np.mean(values)), 4) for values in words)
+
+
+def _rows(states: StorageView, rows: Sequence[int]) -> StorageView:
+    """Some of the states of a batch."""
+    chosen = np.ascontiguousarray(np.asarray(states.to_device(Device.cpu))[list(rows)])
+    return StorageView.from_array(chosen).to_device(Device[states.device])

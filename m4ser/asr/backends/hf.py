@@ -30,6 +30,7 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from m4ser.asr.backends.windows import (
     LONGEST,
+    Heard,
     WindowedBackend,
     check_whisper_settings,
     is_silent,
@@ -104,7 +105,7 @@ class HuggingFace(WindowedBackend):
         """Cut (samples,) as the model wants it."""
         return self.model.windows(samples)
 
-    def decode_windows(self, audio: Sequence[np.ndarray]) -> list[tuple[str, float, int]]:
+    def decode_windows(self, audio: Sequence[np.ndarray]) -> list[Heard]:
         """Text, its log probability and number of tokens or frames of windows of equal length."""
         with torch.inference_mode():
             return list(self.model.decode(audio))
@@ -151,7 +152,7 @@ class Whisper:
     def windows(self, samples: np.ndarray) -> list[np.ndarray]:
         return whisper_windows(samples, self.window)
 
-    def decode(self, audio: Sequence[np.ndarray]) -> Iterator[tuple[str, float, int]]:
+    def decode(self, audio: Sequence[np.ndarray]) -> Iterator[Heard]:
         features = self.extractor(
             list(audio), sampling_rate=RATE, padding="do_not_pad", return_tensors="pt"
         ).input_features.to(self.positions)
@@ -185,7 +186,8 @@ class Whisper:
             count = tokens.index(self.end) + 1 if self.end in tokens else len(tokens)
             logprob = math.fsum(scores[:count])
             silent = is_silent(no_speech, logprob, count)
-            yield "" if silent else str(self.tokenizer.decode(tokens, skip_special_tokens=True)), logprob, count
+            text = "" if silent else str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+            yield Heard(text, logprob, count)
 
     def _first_step(self, encoded: BaseModelOutput, batch: int) -> Tensor:
         """Probabilities of the token after the start, which say what the language is and whether anybody speaks."""
@@ -213,13 +215,13 @@ class Ctc:
         pieces = np.array_split(samples, max(1, math.ceil(len(samples) / (LONGEST * RATE))))
         return [np.pad(piece, (0, max(0, self.shortest - len(piece)))) for piece in pieces]
 
-    def decode(self, audio: Sequence[np.ndarray]) -> Iterator[tuple[str, float, int]]:
+    def decode(self, audio: Sequence[np.ndarray]) -> Iterator[Heard]:
         parameter = next(self.model.parameters())
         values = self.extractor(list(audio), sampling_rate=RATE, return_tensors="pt").input_values.to(parameter)
         # No mask: all windows are of one length.
         best = self.model(values).logits.float().log_softmax(dim=-1).max(dim=-1)
         for labels, logprobs in zip(best.indices.tolist(), best.values.sum(dim=-1).tolist(), strict=True):
-            yield str(self.tokenizer.decode(labels, skip_special_tokens=True)), logprobs, len(labels)
+            yield Heard(str(self.tokenizer.decode(labels, skip_special_tokens=True)), logprobs, len(labels))
 
 
 def _unusable(folder: str, reason: str) -> UserError:

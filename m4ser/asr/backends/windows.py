@@ -17,6 +17,8 @@ window              8 s   10 s   15 s   20 s   30 s
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +33,19 @@ MOST = 1024  # beams, utterances at once, threads
 NO_SPEECH, NO_SPEECH_LOGPROB = 0.6, -1.0
 
 
+class Heard(NamedTuple):
+    """What is recognised in one window.
+
+    `logprob` is the log probability of the text, `tokens` the number of its tokens (with the one that ends it) or
+    frames, `words` the confidence in each of its words where the recogniser gives one.
+    """
+
+    text: str
+    logprob: float
+    tokens: int
+    words: tuple[float, ...] | None = None
+
+
 class WindowedBackend(Backend):
     """Cuts utterances into windows and joins what is recognised in them.
 
@@ -42,8 +57,8 @@ class WindowedBackend(Backend):
         """Cut (samples,) into the windows to decode."""
 
     @abstractmethod
-    def decode_windows(self, audio: Sequence[np.ndarray]) -> Iterable[tuple[str, float, int]]:
-        """Text, its log probability and number of tokens of each of up to `batch_size` windows of one length."""
+    def decode_windows(self, audio: Sequence[np.ndarray]) -> Iterable[Heard]:
+        """What is recognised in each of up to `batch_size` windows of one length."""
 
     def decode(self, batch: Sequence[np.ndarray], utts: Sequence[str]) -> list[Hypothesis]:
         """Decode the windows of all utterances."""
@@ -51,22 +66,26 @@ class WindowedBackend(Backend):
         by_length: dict[int, list[int]] = {}
         for number, (_, piece) in enumerate(pieces):
             by_length.setdefault(len(piece), []).append(number)
-        found: dict[int, tuple[str, float, int]] = {}
+        found: dict[int, Heard] = {}
         for numbers in by_length.values():
             for first in range(0, len(numbers), self.batch_size):
                 some = numbers[first : first + self.batch_size]
                 found.update(zip(some, self.decode_windows([pieces[number][1] for number in some]), strict=True))
-        texts: list[list[str]] = [[] for _ in batch]
-        logprobs, tokens = [0.0] * len(batch), [0] * len(batch)
+        of_utterance: list[list[Heard]] = [[] for _ in batch]
         for number, (index, _) in enumerate(pieces):
-            text, logprob, count = found[number]
-            texts[index].append(text)
-            logprobs[index] += logprob
-            tokens[index] += count
-        return [
-            Hypothesis(" ".join(text), math.exp(logprob / count) if count else 0.0)
-            for text, logprob, count in zip(texts, logprobs, tokens, strict=True)
-        ]
+            of_utterance[index].append(found[number])
+        return [_joined(windows) for windows in of_utterance]
+
+
+def _joined(windows: Sequence[Heard]) -> Hypothesis:
+    """One utterance from its windows."""
+    count = sum(window.tokens for window in windows)
+    confidence = math.exp(sum(window.logprob for window in windows) / count) if count else 0.0
+    words = [window.words for window in windows if window.words is not None]
+    known = len(words) == len(windows)
+    return Hypothesis(
+        " ".join(window.text for window in windows), confidence, words=tuple(chain(*words)) if known else None
+    )
 
 
 def whisper_windows(samples: np.ndarray, seconds: int = 0) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from m4ser.asr.backends import BACKENDS, Backend, Hypothesis, build_backend, parse_settings
+from m4ser.asr.backends.base import treated
 from m4ser.utils.errors import UserError
 
 
@@ -82,3 +83,9 @@ def test_text_is_one_line_and_without_loops(toy):
 def test_no_more_words_than_can_be_said(toy):
     found = build_backend("toy").transcribe(np.zeros(2000, np.float32), "a b c d e f")
     assert found == Hypothesis("a b c d e", 0.5, untreated="a b c d e f 2000")
+
+
+def test_words_that_are_cut_take_their_confidence_along():
+    text = "a " + "no " * 9 + "b c"
+    hypothesis = treated(Hypothesis(text, 0.5, words=tuple(i / 100 for i in range(12))), 9.0)
+    assert (hypothesis.text, hypothesis.words) == ("a no b c", (0.0, 0.01, 0.1, 0.11))

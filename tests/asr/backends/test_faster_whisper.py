@@ -56,6 +56,25 @@ def test_whole_windows_are_decoded_as_the_library_does(clips):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not CLIPS, reason="needs the clips of egs/mini")
+def test_words_have_the_probabilities_of_the_library(whisper, clips):
+    """faster-whisper's own alignment of the same text; it counts punctuation as part of a word, as is done here."""
+    samples = clips[0]
+    found = whisper.transcribe(samples)
+    assert len(found.words) == len(found.text.split())
+    model, (window,) = whisper.model, whisper.windows(samples)
+    encoded = model.encode(model.feature_extractor(window, padding=0))
+    tokenizer, _ = whisper.prompts["en"]
+    tokens = tokenizer.encode(" " + found.text)
+    (words,) = model.find_alignment(tokenizer, [tokens], encoded, 2 * encoded.shape[1])
+    spoken = [word for word in words if any(map(str.isalnum, word["word"]))]
+    assert [word["word"].strip() for word in spoken] == [word.rstrip(".,?!") for word in found.text.split()]
+    inside = [w["probability"] for w, text in zip(spoken, found.text.split(), strict=True) if text[-1].isalnum()]
+    ours = [p for p, text in zip(found.words, found.text.split(), strict=True) if text[-1].isalnum()]
+    assert ours == pytest.approx(inside, abs=2e-3)
+
+
+@pytest.mark.slow
 def test_voice_activity_detection_only_if_asked_for(whisper, clips):
     backend = build_backend("faster_whisper", vad=True)
     noise = np.random.default_rng(0).normal(0, 0.003, 2 * RATE).astype(np.float32)
