@@ -6,7 +6,8 @@ upstream is another one, and only then.
 
 While a step runs its record is called ``.doing``, afterwards ``.done`` (``.NAME.doing``, ``.NAME.done`` for a step with
 a name). A ``.doing`` that is found with the same id was interrupted: its work is continued. One with another id belongs
-to other options: what it left is taken away first (:class:`Leftovers`).
+to other options: what it left is taken away first (:class:`Leftovers`). In between it is called ``.finishing``: the
+result is complete, and what its making has left is being removed.
 
 What a dump held is only removed when the new content is complete. Until then it lies in the folder's own ``.earlier``
 (``.NAME.earlier``), and comes back when a run asks for it before: a run with other options that is stopped costs
@@ -31,9 +32,10 @@ from typing import Literal, TypedDict, cast
 from m4ser.data.folds import Folds
 from m4ser.training.experiment import choose_folds
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import remove, write_json
+from m4ser.utils.files import remove, sweep, write_json
 
 LOCK = ".lock"
+EXPERIMENTS = 4  # from this stage on, folders that others write to, too: tables, figures
 WAIT = 0.2  # seconds between two looks at a lock
 
 Moving = Literal["aside", "away", "back"]
@@ -123,7 +125,7 @@ class Step:
     force: bool = False
 
     def marker(self, state: str) -> Path:
-        """Path of the marker ``doing`` or ``done``."""
+        """Path of the marker ``doing``, ``finishing`` or ``done``."""
         return marker(self.folder, self.name, state)
 
     def cells(self) -> list[str]:
@@ -156,7 +158,10 @@ def is_done(step: Step) -> bool:
     Raises:
         UserError: something is missing or out of date that an earlier stage makes.
     """
-    return not step.force and _complete(step, make_record(step), read_marker(step.marker("done")))
+    record = make_record(step)
+    # Something is still to be moved or removed, which is work for a run that has the lock.
+    cut_short = step.marker("doing").exists() or step.marker("earlier").exists()
+    return not step.force and not cut_short and _complete(step, record, read_marker(step.marker("done")))
 
 
 def begin(step: Step) -> bool:
@@ -167,18 +172,24 @@ def begin(step: Step) -> bool:
     """
     record = make_record(step)
     check_caller()
+    if step.marker("finishing").exists():
+        _end(step.folder, step.name)
     if step.leftovers is Leftovers.REMOVE:
         _settle(step)
         _bring_back(step, record)
+    if step.stage < EXPERIMENTS:
+        sweep(step.folder)
     done, doing = read_marker(step.marker("done")), read_marker(step.marker("doing"))
     if _complete(step, record, done) and not step.force:
-        remove(step.marker("earlier"))  # the end of its step was cut short
+        remove(step.marker("earlier"))
+        step.marker("doing").unlink(missing_ok=True)  # its begin was cut short, and nothing was changed
         return False
     if done is not None and done["id"] == record["id"]:
         record["cells"] = sorted({*done["cells"], *record["cells"]})
     earlier = done or doing
     if earlier is not None and earlier["id"] == record["id"]:
-        record["generation"] = earlier.get("generation", 0) + (step.force and done is not None)
+        if generation := earlier.get("generation", 0) + (step.force and done is not None):
+            record["generation"] = generation
     another = earlier is not None and earlier["id"] != record["id"]
     cut_short = bool(doing and doing.get("cleaning"))
     whole = another or cut_short or (step.force and step.runs is None)
@@ -246,8 +257,10 @@ def _settle(step: Step) -> None:
         if (known := earlier / done.name).exists():
             os.replace(known, done)
         if done.exists():
+            remove(earlier)
             step.marker("doing").unlink()
-        elif (known := earlier / own[0]).exists():
+            return
+        if (known := earlier / own[0]).exists():
             os.replace(known, step.marker("doing"))
         remove(earlier)
         return
@@ -289,13 +302,19 @@ def finish(folder: str, name: str = "") -> None:
         UserError: the marker has disappeared.
     """
     try:
-        os.replace(marker(folder, name, "doing"), marker(folder, name, "done"))
+        os.replace(marker(folder, name, "doing"), marker(folder, name, "finishing"))
     except FileNotFoundError:
         raise UserError(f"{folder}: its marker has disappeared; run the stage again") from None
+    _end(folder, name)
+
+
+def _end(folder: str, name: str) -> None:
+    """Remove what a finished step does not need any more; the name of its marker says when that is done."""
     from m4ser.data import parts  # has more to load than what is asked for at every start
 
     remove(marker(folder, name, "earlier"))
     parts.remove(folder)
+    os.replace(marker(folder, name, "finishing"), marker(folder, name, "done"))
 
 
 def marker(folder: str | Path, name: str, state: str) -> Path:

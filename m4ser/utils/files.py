@@ -74,6 +74,18 @@ def remove(path: str | Path) -> None:
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
 
 
+def sweep(folder: str | Path) -> None:
+    """Remove what processes that were killed have left of unfinished files in a folder and in those directly in it.
+
+    Nobody may be writing there.
+    """
+    with os.scandir(folder) as entries:
+        within = [folder, *(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))]
+    for one in map(Path, within):
+        for path in [*one.glob(".tmp[0-9]*.*"), *one.glob(".old[0-9]*.*"), *one.glob(".*.removed")]:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
 def write_json(path: str | Path, value: Mapping[str, object]) -> None:
     """Write ``value`` as indented JSON, headed by ``made_by``: the command, version and date that made the file."""
     with atomic_write(path) as file:

@@ -22,8 +22,9 @@ KILLS = int(os.environ.get("M4SER_TEST_KILLS", "5"))
 UTTERANCES = 24
 BATCH = {"formatting": 1, "extraction": 1, "decoding": 3}
 
-# Runs the three steps in a child, as often as it takes, and kills it at the given moments: so many recordings after its
-# begin, and so much later. Libraries are imported once. A line of begun.txt: the attempt, the step, the recording.
+# Runs the three steps in a child as run.sh does, as often as it takes, and kills it at the given moments: so many
+# recordings after its begin, and so much later. Libraries are imported once. A line of begun.txt: the attempt, the
+# step, the recording.
 PROGRAM = """
 import json, os, signal, sys, time
 from pathlib import Path
@@ -33,6 +34,7 @@ from m4ser.asr import decoding
 from m4ser.bin import asr_decode, extract_feats, format_audio
 from m4ser.data import formatting
 from m4ser.models.encoders import extraction, frozen
+from m4ser.stages import markers
 
 whisper, save_every, kills = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 begun = Path("begun.txt")
@@ -49,12 +51,17 @@ def noted(module, attempt):
 def stages(attempt):
     for module in (formatting, extraction, decoding):
         noted(module, attempt)
-    split = ["--nj", "2", "--save-every", save_every]
-    if not Path("dump/audio/all/contents.json").exists():  # written last
-        format_audio.main(split)
-    if not Path("dump/feats/x/all/contents.json").exists():
-        extract_feats.main(["--out", "dump/feats/x", "--speech-encoder", whisper, "--pool", "2", *split])
-    asr_decode.main(["--out", "dump/asr/x", "--asr-conf", "batch_size=3", *split])
+    split = ["--nj", "2", "--save-every", save_every, "--keep-parts"]
+    step(1, "dump/audio", format_audio, split)
+    step(1, "dump/feats/x", extract_feats, ["--speech-encoder", whisper, "--pool", "2", *split])
+    step(2, "dump/asr/x", asr_decode, ["--asr-conf", "batch_size=3", *split])
+
+def step(number, folder, command, words):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    this = markers.Step(number, folder, leftovers=markers.Leftovers.REMOVE)
+    if not markers.is_done(this) and markers.begin(this):
+        command.main(["--out", folder, *words])
+        markers.finish(folder)
 
 for attempt, kill in enumerate([*kills, None]):
     before = begun.read_text().count("\\n")
@@ -102,19 +109,16 @@ def run(whisper, save_every, kills):
 
 
 def dump():
-    """All files of the dump by name; JSON without the header and the times.
-
-    Hidden names are left out: a kill while joined parts are removed leaves some of them, which nothing reads.
-    """
+    """All files and folders of the dump by name, hidden ones, too; JSON without the header and the times."""
     found = {}
     for path in sorted(Path("dump").rglob("*")):
-        if any(name.startswith(".") for name in path.parts):
-            continue
-        if path.suffix == ".json":
+        if path.is_dir():
+            found[path] = None
+        elif path.suffix == ".json" or path.name == ".done":
             content = json.loads(path.read_text())
             unlike = ("made_by", "job_seconds", "cpu_seconds", "real_time_factor", "cpu_real_time_factor")
             found[path] = {key: value for key, value in content.items() if key not in unlike}
-        elif path.is_file():
+        else:
             found[path] = path.read_bytes()
     return found
 

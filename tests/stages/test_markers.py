@@ -117,9 +117,10 @@ def make(value, complete=True, **more):
     """Make `dump/audio` with other options, or begin to; whether there was something to do."""
     markers.forget()
     Path("dump/audio").mkdir(parents=True, exist_ok=True)
-    if not markers.begin(Step(1, **DUMP, options={"a": value}, **more)):
+    step = Step(1, **DUMP, options={"a": value}, **more)
+    if markers.is_done(step) or not markers.begin(step):
         return False
-    Path("dump/audio/.parts").mkdir(exist_ok=True)
+    Path("dump/audio/.parts/1of1.0").mkdir(parents=True, exist_ok=True)
     Path("dump/audio/log").mkdir(exist_ok=True)
     Path("dump/audio/all").mkdir(exist_ok=True)
     Path("dump/audio/all/wav.scp").write_text(value)
@@ -198,11 +199,13 @@ def test_moving_a_dump_survives_being_killed_at_any_point(recipe, monkeypatch, f
                 pass
             else:
                 break
-        current = markers.read_marker(Path("dump/audio/.done"))
+        ends = [markers.read_marker(Path("dump/audio", name)) for name in (".finishing", ".done")]
+        current = ends[0] or ends[1]
         new = current is not None and current["options"] == {"a": "2"}
         again = make(then)
         assert Path("dump/audio/all/wav.scp").read_text() == then
-        assert names("dump/audio") == {".done", "log", "all"} or not again
+        left = {name for name in names("dump/audio") if not (name.startswith(".tmp") and not again)}
+        assert left == {".done", "log", "all"}
         if first == "finished":
             assert again == (then == "3" or (then == "1") == new)
     assert kill > 20
@@ -217,6 +220,37 @@ def dying(function, changes, kill):
         return function(*args, **kwargs)
 
     return changed
+
+
+@pytest.mark.parametrize("removed", [0, 1, 2])
+def test_parts_are_removed_by_the_next_run_when_this_one_is_killed(recipe, monkeypatch, removed):
+    """The result is complete by then, and is not made again."""
+    make("1", complete=False)
+    changes, rmtree = itertools.count(), shutil.rmtree
+
+    def dying(path, *args, **kwargs):
+        if next(changes) >= removed:
+            raise Killed
+        if Path(path).is_dir():
+            shutil.os.rmdir(next(Path(path).iterdir()))  # some of it
+
+    monkeypatch.setattr(shutil, "rmtree", dying)
+    with pytest.raises(Killed):
+        finish()
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    assert not make("1")
+    assert names("dump/audio") == {".done", "log", "all"}
+
+
+def test_unfinished_files_of_killed_processes_are_swept_away(recipe):
+    begin(**DUMP)
+    for name in (".tmp123.info.json", "all/.tmp123.text", "all/.tmp7.feats/x", ".old9.x", "..parts.removed/y"):
+        Path("dump/audio", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("dump/audio", name).touch()
+    Path("dump/audio/all/.mine").touch()
+    assert begin(**DUMP)
+    assert names("dump/audio") == {".doing", "all"}
+    assert names("dump/audio/all") == {".mine"}
 
 
 def test_nothing_is_changed_for_a_run_that_is_gone(recipe):
