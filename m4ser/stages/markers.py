@@ -188,8 +188,8 @@ def begin(step: Step) -> bool:
         record["cells"] = sorted({*done["cells"], *record["cells"]})
     earlier = done or doing
     if earlier is not None and earlier["id"] == record["id"]:
-        if generation := earlier.get("generation", 0) + (step.force and done is not None):
-            record["generation"] = generation
+        generation = earlier.get("generation", 0) + (step.force and done is not None)
+        record |= {"generation": generation} if generation else {}
     another = earlier is not None and earlier["id"] != record["id"]
     cut_short = bool(doing and doing.get("cleaning"))
     whole = another or cut_short or (step.force and step.runs is None)
