@@ -11,8 +11,6 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rapidfuzz.distance import LCSseq, Levenshtein
-
 KEEP, DELETE, CHANGE = "K", "D", "C"
 
 
@@ -30,6 +28,8 @@ class Edits(NamedTuple):
 
 def align(hyp_words: Sequence[str], ref_words: Sequence[str]) -> Edits:
     """Edits from a hypothesis to its reference; words must not be empty nor hold white space."""
+    from rapidfuzz.distance import LCSseq  # not where edits are only read
+
     tags = [DELETE] * (2 * len(hyp_words) + 1)
     changes = []
     used = 0  # reference words that have a place so far
@@ -104,6 +104,8 @@ def word_differences(ref: str, hyp: str) -> list[tuple[str, str, str]]:
     >>> word_differences("i am so happy", "am so so harpy")
     [('delete', 'i', ''), ('equal', 'am so', 'am so'), ('insert', '', 'so'), ('replace', 'happy', 'harpy')]
     """
+    from rapidfuzz.distance import Levenshtein
+
     said, heard = ref.split(), hyp.split()
     return [
         (part.tag, " ".join(said[part.src_start : part.src_end]), " ".join(heard[part.dest_start : part.dest_end]))

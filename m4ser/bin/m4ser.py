@@ -5,6 +5,8 @@ import os
 import shlex
 import sys
 
+from m4ser.utils.extras import missing
+
 COMMANDS = {
     "predict": ("m4ser.bin.predict", "emotion of files, folders, wav.scp"),
     "info": ("m4ser.bin.info", "what a trained model is"),
@@ -46,7 +48,13 @@ def main(cmd: list[str] | None = None) -> None:
     else:
         os.environ.setdefault("M4SER_COMMAND", shlex.join(["m4ser", *words]))
         sys.argv = [f"m4ser {words[0]}", *words[1:]]  # the name that argparse shows
-        importlib.import_module(COMMANDS[words[0]][0]).main(words[1:])
+        try:
+            module = importlib.import_module(COMMANDS[words[0]][0])
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("m4ser"):
+                raise
+            sys.exit(f"error: m4ser {words[0]}: {missing(error)}")
+        module.main(words[1:])
 
 
 if __name__ == "__main__":

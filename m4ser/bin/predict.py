@@ -9,7 +9,7 @@ from m4ser.utils.cli import command, quiet_libraries
 from m4ser.utils.printing import printable
 
 EXAMPLES = """examples:
-  m4ser predict call.wav                          with the demonstration's model, or $M4SER_MODEL
+  m4ser predict call.wav                          with the model that comes with m4ser, or $M4SER_MODEL
   m4ser predict --model exp/m4ser recordings/     all recordings in a folder
   m4ser predict --model m.m4ser.zip --json *.wav  one JSON object a line: probabilities, text, segments, timing
   m4ser predict --rttm meeting.wav > meeting.rttm a timeline of a long recording
@@ -28,6 +28,7 @@ def get_parser() -> argparse.ArgumentParser:
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object a line")
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="comma-separated, with a header")
     form.add_argument("--rttm", dest="form", action="store_const", const="rttm", help="one line for each segment")
+    parser.add_argument("--words", action="store_true", help="show words, too, where the model reads the voice alone")
     parser.add_argument("--text", type=Path, help="what is said, instead of recognising it: lines of `name words...`")
     add_arguments(parser)
     parser.add_argument("--batch-size", type=int, default=8, help="utterances in a batch (default: 8)")
@@ -57,6 +58,7 @@ def main(cmd: list[str] | None = None) -> None:
         asr="none" if args.text and not args.asr else args.asr,
         onnx=True if args.onnx == "packed" else args.onnx or False,
         batch_size=args.batch_size,
+        words=args.words,
     )
     with quiet_libraries():
         failures = write_predictions(recognizer, args.inputs, texts, args.form)

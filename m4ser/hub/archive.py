@@ -242,12 +242,12 @@ def _would_be_read(name: str) -> bool:
 
 def _check_content(folder: Path, where: Path, files: dict[str, Any]) -> None:
     """Weights are what their names say and numbers, and no JSON file asks for code."""
-    import torch
-    from safetensors import SafetensorError, safe_open
-
     for name in files:
         path = folder / name
         if name.endswith(".safetensors"):
+            import torch  # not for a whole graph
+            from safetensors import SafetensorError, safe_open
+
             try:
                 with safe_open(path, "pt") as weights:
                     for tensor in weights.keys():  # noqa: SIM118  (not a dictionary)

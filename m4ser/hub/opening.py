@@ -13,7 +13,7 @@ from m4ser.hub.stored import DESCRIPTION, StoredModel
 from m4ser.models.description import PLAN, read_plan
 from m4ser.utils.errors import UserError
 
-DEFAULT_MODEL = "egs/mini/exp/m4ser"  # what `make -C tools demo` trains
+IN_THE_BOX = Path(m4ser.__file__).resolve().parent / "box" / "default.m4ser.zip"  # comes with the package
 NEEDED = ("labels", "folds", "seeds")  # of an experiment, to open a model
 
 
@@ -57,17 +57,16 @@ def find_model(path: Path, fold: str | None = None, seed: int | None = None) -> 
 
 
 def default_model() -> str:
-    """What to use without a name: ``$M4SER_MODEL``, else the demonstration's in this checkout.
+    """What to use without a name: ``$M4SER_MODEL``, else the model that comes with the package.
 
     Raises:
         UserError: neither is there.
     """
     if os.environ.get("M4SER_MODEL"):
         return os.environ["M4SER_MODEL"]
-    demonstration = Path(m4ser.__file__).resolve().parents[1] / DEFAULT_MODEL
-    if not (demonstration / PLAN).is_file():
+    if not IN_THE_BOX.is_file():
         raise UserError(
-            "no model: give --model (exp/<tag>, an archive, a folder or a hub id), set M4SER_MODEL, or train the small "
-            "one of the demonstration: make -C tools demo"
+            f"no model: {IN_THE_BOX} is missing; give --model (exp/<tag>, an archive, a folder or a hub id), set "
+            "M4SER_MODEL, or install m4ser again"
         )
-    return str(demonstration)
+    return str(IN_THE_BOX)

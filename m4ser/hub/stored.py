@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "m4ser.json"
 SPEECH_ENCODER = "speech_encoder.safetensors"
 ASR = "asr"
+TOKENIZER = "tokenizer/tokenizer.json"  # of a whole graph that reads words
 # Recognisers whose models are read without running what is in them; an archive may name or hold no others.
 SAFE_RECOGNISERS = ("faster_whisper", "hf", "pocketsphinx", "reference")
 
@@ -58,6 +59,11 @@ class StoredModel:
                 f"{self.folder}: its run.json does not say how features and text were made; train again (stage 4)"
             )
         return self.about["pipeline"]
+
+    @property
+    def graph(self) -> Mapping[str, Any] | None:
+        """What an archive says of the whole graph that it holds instead of weights; None where it holds those."""
+        return self.about.get("graph")
 
     def speech_encoder(self, pretrained_dir: str | Path | None = None, device: str = "cpu") -> "SpeechFeatures | None":
         """The frozen encoder of the speech features, None where the model needs none."""

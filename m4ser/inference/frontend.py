@@ -13,22 +13,21 @@ import numpy as np
 from m4ser.asr.backends.base import Backend
 from m4ser.asr.normalise import normaliser
 from m4ser.models.description import Pipeline
-from m4ser.models.encoders.frozen import SpeechFeatures, frozen_features
 from m4ser.utils.errors import UserError
 
 
 @dataclass
 class Frontend:
-    """From 16 kHz audio to what the preprocessor of the model takes (:class:`m4ser.models.batches.SERPreprocessor`).
+    """From 16 kHz audio to what the preprocessor of the model takes (:class:`m4ser.models.arrays.SERPreprocessor`).
 
     Attributes:
         pipeline: see the module.
-        encoder: frozen speech encoder, None where the model needs none.
+        features: 16 kHz samples (samples,) -> features (frames, size); None where the model needs none.
         recogniser: backend of :mod:`m4ser.asr.backends`, None where there is none.
     """
 
     pipeline: Pipeline
-    encoder: SpeechFeatures | None = None
+    features: Callable[[np.ndarray], np.ndarray] | None = None
     recogniser: Backend | None = None
     _normalise: Callable[[str], str] | None = field(init=False, default=None)
 
@@ -43,14 +42,14 @@ class Frontend:
 
     def speech(self, samples: np.ndarray) -> np.ndarray | None:
         """(samples,) -> features (frames, size), the samples themselves, or None without a speech branch."""
-        features = self.pipeline["speech"]
-        if features is None:
+        speech = self.pipeline["speech"]
+        if speech is None:
             return None
-        if not features:
+        if not speech:
             return samples
-        if self.encoder is None:
+        if self.features is None:
             raise ValueError("the pipeline has features of a speech encoder, and there is none")
-        return frozen_features(self.encoder, samples, features["layers"], features["pool"])
+        return self.features(samples)
 
     def transcribe(self, batch: Sequence[np.ndarray]) -> list[tuple[str, float]]:
         """Recognised text, as written by the recogniser, and its confidence.

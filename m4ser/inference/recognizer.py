@@ -1,7 +1,7 @@
 """EmotionRecognizer: from recordings to emotions with a trained model.
 
 The same code as stages 1 to 3 and 5 makes inputs and logits (:mod:`m4ser.inference.frontend`,
-:mod:`m4ser.models.batches`, :mod:`m4ser.models.checkpoint`). What is added here is reading ahead in a second thread,
+:mod:`m4ser.models.arrays`, :mod:`m4ser.inference.backends`). What is added here is reading ahead in a second thread,
 long recordings, and errors that concern one recording only.
 """
 
@@ -15,26 +15,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from m4ser.asr.backends import build_backend
 from m4ser.asr.backends.base import Backend
 from m4ser.data.audio import RATE, as_stage_1, error_text
-from m4ser.hub.opening import open_model
+from m4ser.hub.opening import default_model, open_model
 from m4ser.hub.stored import StoredModel
-from m4ser.inference import backends
+from m4ser.inference.backends import open_network
+from m4ser.inference.backends.base import Backend as Forward
 from m4ser.inference.frontend import Frontend
 from m4ser.inference.inputs import Item, Source, items
 from m4ser.inference.results import Failure, Prediction, Segment
-from m4ser.inference.timeline import speech_spans
-from m4ser.models.batches import Collate, SERPreprocessor
-from m4ser.models.build import build_collate, build_preprocessor
-from m4ser.models.checkpoint import load_run
+from m4ser.inference.timeline import equal_pieces, speech_spans
+from m4ser.models.arrays import Padding, SERPreprocessor
 from m4ser.utils.errors import UserError
+from m4ser.utils.extras import missing
 from m4ser.utils.printing import printable
 
 LONGEST = 2 * 3600.0  # seconds; a longer recording is refused rather than filling the memory
 SPLIT = 30.0  # seconds; longer recordings become a timeline
+DEFAULT_RECOGNISER = "faster_whisper"  # of words that a model does not read
 
 
 @dataclass
@@ -62,7 +62,7 @@ class _Work:
 class EmotionRecognizer:
     """A trained model with everything in front of it. Make one with :meth:`from_pretrained`.
 
-    >>> recognizer = EmotionRecognizer.from_pretrained("exp/m4ser")        # doctest: +SKIP
+    >>> recognizer = EmotionRecognizer.from_pretrained()                   # doctest: +SKIP
     >>> recognizer("call.wav").label                                       # doctest: +SKIP
     'angry'
 
@@ -73,6 +73,9 @@ class EmotionRecognizer:
         split: recordings of more seconds are split where nobody speaks; 0 never splits.
         longest: recordings of more seconds are refused.
         prefetch: read and extract features in a second thread while this one recognises text.
+        words: whether words are given or recognised; the model need not read them.
+        piece: seconds that the model takes at once, None for any; longer stretches are cut in any case.
+        temperature: logits are divided by it before they become probabilities.
     """
 
     def __init__(
@@ -80,24 +83,28 @@ class EmotionRecognizer:
         labels: Sequence[str],
         frontend: Frontend,
         preprocess: SERPreprocessor,
-        collate: Collate,
-        forward: backends.Backend,
+        collate: Padding,
+        forward: Forward,
         about: Mapping[str, Any] | None = None,
         batch_size: int = 8,
         split: float = SPLIT,
         longest: float = LONGEST,
         prefetch: bool = True,
+        words: bool = False,
+        piece: float | None = None,
+        temperature: float = 1.0,
     ):
         if batch_size < 1:
             raise UserError(f"batch_size {batch_size}: must be 1 or more")
         self.labels, self.frontend, self.about = list(labels), frontend, dict(about or {})
         self.preprocess, self.collate, self.forward = preprocess, collate, forward
         self.batch_size, self.split, self.longest, self.prefetch = batch_size, split, longest, prefetch
+        self.words, self.piece, self.temperature = words or frontend.uses_text, piece, temperature
 
     @classmethod
     def from_pretrained(
         cls,
-        model: str | Path,
+        model: str | Path | None = None,
         device: str = "auto",
         fold: str | None = None,
         seed: int | None = None,
@@ -109,12 +116,13 @@ class EmotionRecognizer:
         split: float = SPLIT,
         longest: float = LONGEST,
         prefetch: bool = True,
+        words: bool = False,
     ) -> "EmotionRecognizer":
         """Load a trained model.
 
         Args:
             model: an experiment ``exp/<tag>``, one of its runs ``exp/<tag>/fold1/seed1``, an archive, an unpacked
-                archive, or a hub id ``org/name``.
+                archive, or a hub id ``org/name``; default: ``$M4SER_MODEL``, else the one that comes with m4ser.
             device: cpu, cuda, cuda:1, ..., or auto: cuda where there is one. The recogniser stays on the CPU unless its
                 settings say otherwise.
             fold: which run of an experiment; default: its first.
@@ -128,33 +136,33 @@ class EmotionRecognizer:
             split: recordings of more seconds are split where nobody speaks; 0 never splits.
             longest: recordings of more seconds are refused.
             prefetch: read and extract features in a second thread while this one recognises text.
+            words: recognise words, too, where the model reads the voice alone, to show them.
 
         Raises:
             UserError: it is not there, damaged, or needs something that is not installed.
         """
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UserError(f"--device {device}: torch sees no GPU; use cpu")
-        with open_model(model, fold, seed) as stored, _in_one_line(stored):
-            network, args = load_run(stored.folder, "cpu" if onnx else device)
-            forward: backends.Backend = backends.TorchBackend(network, device)
-            if onnx:
-                forward = backends.OnnxBackend(stored.folder / "model.onnx" if onnx is True else onnx, network)
-            places = pretrained_dir or args.pretrained_dir
-            frontend = Frontend(
-                stored.pipeline, stored.speech_encoder(places, device), build_recogniser(stored, places, asr, asr_model)
-            )
+        with contextlib.ExitStack() as opened:
+            try:
+                stored = opened.enter_context(open_model(model or default_model(), fold, seed))
+                opened.enter_context(_in_one_line(stored))
+                network = open_network(stored, device, onnx, pretrained_dir)
+                recogniser = build_recogniser(stored, network.pretrained_dir, asr, asr_model, words)
+            except ModuleNotFoundError as error:
+                raise UserError(f"{model or default_model()}: {missing(error)}") from error
             return cls(
                 network.labels,
-                frontend,
-                build_preprocessor(args),
-                build_collate(args),
-                forward,
+                Frontend(stored.pipeline, network.features, recogniser),
+                network.preprocess,
+                network.pad,
+                network.logits,
                 stored.about,
                 batch_size,
                 split,
                 longest,
                 prefetch,
+                words,
+                network.longest,
+                network.temperature,
             )
 
     def __call__(
@@ -211,6 +219,8 @@ class EmotionRecognizer:
                 spans = speech_spans(samples)
                 if not spans:
                     raise UserError(f"{item.name}: nobody speaks in its {work.duration:.0f} s")
+            if self.piece is not None:
+                spans = [piece for span in spans for piece in equal_pieces(*span, round(self.piece * RATE))]
             work.parts = [_Part(a / RATE, b / RATE, samples[a:b], text=item.text) for a, b in spans]
             work.seconds["read"] = time.perf_counter() - begin
             begin = time.perf_counter()
@@ -227,7 +237,7 @@ class EmotionRecognizer:
 
     def _finish(self, works: Sequence[_Work]) -> Iterator[Prediction | Failure]:
         """Recognise text, run the model, sum up."""
-        if self.frontend.uses_text:
+        if self.words:
             for work in works:
                 begin = time.perf_counter()
                 try:
@@ -244,7 +254,7 @@ class EmotionRecognizer:
             begin = time.perf_counter()
             try:
                 scores = self._scores([part for _, part in batch])
-                probabilities = torch.softmax(scores.float(), dim=-1).cpu().numpy()
+                probabilities = softmax(scores, self.temperature)
                 if probabilities.shape != (len(batch), len(self.labels)) or not np.isfinite(probabilities).all():
                     raise ValueError("what it gives are no probabilities of its labels")
             except Exception as error:  # of a model whose parts do not fit each other
@@ -263,7 +273,9 @@ class EmotionRecognizer:
         """Words of all parts: as given, or recognised."""
         if work.item.text is not None and len(work.parts) > 1:
             # The text of the whole is not that of any part.
-            reason = f"lasts {work.duration:.0f} s and would be split, but its text is given; give none, or --split 0"
+            whole = self.piece is None or work.duration <= self.piece
+            remedy = "give none, or --split 0" if whole else f"give none: this model takes {self.piece:g} s at once"
+            reason = f"lasts {work.duration:.0f} s and would be split, but its text is given; {remedy}"
             work.failure, work.parts = Failure(work.item.name, reason), []
         silent = [part for part in work.parts if part.text is None]
         if silent:
@@ -272,7 +284,7 @@ class EmotionRecognizer:
             ):
                 part.text, part.confidence = text, confidence
 
-    def _scores(self, parts: Sequence[_Part]) -> torch.Tensor:
+    def _scores(self, parts: Sequence[_Part]) -> np.ndarray:
         """Logits (B, E)."""
         arrays = []
         for part in parts:
@@ -280,8 +292,7 @@ class EmotionRecognizer:
             if self.frontend.uses_text:
                 data["text"] = self.frontend.edits(part.text or "")
             arrays.append(("", self.preprocess("", data)))
-        with torch.inference_mode():
-            return self.forward(self.collate(arrays)[1])
+        return np.asarray(self.forward(self.collate(arrays)[1]))
 
     def _sum_up(self, work: _Work) -> Prediction:
         segments, weights = [], []
@@ -295,7 +306,7 @@ class EmotionRecognizer:
             name=work.item.name,
             label=self.labels[int(mean.argmax())],
             probabilities=self._by_label(mean),
-            text=" ".join(part.text for part in work.parts if part.text) if self.frontend.uses_text else None,
+            text=" ".join(part.text for part in work.parts if part.text) if self.words else None,
             confidence=float(np.average(known, weights=weights)) if len(known) == len(work.parts) else None,
             duration=work.duration,
             segments=segments,
@@ -306,6 +317,13 @@ class EmotionRecognizer:
         return dict(zip(self.labels, map(float, probabilities), strict=True))
 
 
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Probabilities of the classes. Shape: (B, E) -> (B, E) float32."""
+    scaled = np.asarray(logits, dtype=float) / temperature
+    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+    return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
+
+
 @contextlib.contextmanager
 def _in_one_line(stored: StoredModel) -> Iterator[None]:
     """What a stored model holds was made elsewhere: whatever does not fit is its fault, and named as such."""
@@ -313,6 +331,8 @@ def _in_one_line(stored: StoredModel) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(printable(str(error))) from error
+    except ModuleNotFoundError:
+        raise
     except Exception as error:
         raise UserError(
             f"{stored.folder}: cannot be used as a model ({type(error).__name__}: {error_text(error)}); get or train "
@@ -321,13 +341,17 @@ def _in_one_line(stored: StoredModel) -> Iterator[None]:
 
 
 def build_recogniser(
-    stored: StoredModel, pretrained_dir: str | Path | None, asr: str | None = None, asr_model: str | None = None
+    stored: StoredModel,
+    pretrained_dir: str | Path | None,
+    asr: str | None = None,
+    asr_model: str | None = None,
+    words: bool = False,
 ) -> Backend | None:
-    """The recogniser of a model, or another one by name; None where the model has none."""
-    if asr == "none" or stored.pipeline["text"] is None:
+    """The recogniser of a model, or another one by name; None where the model has none, unless `words` asks for one."""
+    if asr == "none" or (stored.pipeline["text"] is None and not words):
         return None
-    if asr is not None:
-        return build_backend(asr, asr_model, pretrained_dir)
+    if asr is not None or stored.pipeline["text"] is None:
+        return build_backend(asr or DEFAULT_RECOGNISER, asr_model, pretrained_dir)
     trained_with = stored.recogniser()
     if trained_with is None or trained_with["name"] in (None, "reference"):
         return None

@@ -1,5 +1,7 @@
 """Where somebody speaks in a long recording."""
 
+import itertools
+
 import numpy as np
 
 from m4ser.data.audio import RATE
@@ -23,3 +25,14 @@ def speech_spans(samples: np.ndarray, longest: float = PART) -> list[tuple[int, 
     )
     spans = get_speech_timestamps(samples, options, sampling_rate=RATE)
     return [(span["start"], span["end"]) for span in spans if span["end"] > span["start"]]
+
+
+def equal_pieces(start: int, end: int, longest: int) -> list[tuple[int, int]]:
+    """Cut a stretch of samples into as few pieces of about equal length as have at most `longest` samples each.
+
+    >>> equal_pieces(10, 20, 4)
+    [(10, 13), (13, 16), (16, 20)]
+    """
+    count = max(1, -(-(end - start) // longest))
+    places = [start + (end - start) * number // count for number in range(count + 1)]
+    return list(itertools.pairwise(places))

@@ -1,69 +1,25 @@
-"""From what stages 1 and 3 have written to padded batches, and from batches to what a model makes of them."""
-
-from typing import Any
+"""Padded batches as tensors, and what a model makes of them."""
 
 import numpy as np
 import torch
 
-from m4ser.models.objectives.ctc import letters
+from m4ser.models.arrays import Padding
 from m4ser.models.representations import Representations
 from m4ser.models.systems import EmotionModel
-from m4ser.models.text import IGNORE, TextProcessor, reference_words
-from m4ser.utils.errors import UserError
 
 ENCODER_INPUTS = ("speech", "speech_lengths", "text", "text_lengths")
 
 
-class SERPreprocessor:
-    """One utterance as read from its files -> arrays for the model.
-
-    Not ESPnet's AbsPreprocessor: importing that one loads phonemizers which try to download data.
-    ``speech`` stays; ``text`` (a line of stage 3's ``edits``) becomes piece ids with labels, and with
-    ``with_reference`` the letters of what was really said; ``emotion`` its index.
-    """
-
-    def __init__(
-        self, labels: list[str], text: TextProcessor | None, with_edits: bool = False, with_reference: bool = False
-    ):
-        self.index = {label: np.array([i], dtype=np.int64) for i, label in enumerate(labels)}
-        self.text, self.with_edits, self.with_reference = text, with_edits, with_reference
-
-    def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Return arrays by name; shapes as in :class:`m4ser.models.text.EncodedText`."""
-        arrays = {}
-        if "speech" in data:
-            arrays["speech"] = data["speech"]
-        if "emotion" in data:
-            if data["emotion"] not in self.index:
-                raise UserError(
-                    f"{uid}: unknown emotion {data['emotion']!r}; the labels are {', '.join(self.index)} (labels.txt)"
-                )
-            arrays["emotion"] = self.index[data["emotion"]]
-        if "text" in data and self.text is not None:
-            encoded = self.text.encode_line(data["text"])
-            arrays["text"] = encoded.ids
-            if self.with_edits:
-                arrays |= {name: getattr(encoded, name) for name in ("word_index", "tags", "slots", "corrections")}
-        if "text" in data and self.with_reference:
-            arrays["letters"] = letters(reference_words(data["text"]))
-        return arrays
-
-
 class Collate:
-    """Pad a list of utterances to a batch: features with 0, pieces with the tokenizer's padding, labels with -1."""
+    """As :class:`.Padding`, with tensors."""
 
     def __init__(self, text_padding: int = 0):
-        self.padding = {"speech": 0.0, "text": text_padding}
+        self.pad = Padding(text_padding)
 
     def __call__(self, data: list[tuple[str, dict[str, np.ndarray]]]) -> tuple[list[str], dict[str, torch.Tensor]]:
         """[(utterance, arrays)] -> utterances and (B, ...) tensors; ``<name>_lengths`` for speech and text."""
-        batch = {}
-        for name in data[0][1]:
-            arrays = [arrays[name] for _, arrays in data]
-            batch[name] = torch.from_numpy(_pad(arrays, self.padding.get(name, IGNORE)))
-            if name in self.padding:
-                batch[f"{name}_lengths"] = torch.tensor([len(a) for a in arrays])
-        return [utterance for utterance, _ in data], batch
+        utterances, batch = self.pad(data)
+        return utterances, {name: torch.from_numpy(array) for name, array in batch.items()}
 
 
 def represent(model: EmotionModel, batch: dict[str, torch.Tensor]) -> Representations:
@@ -74,12 +30,3 @@ def represent(model: EmotionModel, batch: dict[str, torch.Tensor]) -> Representa
 def logits(model: EmotionModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """A batch as :class:`Collate` makes it -> scores of the classes (B, E)."""
     return model.logits(represent(model, batch))
-
-
-def _pad(arrays: list[np.ndarray], value: float) -> np.ndarray:
-    """Stack arrays of one rank into (B, largest size of every axis), filled up with ``value``."""
-    shape = np.max([a.shape for a in arrays], axis=0)
-    stacked = np.full((len(arrays), *shape), value, dtype=arrays[0].dtype)
-    for row, array in zip(stacked, arrays, strict=True):
-        row[tuple(slice(size) for size in array.shape)] = array
-    return stacked

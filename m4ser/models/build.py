@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.arrays import SERPreprocessor
+from m4ser.models.batches import Collate
 from m4ser.models.encoders.base import Encoder, TextEncoder
 from m4ser.models.encoders.fbank import ConformerEncoder, EBranchformerEncoder
 from m4ser.models.encoders.huggingface_speech import HuggingFaceSpeechEncoder

@@ -6,7 +6,7 @@ The files are these dictionaries as JSON, headed by ``made_by``.
 import functools
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from annotated_types import MinLen
 
@@ -15,7 +15,9 @@ from typing_extensions import NotRequired, TypedDict
 
 from m4ser.utils.errors import DamagedFileError
 from m4ser.utils.files import read_json
-from m4ser.utils.schema import Checker, schema_of
+
+if TYPE_CHECKING:
+    from m4ser.utils.schema import Checker
 
 PLAN = "run.json"
 
@@ -120,7 +122,9 @@ class ArchiveDescription(TypedDict):
 
 
 @functools.cache
-def _plan_checker() -> Checker:
+def _plan_checker() -> "Checker":
+    from m4ser.utils.schema import Checker, schema_of  # not for archives, which are checked by the types above
+
     return Checker({**schema_of(Plan), "required": []})
 
 

@@ -20,12 +20,12 @@ from m4ser.models.checkpoint import load_run
 from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
 from m4ser.models.model import SERModel
+from m4ser.models.onnx_session import LABELS, open_session
 from m4ser.models.representations import length_mask
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_path
 
 TOLERANCE = 1e-4  # of the logits, between the graph and PyTorch
-LABELS = "m4ser_labels"
 SIZES = ((1, 1, 2), (1, 57, 9), (3, 20, 30))  # batch, frames, pieces, at which the two are compared
 TEXT_SHORTEST = 2  # pieces: [CLS] and [SEP]
 Kind = TypeVar("Kind", bound=nn.Module)
@@ -198,21 +198,3 @@ def largest_difference(graph: Graph, path: Path) -> float:
         (logits,) = session.run(None, {name: v.numpy() for name, v in zip(graph.inputs, values, strict=True)})
         worst = max(worst, float(np.abs(logits - expected).max()))
     return worst
-
-
-def open_session(path: Path) -> Any:
-    """An onnxruntime session of an exported graph, on the CPU, with as many threads as PyTorch uses.
-
-    Raises:
-        UserError: it is not an ONNX graph.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has an exception class of its own for every fault
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: is not an ONNX graph that can be used ({reason})") from None

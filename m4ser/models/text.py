@@ -16,16 +16,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from m4ser.asr.alignment import CHANGE, DELETE, KEEP, apply_edits, from_line
-from m4ser.pretrained import load as pretrained
 from m4ser.pretrained import resolve
 from m4ser.utils.errors import UserError
 from m4ser.utils.plain import read_plain_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from m4ser.models.pieces import WordPieces
 
 TAGS = (DELETE, KEEP, CHANGE)  # order of the classes of error detection
 IGNORE = -1  # label of positions that have none: [CLS], padding
@@ -53,13 +56,16 @@ def reference_words(line: str) -> list[str]:
     return apply_edits(*from_line(line))
 
 
-def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
     """The tokenizer in a folder; ``model_max_length`` is no more than the positions of the model beside it.
 
     Raises:
         UserError: there is none, or it lacks the pieces that stand at the beginning and the end of a text.
     """
-    tokenizer = pretrained.load_tokenizer(folder)
+    # Imported here: a stored graph has its pieces without transformers, see m4ser.models.pieces.
+    from m4ser.pretrained.load import load_tokenizer as load
+
+    tokenizer = load(folder)
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # made of config.json alone, without a word
         raise UserError(f"{folder}: has no tokenizer files; put them there (tokenizer.json, vocab.txt or the like)")
     if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id):
@@ -81,16 +87,20 @@ class TextProcessor:
     """Tokenizer of a Hugging Face text encoder plus the dummy tokens.
 
     Args:
-        tokenizer: folder or hub id.
+        tokenizer: a folder, which transformers reads, or a tokenizer.
         dummy_tokens: interleave dummies; the same in training and inference, they are part of the input.
         max_pieces: longest input with [CLS] and [SEP]; words beyond it are dropped (ConstDecoder: 256).
         max_correction: most pieces of one correction with its [SEP] (ConstDecoder: 10 with [CLS]); longer ones are cut.
     """
 
     def __init__(
-        self, tokenizer: str | Path, dummy_tokens: bool = False, max_pieces: int = 256, max_correction: int = 10
+        self,
+        tokenizer: "str | Path | PreTrainedTokenizerBase | WordPieces",
+        dummy_tokens: bool = False,
+        max_pieces: int = 256,
+        max_correction: int = 10,
     ):
-        self.tokenizer = load_tokenizer(tokenizer)
+        self.tokenizer: Any = load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
         self.dummy_tokens = dummy_tokens
         self.max_pieces = min(max_pieces, self.tokenizer.model_max_length)
         self.max_correction = max_correction

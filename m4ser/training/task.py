@@ -17,7 +17,8 @@ from espnet2.utils.types import str_or_none
 from torch import nn
 
 from m4ser.models import build
-from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.arrays import SERPreprocessor
+from m4ser.models.batches import Collate
 from m4ser.models.model import SERModel, count_parameters
 from m4ser.models.systems import SER
 from m4ser.training.espnet import SharedBatches, TrainedSERModel, class_choices

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from m4ser.utils.errors import UserError
+from m4ser.utils.extras import missing
 from m4ser.utils.printing import printable
 
 
@@ -29,9 +30,10 @@ class Main(Protocol):
 def command(main: Main) -> Main:
     """Decorate ``main(cmd=None)`` so that expected failures end as one line and exit status 1.
 
-    A :class:`~m4ser.utils.errors.UserError`, a full disk and a place where one may not read or write are reported
-    without a traceback, an output that nobody reads any more ends the command silently, as in other tools; every other
-    exception is a defect of ours and keeps its traceback. With ``M4SER_DEBUG=1`` nothing is caught.
+    A :class:`~m4ser.utils.errors.UserError`, a package that is not installed, a full disk and a place where one may not
+    read or write are reported without a traceback, an output that nobody reads any more ends the command silently, as
+    in other tools; every other exception is a defect of ours and keeps its traceback. With ``M4SER_DEBUG=1`` nothing is
+    caught.
     """
 
     @functools.wraps(main)
@@ -46,6 +48,10 @@ def command(main: Main) -> Main:
             sys.stdout.flush()
         except UserError as error:
             sys.exit("error: " + printable(str(error), keep="\n"))
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == __package__.partition(".")[0]:
+                raise
+            sys.exit(f"error: {missing(error)}")
         except OSError as error:
             if isinstance(error, BrokenPipeError) and _unread():
                 sys.exit(128 + signal.SIGPIPE)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from m4ser.models import build
-from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.arrays import SERPreprocessor
+from m4ser.models.batches import Collate
 from m4ser.training.configuration import read_config
 from m4ser.training.task import SERTask
 

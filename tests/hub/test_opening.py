@@ -38,8 +38,9 @@ def test_default_model(tmp_path, monkeypatch):
     monkeypatch.setenv("M4SER_MODEL", "org/name")
     assert opening.default_model() == "org/name"
     monkeypatch.delenv("M4SER_MODEL")
-    monkeypatch.setattr(opening, "DEFAULT_MODEL", str(tmp_path))
-    with pytest.raises(UserError, match="make -C tools demo"):
+    box = tmp_path / "default.m4ser.zip"
+    monkeypatch.setattr(opening, "IN_THE_BOX", box)
+    with pytest.raises(UserError, match=r"default\.m4ser\.zip is missing; give --model"):
         opening.default_model()
-    write_json(tmp_path / "run.json", {})
-    assert opening.default_model() == str(tmp_path)
+    box.touch()
+    assert opening.default_model() == str(box)

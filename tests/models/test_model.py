@@ -8,7 +8,8 @@ import torch
 from transformers import ElectraConfig, ElectraModel
 
 from m4ser.asr.alignment import align
-from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.arrays import SERPreprocessor
+from m4ser.models.batches import Collate
 from m4ser.models.build import build_text_processor
 from m4ser.training.task import SERTask
 from m4ser.utils.errors import UserError

@@ -16,14 +16,17 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import numpy as np
 import torch
 from espnet2.train.dataset import ESPnetDataset
 
 import m4ser.training.espnet  # noqa: F401  (the dataset then knows our features)
 from m4ser.data.scp import read_scp
-from m4ser.inference.backends import OnnxBackend
-from m4ser.models.batches import logits
-from m4ser.models.build import build_collate, build_preprocessor
+from m4ser.inference.backends.onnx import OnnxBackend
+from m4ser.inference.backends.torch import TorchBackend, outside
+from m4ser.inference.recognizer import softmax
+from m4ser.models.arrays import Padding
+from m4ser.models.build import build_preprocessor
 from m4ser.models.checkpoint import load_run
 from m4ser.models.model import SERModel
 from m4ser.models.onnx_graph import export
@@ -48,10 +51,12 @@ def main() -> None:
             f"error: {args.run}: is a baseline, which has no ONNX graph; give a run of this project's model"
         )
     data = [entry for entry in data_options(args.run / "data", args.part, conf) if entry[1] != "emotion"]
-    dataset, collate = ESPnetDataset(data, preprocess=build_preprocessor(conf)), build_collate(conf)
+    preprocess = build_preprocessor(conf)
+    dataset = ESPnetDataset(data, preprocess=preprocess)
+    pad = Padding(preprocess.text.padding if preprocess.text else 0)
     references = read_scp(args.run / "data" / args.part / "utt2emo")
     ids = list(references)
-    batches = [collate([dataset[u] for u in ids[start : start + BATCH]])[1] for start in range(0, len(ids), BATCH)]
+    batches = [pad([dataset[u] for u in ids[start : start + BATCH]])[1] for start in range(0, len(ids), BATCH)]
     ref = [model.labels.index(references[utt]) for utt in ids]
     with tempfile.TemporaryDirectory() as folder:
         graph, graph8 = args.graph or Path(folder, "a.onnx"), args.graph8 or Path(folder, "b.onnx")
@@ -59,8 +64,9 @@ def main() -> None:
             export(args.run, graph)
         if not args.graph8:
             export(args.run, graph8, int8=True)
-        ways = {"PyTorch": lambda batch: logits(model, batch)}
-        ways |= {"ONNX": OnnxBackend(graph, model), "ONNX int8": OnnxBackend(graph8, model)}
+        ways = {"PyTorch": TorchBackend(model, "cpu")}
+        for name, path in {"ONNX": graph, "ONNX int8": graph8}.items():
+            ways[name] = OnnxBackend(path, model.labels, outside(model))
         size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
         sizes = {"PyTorch": size, "ONNX": graph.stat().st_size, "ONNX int8": graph8.stat().st_size}
     first, best = None, dict.fromkeys(ways, float("inf"))
@@ -68,8 +74,7 @@ def main() -> None:
     for _ in range(args.rounds):
         for name, forward in ways.items():
             begin = time.process_time()
-            with torch.inference_mode():
-                found[name] = torch.cat([torch.softmax(forward(batch).float(), -1) for batch in batches])
+            found[name] = np.concatenate([softmax(forward(batch)) for batch in batches])
             best[name] = min(best[name], time.process_time() - begin)
     for name, chances in found.items():
         first = chances if first is None else first

@@ -29,11 +29,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
-import torch
 
 from m4ser import EmotionRecognizer
 from m4ser.data.audio import RATE, as_stage_1
 from m4ser.inference.inputs import items
+from m4ser.models.onnx_session import threads
 
 TEXT = "this is said in every recording"
 
@@ -55,8 +55,7 @@ def bare(recognizer: EmotionRecognizer, samples: Sequence[np.ndarray], given: bo
             heard = [(TEXT, 1.0)] * len(batch) if given else frontend.transcribe(batch)
             for row, (text, _) in zip(rows, heard, strict=True):
                 row["text"] = frontend.edits(text)
-        with torch.inference_mode():
-            recognizer.forward(recognizer.collate([("", recognizer.preprocess("", row)) for row in rows])[1])
+        recognizer.forward(recognizer.collate([("", recognizer.preprocess("", row)) for row in rows])[1])
 
 
 def processor() -> str:
@@ -108,7 +107,7 @@ def main() -> None:
             wall[way] += took[0]
             cpu[way] += took[1]
         print(f"round {number + 1}: {memory():.0f} MB resident", flush=True)
-    print(f"{len(files)} recordings, {seconds:.0f} s, {torch.get_num_threads()} thread(s) of torch on {processor()}")
+    print(f"{len(files)} recordings, {seconds:.0f} s, {threads()} thread(s) on {processor()}")
     for way in args.ways:
         line = f"{way:12} real-time factor {wall[way] / seconds:.4f} wall, {cpu[way] / seconds:.4f} processor"
         if way != "bare" and "bare" in args.ways:

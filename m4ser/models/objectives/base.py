@@ -21,7 +21,7 @@ class Targets(NamedTuple):
     speech: Tensor | None = None  # (B, T, ...), input of the speech encoder
     speech_lengths: Tensor | None = None  # (B,)
     text_lengths: Tensor | None = None  # (B,)
-    letters: Tensor | None = None  # (B, L), letters of the reference, see m4ser.models.objectives.ctc, -1 padded
+    letters: Tensor | None = None  # (B, L), letters of the reference, see m4ser.models.letters, -1 padded
 
 
 class Sizes(NamedTuple):

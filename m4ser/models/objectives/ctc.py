@@ -4,29 +4,12 @@ MMER's frames are wav2vec 2.0's, fifty a second. Dumped features are usually ave
 letters, so each frame says ``upsample`` letters in a row (a learned upsampling inside the output layer).
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import nn
 
+from m4ser.models.letters import BLANK, NUM_LETTERS
 from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
 from m4ser.models.representations import Representations, required
-
-BLANK = 0
-ALPHABET = " abcdefghijklmnopqrstuvwxyz'0123456789"
-OTHER = len(ALPHABET) + 1  # any letter that is not in the alphabet
-NUM_LETTERS = len(ALPHABET) + 2
-
-
-def letters(words: Sequence[str]) -> np.ndarray:
-    """Indices of the letters of a sentence, 1 or more each; other letters share one index.
-
-    >>> letters(["a", "bé"]).tolist()
-    [2, 1, 3, 39]
-    """
-    index = {letter: i for i, letter in enumerate(ALPHABET, 1)}
-    return np.array([index.get(letter, OTHER) for letter in " ".join(words)], dtype=np.int64)
 
 
 class CtcObjective(Objective):

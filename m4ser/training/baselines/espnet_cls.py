@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.arrays import SERPreprocessor
+from m4ser.models.batches import Collate
 from m4ser.models.model import Outcome
 from m4ser.models.representations import Representations, length_mask, masked_mean, required
 from m4ser.training.baselines.common import (

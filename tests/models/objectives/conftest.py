@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from m4ser.asr.alignment import align
-from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.arrays import SERPreprocessor
+from m4ser.models.batches import Collate
 from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.models.objectives.aec import ErrorCorrection
 from m4ser.models.objectives.aed import ErrorDetection

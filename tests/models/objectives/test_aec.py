@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from m4ser.models.batches import Collate, SERPreprocessor
+from m4ser.models.arrays import SERPreprocessor
+from m4ser.models.batches import Collate
 from m4ser.models.objectives.aec import ErrorCorrection, source_and_reference
 from m4ser.models.objectives.aed import ErrorDetection
 from m4ser.models.objectives.base import Targets

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from m4ser.models.letters import NUM_LETTERS, letters
 from m4ser.models.objectives.base import Sizes, Targets, Tools
-from m4ser.models.objectives.ctc import NUM_LETTERS, CtcObjective, letters
+from m4ser.models.objectives.ctc import CtcObjective
 from m4ser.models.representations import Representations, length_mask
 
 
