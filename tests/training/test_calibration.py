@@ -66,6 +66,8 @@ def test_of_a_run(tmp_path):
     made = Predictions.from_probabilities(["a", "b"], list("wxyz"), list("wxyz"), ref, softmax(logits))
     write_predictions(tmp_path / "predictions_dev.tsv", made)
     assert run_temperature(tmp_path, ["a", "b"]) == pytest.approx(4 / np.log(3), rel=1e-3)
-    write_predictions(tmp_path / "predictions_dev.tsv", Predictions.from_probabilities("ab", [], [], [], []))
+    write_predictions(
+        tmp_path / "predictions_dev.tsv", Predictions.from_probabilities("ab", [], [], [], np.zeros((0, 2)))
+    )
     with pytest.raises(UserError, match="no utterances"):
         run_temperature(tmp_path, ["a", "b"])

@@ -29,6 +29,7 @@ from transformers import (
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from m4ser.data import log_mel
 from m4ser.data.audio import RATE
 from m4ser.models.representations import length_mask
 from m4ser.pretrained import resolve
@@ -47,8 +48,7 @@ from m4ser.utils.plain import refuse_code
 
 KIND = "speech encoder"
 # Most of what a feature extractor may be given; others are refused before tables of such sizes are made.
-MOST_FEATURES = {"feature_size": 1024, "n_fft": 1 << 14, "hop_length": 1 << 14, "sampling_rate": 192_000}
-MOST_FEATURES |= {"chunk_length": 600, "n_samples": 1 << 27, "nb_max_frames": 1 << 20}
+MOST_FEATURES = {**log_mel.MOST, "chunk_length": 600, "n_samples": 1 << 27, "nb_max_frames": 1 << 20}
 
 
 class Backbone(nn.Module, ABC):
@@ -202,22 +202,29 @@ class WhisperBackbone(Backbone):
         if time_mask is not None:
             mel = mel.masked_fill(hidden_frames(time_mask, filled // self.hop, mel.shape[-1])[:, None], 0.0)
         padded = bool((frames != frames[0]).any())
+        return self.states_of_mel(mel, filled // self.hop, padded), frames
+
+    def states_of_mel(self, mel: Tensor, lengths: Tensor, padded: bool = True) -> list[Tensor]:
+        """Hidden states of log-mel features, zeros in padding; ``padded`` says whether there is any.
+
+        Shape: (B, mels, T), (B,) -> num_layers of (B, ceil(T / 2), D)
+        """
         hidden = nn.functional.gelu(self.model.conv1(mel))
         if padded:  # the second convolution must see the zeros that it pads a single recording with
-            hidden = hidden * length_mask(filled // self.hop, hidden.shape[-1])[:, None]
+            hidden = hidden * length_mask(lengths, hidden.shape[-1])[:, None]
         hidden = nn.functional.gelu(self.model.conv2(hidden)).transpose(1, 2)
         hidden = hidden + self.model.embed_positions.weight[: hidden.shape[1]]
         hidden = nn.functional.dropout(hidden, self.model.dropout, self.training)
         mask = None
         if padded:
-            valid = length_mask(frames, hidden.shape[1])
+            valid = length_mask((lengths + 1) // 2, hidden.shape[1])
             mask = create_bidirectional_mask(self.model.config, inputs_embeds=hidden, attention_mask=valid)
         states = [hidden]
         for layer in self.model.layers:
             states.append(layer(states[-1], mask))
         if self.final_norm:
             states[-1] = self.model.layer_norm(states[-1])
-        return states, frames
+        return states
 
 
 class WaveformBackbone(Backbone):
