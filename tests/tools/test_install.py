@@ -64,6 +64,15 @@ def test_installs_in_order_and_a_second_run_does_nothing(install, checkout):
     assert done.returncode == 0 and calls == []
 
 
+def test_larger_models_only_when_asked_for(install, checkout):
+    _, calls = install()
+    assert not any("base_models" in call for call in calls)
+    done, calls = install("base-models")
+    assert done.returncode == 0, done.stderr
+    pins = checkout / "tools" / "constraints-base-models.txt"
+    assert calls == [f"-m m4ser.bin.base_models --pins {pins}"]
+
+
 def test_changed_constraints_are_installed(install, checkout):
     install()
     with open(checkout / "tools" / "constraints.txt", "a") as file:
