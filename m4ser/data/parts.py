@@ -1,5 +1,7 @@
 """Work that is split into jobs: every job writes its share to folders of its own, one last call joins them.
 
+Shares last about equally long: they are balanced by duration where it is known.
+
 A job writes its share in chunks of about half a minute each. A chunk is complete or absent, and remembers the settings
 and inputs it was made from: a job that was killed goes on behind its last chunk, one that runs again leaves a finished
 share alone, and chunks left by a run with other options are made again. A chunk ends between two batches, so that what
@@ -12,10 +14,11 @@ passes both to :func:`run`.
 import argparse
 import contextlib
 import hashlib
+import heapq
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, TypeVar
@@ -26,7 +29,7 @@ from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory, atomic_write
 from m4ser.utils.progress import track
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", bound=Hashable)
 Share = Sequence[tuple[str, str]]  # set and utterance of everything that one job works on
 Settings = dict[str, object]  # what a share is made from, as JSON has it
 FOLDER = ".parts"
@@ -79,6 +82,23 @@ class SplitWork(ABC):
         """Hash of the audio of a share: files, times, and numbers of samples where stage 1 has counted them."""
         samples = {name: data.maps.get("utt2num_samples", {}) for name, data in self.sets.items()}
         return digest((name, utt, *self.sets[name].audio(utt), samples[name].get(utt)) for name, utt in share)
+
+    def durations(self) -> dict[tuple[str, str], float]:
+        """Seconds of every utterance, by set and utterance, where all are known: counted by stage 1, or of segments."""
+        from m4ser.data.audio import RATE  # has more to load than what removes parts needs
+
+        found: dict[tuple[str, str], float] = {}
+        for name, data in self.sets.items():
+            samples = data.maps.get("utt2num_samples")
+            if samples is None and "segments" not in data.maps:
+                return {}
+            for utt in data.utts:
+                if samples is not None:
+                    found[name, utt] = int(samples[utt]) / RATE
+                else:
+                    _, start, end = data.audio(utt)
+                    found[name, utt] = float(end or 0.0) - float(start or 0.0)
+        return found
 
     def order(self, share: Share) -> Share:
         """The order in which a share is worked on; depends on the data alone."""
@@ -133,11 +153,12 @@ def run(work: SplitWork, jobs: Jobs) -> None:
         UserError: parts are to be joined and one is missing or was made with other settings.
     """
     items = [(name, utt) for name, data in work.sets.items() for utt in data.utts]
-    shares = [work.order(share(items, job, jobs.count)) for job in range(1, jobs.count + 1)]
+    divided = shares(items, jobs.count, work.durations() if jobs.count > 1 else {})
     for job in jobs.now:
-        _make_part(work, part(work.out, job, jobs.count), shares[job - 1], jobs.save_every)
+        _make_part(work, part(work.out, job, jobs.count), work.order(divided[job - 1]), jobs.save_every)
     if jobs.merge:
-        work.join(finished(work.out, [(some, work.settings(some)) for some in shares]))
+        ordered = map(work.order, divided)
+        work.join(finished(work.out, [(some, work.settings(some)) for some in ordered]))
         if not jobs.keep:
             remove(work.out)
 
@@ -172,9 +193,20 @@ def _until(batches: Iterator[Share], limit: float, taken: list[object], progress
             return
 
 
-def share(items: Sequence[Item], job: int, nj: int) -> Sequence[Item]:
-    """Every NJ-th item from the job's own number on: sorted items then make parts of about equal work."""
-    return items[job - 1 :: nj]
+def shares(items: Sequence[Item], nj: int, durations: Mapping[Item, float]) -> list[list[Item]]:
+    """What each job works on, in the order of `items`.
+
+    The longest items are dealt first, each to the job that has least so far, so that all have about the same time to
+    work. Of items that last equally long, or of unknown duration (no `durations`), a job has every NJ-th.
+    """
+    order = sorted(range(len(items)), key=lambda index: -durations[items[index]]) if durations else range(len(items))
+    jobs = [(0.0, job) for job in range(nj)]  # a heap of what each has so far
+    chosen: list[list[int]] = [[] for _ in jobs]
+    for index in order:
+        load, job = jobs[0]
+        heapq.heapreplace(jobs, (load + (durations[items[index]] if durations else 1), job))
+        chosen[job].append(index)
+    return [[items[index] for index in sorted(own)] for own in chosen]
 
 
 def digest(values: Iterable[object]) -> str:

@@ -154,11 +154,60 @@ def test_parts_of_other_settings_are_not_joined(tmp_path):
     assert not (tmp_path / "shouted").exists()
 
 
-@given(st.lists(st.integers()), st.integers(1, 8))
-def test_shares_make_up_everything(items, nj):
-    shares = [parts.share(items, job, nj) for job in range(1, nj + 1)]
-    assert sorted(item for share in shares for item in share) == sorted(items)
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+@given(st.lists(st.floats(0, 30)), st.integers(1, 8))
+def test_shares_make_up_everything_and_are_balanced(seconds, nj):
+    items = list(range(len(seconds)))
+    durations = dict(zip(items, seconds, strict=True))
+    shares = parts.shares(items, nj, durations)
+    assert sorted(item for share in shares for item in share) == items
+    assert all(share == sorted(share) for share in shares)
+    times = [sum(durations[item] for item in share) for share in shares]
+    assert max(times) - min(times) <= max(seconds, default=0) + 1e-9
+
+
+def test_without_durations_a_job_has_every_njth():
+    assert parts.shares("abcdefg", 3, {}) == [["a", "d", "g"], ["b", "e"], ["c", "f"]]
+    assert parts.shares("abcdefg", 3, dict.fromkeys("abcdefg", 2.5)) == [["a", "d", "g"], ["b", "e"], ["c", "f"]]
+
+
+class Talks(Shouting):
+    """Two speakers take turns, one of whom speaks ten times as long."""
+
+    def __init__(self, out, lists):
+        super().__init__(out)
+        self.sets = {"a": DataDir("a", {"utt2spk": {f"a{number:03}": "s" for number in range(400)}})}
+        for name in lists:
+            values = [(10 if number % 2 else 1) + number / 4000 for number in range(400)]
+            of_list = {
+                "utt2num_samples": lambda seconds: str(int(16000 * seconds)),
+                "segments": lambda seconds: f"r 1.5 {1.5 + seconds:.3f}",
+                "wav.scp": str,
+            }[name]
+            self.sets["a"].maps[name] = {
+                utt: of_list(seconds) for utt, seconds in zip(self.sets["a"].utts, values, strict=True)
+            }
+        if "segments" in lists:
+            self.sets["a"].maps["wav.scp"] = {"r": "r.wav"}
+
+
+@pytest.mark.parametrize("lists", [["utt2num_samples"], ["segments"], ["utt2num_samples", "wav.scp"]])
+def test_jobs_are_balanced_by_duration(tmp_path, lists):
+    work = Talks(tmp_path, lists)
+    seconds = work.durations()
+    assert seconds["a", "a003"] == pytest.approx(10.00075, abs=1e-3)
+    for job in range(1, 9):
+        parts.run(work, parts.Jobs(8, [job], merge=False))
+    times = dict.fromkeys(range(1, 9), 0.0)
+    for path in tmp_path.glob(".parts/*/lines"):
+        for line in path.read_text().splitlines():
+            name, part = line.split("! ")
+            times[int(part[0])] += seconds["a", name.lower()]
+    assert max(times.values()) / (sum(times.values()) / 8) < 1.01
+
+
+def test_durations_are_not_guessed(tmp_path):
+    assert Talks(tmp_path, ["wav.scp"]).durations() == {}
+    assert Shouting(tmp_path).durations() == {}
 
 
 def test_digest_tells_inputs_apart():
