@@ -1,14 +1,34 @@
-"""The model card of an archive, written from what is known of the model; no number in it is typed by hand."""
+"""The model card of an archive, written from what is known of the model; no number in it is typed by hand.
 
-from typing import Any
+Its header is made and checked by huggingface_hub, so that a hub shows licence, languages, corpora and scores. Licences
+and languages are those that the recipes of the corpora declare (:mod:`m4ser.data.origin`).
+"""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from m4ser.data.origin import OTHER, Origin, identifier, licence_of
+from m4ser.hub.header import check_card
 from m4ser.hub.stored import StoredModel
 from m4ser.models.description import ArchiveDescription, Pipeline, Training
+from m4ser.pretrained import OFFLINE, PUBLISHED
 from m4ser.training.metrics import NAMES, Metric, scores
 from m4ser.training.predictions import read_predictions
 from m4ser.utils.files import read_json
 
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCardData
+
 SHOWN: tuple[Metric, ...] = ("wa", "ua", "macro_f1", "weighted_f1")
+# What hubs call the scores: name of the metric and how it is averaged over the classes.
+ON_HUBS: dict[Metric, tuple[str, str]] = {
+    "wa": ("accuracy", ""),
+    "ua": ("recall", "macro"),
+    "macro_f1": ("f1", "macro"),
+    "weighted_f1": ("f1", "weighted"),
+}
+LIBRARY, TASK = "m4ser", "audio-classification"
+TAGS = ["audio-classification", "speech-emotion-recognition", "m4ser"]
 
 
 def scores_of(stored: StoredModel) -> dict[str, Any]:
@@ -27,14 +47,79 @@ def scores_of(stored: StoredModel) -> dict[str, Any]:
     return scored
 
 
+def card_data(about: ArchiveDescription) -> "ModelCardData":
+    """What hubs read of a card: what the archive's description does not know is left out."""
+    from huggingface_hub import ModelCardData
+
+    training = about["training"]
+    corpora = training.get("corpora", [])
+    name = training.get("tag", LIBRARY)
+    licence = licence_of(corpora) if corpora else None
+    results = _eval_results(about)
+    return ModelCardData(
+        language=list(dict.fromkeys(code for corpus in corpora for code in corpus["languages"])) or None,
+        license=licence,
+        license_name="terms-of-the-corpora" if licence == OTHER else None,
+        license_link=corpora[0]["address"] if licence == OTHER else None,
+        library_name=LIBRARY,
+        pipeline_tag=TASK,
+        tags=[*TAGS, *(["onnx"] if "graph" in about else [])],
+        datasets=[identifier(corpus) for corpus in corpora] or None,
+        base_model=_base_models(training) or None,
+        metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
+        model_name=name if results else None,
+        eval_results=results or None,
+    )
+
+
+def _base_models(training: Training) -> list[str]:
+    """The pretrained models that have an id on the hub."""
+    names = [training.get("speech_encoder", ""), training.get("text_encoder", "")]
+    ids = [PUBLISHED.get(name.removeprefix(OFFLINE), name) for name in names]
+    return list(dict.fromkeys(name for name in ids if name.count("/") == 1))
+
+
+def _eval_results(about: ArchiveDescription) -> "list[EvalResult]":
+    """The test scores: of this model alone where they are known, else those of its experiment."""
+    metrics = about["metrics"]
+    own, pooled = metrics.get("this_model"), metrics.get("pooled")
+    if not own and not pooled:
+        return []
+    corpora, protocol = about["training"].get("corpora", []), str(metrics.get("protocol", "unknown"))
+    dataset = "-".join(identifier(corpus).rpartition("/")[2] for corpus in corpora) or protocol
+    title = " + ".join(corpus["name"] for corpus in corpora) or protocol
+    found = own or {key: score["mean"] for key, score in (pooled or {}).items() if key in SHOWN}
+    return [_eval_result(metric, found[metric], dataset, title, protocol) for metric in SHOWN if metric in found]
+
+
+def _eval_result(metric: Metric, value: float, dataset: str, title: str, protocol: str) -> "EvalResult":
+    from huggingface_hub import EvalResult
+
+    kind, average = ON_HUBS[metric]
+    return EvalResult(
+        task_type=TASK,
+        task_name="Speech emotion recognition",
+        dataset_type=dataset,
+        dataset_name=title,
+        dataset_config=protocol,
+        dataset_split="test",
+        metric_type=kind,
+        metric_name=NAMES[metric],
+        metric_value=round(float(value), 4),
+        metric_args={"average": average} if average else None,
+    )
+
+
 def model_card(about: ArchiveDescription) -> str:
-    """Markdown with the header that model hubs read."""
+    """Markdown with the header that model hubs read.
+
+    Raises:
+        UserError: what is known of the model makes no header that a hub takes.
+    """
     labels, training, text = about["labels"], about["training"], about["pipeline"]["text"]
     lines = [
         "---",
-        "library_name: m4ser",
-        "pipeline_tag: audio-classification",
-        "tags: [speech-emotion-recognition, m4ser]",
+        card_data(about).to_yaml(),
         "---",
         "",
         f"# {training.get('tag', 'm4ser')}: {len(labels)} emotions from speech" + (" and its words" if text else ""),
@@ -55,17 +140,20 @@ def model_card(about: ArchiveDescription) -> str:
         "## Results",
         "",
         *_results(about["metrics"], training),
+        *_corpora(training.get("corpora", [])),
         "",
         "## Limits",
         "",
         f"It chooses among the {len(labels)} labels above for every recording, also where none of them fits. It was",
         f"tested on the protocol `{training.get('protocol', 'unknown')}` only: with other speakers, microphones and",
         "languages, and with spontaneous instead of acted speech, results will be others. An emotion that is expressed",
-        "is not one that is felt; do not decide about people by it. The terms of the training corpus and of the",
+        "is not one that is felt; do not decide about people by it. The terms of the training corpora and of the",
         "pretrained models hold for this model too.",
         "",
     ]
-    return "\n".join(lines)
+    card = "\n".join(lines)
+    check_card(card, f"card of {training.get('tag', 'm4ser')}")
+    return card
 
 
 def _making(about: ArchiveDescription) -> list[tuple[str, str]]:
@@ -118,6 +206,17 @@ def _results(metrics: dict[str, Any], training: Training) -> list[str]:
     if "asr_word_errors" in metrics:
         lines.append(f"Word error rate of the text: {100 * metrics['asr_word_errors']['wer']:.2f} %.")
     return lines
+
+
+def _corpora(corpora: Sequence[Origin]) -> list[str]:
+    """What the model was trained on, and on which terms it may be used."""
+    if not corpora:
+        return []
+    rows = [
+        f"- [{corpus['name']}]({corpus['address']}): {' '.join(corpus['languages'])}, licence {corpus['licence']}"
+        for corpus in corpora
+    ]
+    return ["", "## Trained on", "", *rows, "", f"Licence of the weights, by these terms: {licence_of(corpora)}."]
 
 
 def _score(value: dict[str, Any]) -> str:

@@ -15,6 +15,8 @@ import torch
 import yaml
 
 import m4ser
+from m4ser.data.folds import JOIN
+from m4ser.data.origin import Origin
 from m4ser.hub.archive import ALLOWED, CARD, ENDING, FORMAT, sha256_of
 from m4ser.hub.card import model_card, scores_of
 from m4ser.hub.stored import ASR, DESCRIPTION, SAFE_RECOGNISERS, SPEECH_ENCODER, StoredModel
@@ -116,7 +118,16 @@ def _training(stored: StoredModel) -> Training:
     info = stored.folder / TRAIN_INFO  # of this run; the plan is of the last one that was added
     made_by = (read_json(info) if info.exists() else stored.about).get("made_by", {})
     training.update({"fold": stored.fold, "seed": stored.seed, "made_by": made_by})
+    if corpora := corpora_of(stored):
+        training["corpora"] = corpora
     return training
+
+
+def corpora_of(stored: StoredModel) -> list[Origin]:
+    """Whose corpora a run was trained on, as far as their recipes say so."""
+    origins: dict[str, Origin] = stored.about.get("corpora", {})
+    row = stored.about.get("trained_on", {}).get(stored.fold)
+    return [origin for name, origin in origins.items() if row is None or name in row.split(JOIN)]
 
 
 def inference_config(run: Path) -> dict[str, Any]:

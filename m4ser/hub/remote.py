@@ -3,7 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from m4ser.hub.archive import check_folder, unpack
+from m4ser.hub.archive import CARD, check_folder, unpack
+from m4ser.hub.header import check_card
 from m4ser.hub.stored import StoredModel
 from m4ser.utils.errors import UserError, first_line
 
@@ -12,6 +13,7 @@ PATTERNS = [
     "m4ser.json",
     "config.yaml",
     "README.md",
+    "LICENSE",
     "metrics.json",
     "*.safetensors",
     "model.onnx",
@@ -37,11 +39,25 @@ def download(name: str) -> StoredModel:
     return check_folder(folder)
 
 
+def prepare(archive: str | Path, folder: str | Path) -> StoredModel:
+    """Write to `folder`, which must not exist, what :func:`upload` puts into a repository: the files of an archive.
+
+    Raises:
+        UserError: the archive is not intact, or its card has a header that the hub does not take.
+    """
+    stored = unpack(archive, folder)
+    card = stored.folder / CARD
+    if not card.is_file():
+        raise UserError(f"{archive}: has no model card ({CARD}); pack the model again")
+    check_card(card.read_text(encoding="utf-8"), f"{archive}: {CARD}")
+    return stored
+
+
 def upload(archive: str | Path, name: str, private: bool = True) -> str:
     """Put the files of an archive into the hub's repository `org/name`, which is made if need be; returns its address.
 
     Raises:
-        UserError: the archive is not intact, or the hub refuses.
+        UserError: see :func:`prepare`, or the hub refuses.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
@@ -49,7 +65,7 @@ def upload(archive: str | Path, name: str, private: bool = True) -> str:
     if name.count("/") != 1:
         raise UserError(f"--hub-repo {name}: must be a hub id org/name")
     with tempfile.TemporaryDirectory(prefix="m4ser-") as folder:
-        stored = unpack(archive, Path(folder) / "model")
+        stored = prepare(archive, Path(folder) / "model")
         api = HfApi()
         try:
             address = api.create_repo(name, private=private, exist_ok=True)

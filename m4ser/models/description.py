@@ -13,6 +13,7 @@ from annotated_types import MinLen
 # Not typing's: pydantic, which checks archives by these types, reads it from Python 3.12 on only.
 from typing_extensions import NotRequired, TypedDict
 
+from m4ser.data.origin import Origin
 from m4ser.utils.errors import DamagedFileError
 from m4ser.utils.files import read_json
 
@@ -82,6 +83,8 @@ class Plan(TypedDict):
     settings: dict[str, Any]
     folds: Annotated[list[str], MinLen(1)]
     seeds: Annotated[list[int], MinLen(1)]
+    corpora: NotRequired[dict[str, Origin]]  # by name, of those whose recipes say so
+    trained_on: NotRequired[dict[str, str]]  # of crossed corpora, see Folds
     made_by: NotRequired[dict[str, str]]
 
 
@@ -98,6 +101,7 @@ class Training(TypedDict, total=False):
     asr: str | None
     fold: str
     seed: int
+    corpora: list[Origin]  # that it was trained on
     made_by: dict[str, str]
 
 

@@ -34,6 +34,13 @@ PACKAGED = {
 }
 OPTIONAL_NAMES = ("whisper-base", "whisper-base-ct2", "mpnet-base")  # see m4ser.pretrained.base_models
 OFFLINE_NAMES = ("whisper-tiny.en", *PACKAGED, *OPTIONAL_NAMES)
+# Where their authors publish them.
+PUBLISHED = {
+    "whisper-tiny.en": "openai/whisper-tiny.en",
+    "whisper-base": "openai/whisper-base",
+    "minilm-l6": "sentence-transformers/all-MiniLM-L6-v2",
+    "mpnet-base": "sentence-transformers/all-mpnet-base-v2",
+}
 # What Hugging Face and CTranslate2 models consist of, without the copies of the weights for other frameworks.
 WEIGHTS = ["*.safetensors", "model.bin"]
 MODEL_FILES = ["*.json", "*.txt", "*.model", *WEIGHTS]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.folds import JOIN, PARTS, CorpusInfo, Fold, Folds
+from m4ser.data.origin import Origin, read_origins
 from m4ser.data.scp import read_scp
 from m4ser.recipes.labels import COMMON, to_common
 from m4ser.recipes.table import read_table
@@ -196,6 +197,11 @@ def cross(sources: Sequence[Source], train: Sequence[str], test: Sequence[str]) 
         trained_on=trained_on,
         corpora={name: source.describe(classes) for name, source in by_name.items()},
     )
+
+
+def origins_of(sources: Sequence[Source]) -> dict[str, Origin]:
+    """Whose the crossed corpora are, by the names under which they are crossed, as far as their recipes say so."""
+    return {source.name: origin for source in sources for origin in read_origins(source.data).values()}
 
 
 def _check_names(corpora: Sequence[str], train: Sequence[str], test: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin, identifier, write_origins
 from m4ser.recipes.counts import Expected, check_counts
 from m4ser.recipes.download import Archive, fetch_archives
 from m4ser.recipes.emobox import emobox_folds, file_stem
@@ -34,11 +35,13 @@ class Protocol:
         labels: class names in the order of their index.
         folds: makes the folds from the utterances; their labels and sets are filled in by :func:`run`.
         expected: counts of the complete corpus, see :func:`~m4ser.recipes.counts.check_counts`; none: no check.
+        origins: whose the corpora are, by name, where that depends on the protocol.
     """
 
     labels: Sequence[str]
     folds: MakeFolds
     expected: Expected = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
 def run(
@@ -53,6 +56,7 @@ def run(
     download: Download = (),
     emobox: str = "",
     emobox_stem: Callable[[Utterance], str] = file_stem,
+    origin: Origin | None = None,
     cmd: Sequence[str] | None = None,
 ) -> None:
     """Parse options, read the corpus, check it, write `data/<set>`, `labels.txt` and `folds.json`.
@@ -72,6 +76,7 @@ def run(
         download: where the licence allows it, what `--download true` fetches, or a function that does so.
         emobox: name of the corpus in EmoBox, if its folds can be had with `--emobox-dir`.
         emobox_stem: name of the recording of an utterance there, without suffix.
+        origin: whose the corpus is, for the cards of models that are trained on it.
         cmd: command line, default `sys.argv[1:]`.
 
     Raises:
@@ -94,6 +99,8 @@ def run(
         if emobox and args.emobox_dir:
             of_emobox = functools.partial(emobox_folds, args.emobox_dir, emobox, stem_of=emobox_stem)
             protocol = replace(protocol, folds=of_emobox)
+        if origin:
+            protocol = replace(protocol, origins={identifier(origin): origin})
         _provide(args.corpus_dir, args.download, download, obtain)
         prepare(args.corpus_dir, args.out, lambda root: utterances(root, args), protocol, args.allow_partial, obtain)
 
@@ -179,6 +186,7 @@ def prepare(
         data.save()
     with atomic_write(out / "labels.txt") as file:
         file.writelines(f"{label}\n" for label in protocol.labels)
+    write_origins(out, protocol.origins)
     folds.write(out / "folds.json")
     print(overview(sets, folds))
 

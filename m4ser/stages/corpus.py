@@ -43,6 +43,6 @@ def _not_known(variable: str, template: str) -> str:
     program = _PREPARE.read_text(encoding="utf-8") if _PREPARE.is_file() else ""
     if obtain := re.search(r'^OBTAIN = "(.+)"', program, re.MULTILINE):
         message += f"; the corpus is to be had from {obtain[1]}"
-    if re.search(r"recipe\.run\(.*download=", program):
+    if re.search(r"recipe\.run\(.*download=", program, re.DOTALL):
         message += ", or is fetched with --download true"
     return message

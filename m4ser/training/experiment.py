@@ -11,6 +11,8 @@ from m4ser.models.description import PLAN, Plan, read_plan
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
 
+# Of a plan what may be another one when more runs are added to an experiment.
+DERIVED = ("seeds", "folds", "wer", "pipeline", "corpora", "trained_on")
 TRAIN_INFO, INFER_INFO, HISTORY = "train_info.json", "infer_info.json", "history.json"
 
 
@@ -120,7 +122,7 @@ def write_plan(exp: str | Path, plan: Plan) -> None:
     if path.exists():
         old = read_plan(path, need=("seeds", "folds"))
         for key, value in plan.items():
-            if key not in ("seeds", "folds", "wer", "pipeline") and old.get(key) != value:
+            if key not in DERIVED and old.get(key) != value:
                 raise UserError(
                     f"{path}: was planned with another {key}; give this run a --tag of its own or delete {exp}"
                 )

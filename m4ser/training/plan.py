@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from m4ser.data.folds import Folds
+from m4ser.data.origin import read_origins
 from m4ser.models.description import Pipeline, Plan
 from m4ser.models.systems import SER
 from m4ser.training.configuration import parse_task
@@ -42,9 +43,12 @@ def plan(settings: Settings, folds: Folds) -> None:
         "init_exp": settings.init_exp or None,
         "speeds": [speed_of(folder, folds.sets) for folder in settings.perturbed] or None,
         "settings": _settings(task),
+        "corpora": read_origins(settings.data),
         "folds": names,
         "seeds": seeds,
     }
+    if folds.trained_on:
+        fields["trained_on"] = folds.trained_on
     write_plan(settings.exp, fields)
 
 

@@ -9,7 +9,8 @@ import pytest
 from m4ser import EmotionRecognizer
 from m4ser.hub.archive import unpack
 from m4ser.hub.opening import find_model, open_model
-from m4ser.hub.pack import pack
+from m4ser.hub.pack import corpora_of, pack
+from m4ser.hub.stored import StoredModel
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
 
@@ -57,6 +58,16 @@ def test_named_encoders_are_not_packed(toy_run, tmp_path):
     made = pack(find_model(toy_run), tmp_path / "small.zip", include="none")
     assert "speech_encoder.safetensors" not in made["files"]
     assert made["pipeline"]["speech"]["encoder"] == "whisper"
+
+
+def test_a_model_knows_whose_corpora_it_was_trained_on():
+    """Of crossed corpora only those that its fold trains on."""
+    origins = {name: {"name": name.upper()} for name in ("a", "b", "c")}
+    alone = StoredModel(Path("x"), {"corpora": {"a": origins["a"]}}, fold="1")
+    assert corpora_of(alone) == [{"name": "A"}]
+    crossed = {"corpora": origins, "trained_on": {"a+c.1": "a+c", "b.1": "b"}}
+    assert corpora_of(StoredModel(Path("x"), crossed, fold="a+c.1")) == [{"name": "A"}, {"name": "C"}]
+    assert corpora_of(StoredModel(Path("x"), {}, fold="1")) == []
 
 
 def test_recogniser_goes_in_and_comes_out(toy_run, tmp_path, monkeypatch):

@@ -4,7 +4,8 @@ import pytest
 
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
-from m4ser.recipes.crossing import classes_of, cross, read_label_map, read_source
+from m4ser.data.origin import write_origins
+from m4ser.recipes.crossing import classes_of, cross, origins_of, read_label_map, read_source
 from m4ser.utils.errors import UserError
 
 
@@ -114,6 +115,12 @@ def test_recordings_left_out_by_stage_1(corpora):
     (source,) = read(corpora, "a")
     assert source.skipped == 1
     assert "a-1-joy" not in cross([source], ["a"], ["a"]).folds["a.1"].test
+
+
+def test_whose_they_are_goes_by_the_names_of_the_crossing(corpora):
+    origin = {"name": "A", "licence": "odbl", "languages": ["en"], "address": "https://a"}
+    write_origins(corpora / "a/data", {"alpha": origin})
+    assert origins_of(read(corpora, "first=a", "b")) == {"first": origin}
 
 
 def test_faults(corpora):

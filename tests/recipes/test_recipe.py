@@ -6,6 +6,7 @@ import pytest
 
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
+from m4ser.data.origin import read_origins
 from m4ser.recipes import recipe
 
 LABELS = ["happy", "sad"]
@@ -47,6 +48,14 @@ def fails(capsys, *args, **kwargs):
     assert message.startswith("error: ")
     assert "\n" not in message
     return message
+
+
+def test_whose_the_corpus_is(tmp_path, corpus):
+    origin = {"name": "Toy corpus", "licence": "cc0-1.0", "languages": ["en"], "address": "https://toy"}
+    run(corpus, tmp_path / "data", origin=origin)
+    assert read_origins(tmp_path / "data") == {"toy-corpus": origin}
+    run(corpus, tmp_path / "data")
+    assert read_origins(tmp_path / "data") == {}
 
 
 def test_writes_data_labels_and_folds(tmp_path, corpus, capsys):

@@ -60,5 +60,5 @@ def test_nothing_known(recipe):
     program = recipe / "local/prepare.py"
     program.write_text('OBTAIN = "https://corpus.example/ (form)"  # licence\n')
     assert said() == f"{message}; the corpus is to be had from https://corpus.example/ (form)"
-    program.write_text("recipe.run(utterances, download=[ARCHIVE])\n")
+    program.write_text("recipe.run(\n    utterances,\n    download=[ARCHIVE],\n)\n")
     assert said() == f"{message}, or is fetched with --download true"

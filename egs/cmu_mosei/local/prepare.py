@@ -18,9 +18,16 @@ import soundfile
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.utils.errors import UserError, first_line
 
+ORIGIN: Origin = {
+    "name": "CMU-MOSEI",
+    "licence": "other",
+    "languages": ["en"],
+    "address": "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK",
+}
 OBTAIN = "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK (labels, folds, Raw/ in one folder; see README.md)"
 FOLDS = {"standard_train_fold": "train", "standard_valid_fold": "dev", "standard_test_fold": "test"}
 SCORES = ("happy", "sad", "anger", "surprise", "disgust", "fear")  # after the sentiment, in this order
@@ -113,4 +120,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN, origin=ORIGIN)

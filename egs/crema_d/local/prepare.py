@@ -14,12 +14,19 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.counts import Expected
 from m4ser.recipes.download import Archive, fetch_archives, fill_lfs_pointers, is_lfs_pointer
 from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
 
+ORIGIN: Origin = {
+    "name": "CREMA-D",
+    "licence": "odbl",
+    "languages": ["en"],
+    "address": "https://github.com/CheyneyComputerScience/CREMA-D",
+}
 OBTAIN = "https://github.com/CheyneyComputerScience/CREMA-D with git lfs (only AudioWAV and VideoDemographics.csv)"
 # The archive holds Git LFS pointers with checksums instead of audio; those are then filled one by one.
 REPOSITORY = "CheyneyComputerScience/CREMA-D"
@@ -97,4 +104,14 @@ def download(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=download, emobox="cremad")
+    recipe.run(
+        utterances,
+        folds,
+        LABELS,
+        EXPECTED,
+        doc=__doc__,
+        obtain=OBTAIN,
+        origin=ORIGIN,
+        download=download,
+        emobox="cremad",
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import JOIN
 from m4ser.recipes import layout, recipe
-from m4ser.recipes.crossing import classes_of, cross, read_label_map, read_source
+from m4ser.recipes.crossing import classes_of, cross, origins_of, read_label_map, read_source
 from m4ser.utils import cli
 from m4ser.utils.errors import UserError
 
@@ -49,7 +49,9 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
     if args.joint:
         train = [*train, JOIN.join(dict.fromkeys(JOIN.join(train).split(JOIN)))]
     train = list(dict.fromkeys(train))
-    return recipe.Protocol(classes, lambda utts: cross(args.sources, train, args.test or names))
+    return recipe.Protocol(
+        classes, lambda utts: cross(args.sources, train, args.test or names), origins=origins_of(args.sources)
+    )
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> list[Utterance]:

@@ -14,11 +14,18 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.counts import Expected
 from m4ser.recipes.download import Archive
 from m4ser.recipes.splits import leave_groups_out
 
+ORIGIN: Origin = {
+    "name": "EmoDB",
+    "licence": "cc-by-4.0",
+    "languages": ["de"],
+    "address": "https://zenodo.org/records/7447302",
+}
 OBTAIN = "https://zenodo.org/records/7447302 (emodb.zip) or http://emodb.bilderbar.info/download (folder wav)"
 ARCHIVE = Archive(
     "https://zenodo.org/records/7447302/files/emodb.zip?download=1", "md5:9d21362dbc5676ef3ab4745d83ced0db"
@@ -78,4 +85,14 @@ def folds(utts: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=[ARCHIVE], emobox="emodb")
+    recipe.run(
+        utterances,
+        folds,
+        LABELS,
+        EXPECTED,
+        doc=__doc__,
+        obtain=OBTAIN,
+        origin=ORIGIN,
+        download=[ARCHIVE],
+        emobox="emodb",
+    )

@@ -15,11 +15,15 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
+from m4ser.recipes.counts import Expected
 from m4ser.recipes.splits import folds_of_split, leave_groups_out
 from m4ser.utils.errors import UserError
 
 OBTAIN = "https://github.com/HLTSingapore/Emotional-Speech-Data (sign the licence, unpack: folders 0001 to 0020)"
+ADDRESS = "https://github.com/HLTSingapore/Emotional-Speech-Data"
+LANGUAGES = {"en": ["en"], "zh": ["zh"], "all": ["en", "zh"]}
 # 0011_000351: speaker - utterance
 NAME = re.compile(r"(?P<speaker>00\d\d)_\d{6}")
 EMOTIONS = {"Angry": "angry", "Happy": "happy", "Neutral": "neutral", "Sad": "sad", "Surprise": "surprised"}
@@ -91,7 +95,9 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
 
     count = sum(len(group) for group in GROUPS[args.language])
     labels = dict.fromkeys(LABELS, 350 * count)
-    return recipe.Protocol(LABELS, folds, {"utterances": 1750 * count, "speakers": count, "labels": labels})
+    expected: Expected = {"utterances": 1750 * count, "speakers": count, "labels": labels}
+    origin: Origin = {"name": "ESD", "licence": "other", "languages": LANGUAGES[args.language], "address": ADDRESS}
+    return recipe.Protocol(LABELS, folds, expected, {"esd": origin})
 
 
 if __name__ == "__main__":

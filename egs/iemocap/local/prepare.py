@@ -14,10 +14,17 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.counts import Expected
 from m4ser.recipes.splits import leave_groups_out
 
+ORIGIN: Origin = {
+    "name": "IEMOCAP",
+    "licence": "other",
+    "languages": ["en"],
+    "address": "https://sail.usc.edu/iemocap/",
+}
 OBTAIN = "https://sail.usc.edu/iemocap/ (licence form; unpack it: IEMOCAP_full_release/Session1 to Session5)"
 # [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
 NAME = r"(?P<session>Ses0\d)[FM]_(?P<domain>impro|script)\w*_(?P<gender>[FM])\d+"
@@ -98,4 +105,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN, origin=ORIGIN)

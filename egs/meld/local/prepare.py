@@ -14,8 +14,15 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 
+ORIGIN: Origin = {
+    "name": "MELD",
+    "licence": "other",
+    "languages": ["en"],
+    "address": "https://github.com/declare-lab/MELD",
+}
 OBTAIN = "https://github.com/declare-lab/MELD (unpack MELD.Raw.tar.gz and the archives in it)"
 CLIPS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
 UNUSABLE = {"train_dia125_utt3": "its clip cannot be decoded", "dev_dia110_utt7": "its clip is not in the archive"}
@@ -88,4 +95,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN, origin=ORIGIN)

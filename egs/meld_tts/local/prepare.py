@@ -20,9 +20,16 @@ import speech  # beside this file
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.utils.errors import UserError
 
+ORIGIN: Origin = {
+    "name": "MELD's lines in synthetic speech",
+    "licence": "other",
+    "languages": ["en"],
+    "address": "https://github.com/declare-lab/MELD",
+}
 OBTAIN = "https://github.com/declare-lab/MELD (data/MELD: the three CSV files, 1.5 MB)"
 LABELS = ["anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"]
 TALKER_LINES = 3000  # training lines that babble is made of
@@ -105,4 +112,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN, origin=ORIGIN)

@@ -14,10 +14,17 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import PARTS, Fold, Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import recipe
 from m4ser.recipes.counts import Expected
 from m4ser.utils.errors import UserError
 
+ORIGIN: Origin = {
+    "name": "mini",
+    "licence": "cc0-1.0",
+    "languages": ["en"],
+    "address": "egs/mini/corpus",
+}
 OBTAIN = "egs/mini/corpus of the m4ser repository, or egs/mini/local/generate.py"
 LABELS = ["angry", "happy", "neutral", "sad"]
 EXPECTED: Expected = {
@@ -60,4 +67,4 @@ def folds(utts: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, origin=ORIGIN)

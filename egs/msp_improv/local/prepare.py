@@ -14,10 +14,17 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.counts import Expected
 from m4ser.recipes.splits import leave_groups_out
 
+ORIGIN: Origin = {
+    "name": "MSP-IMPROV",
+    "licence": "other",
+    "languages": ["en"],
+    "address": "https://lab-msp.com/MSP/MSP-Improv.html",
+}
 OBTAIN = "https://lab-msp.com/MSP/MSP-Improv.html (licence form; Evalution.txt and Audio/ in one folder)"
 # UTD-IMPROV-S01A-F01-S-FM01.avi; N; A:3.000000; V:3.500000; D:3.000000 ; N:4.000000;
 # sentence 01 with target emotion A - speaker (F = woman, 01 = session) - kind of recording - turn; then the consensus
@@ -73,4 +80,4 @@ def folds(utts: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, sorted(EMOTIONS.values()), EXPECTED, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, folds, sorted(EMOTIONS.values()), EXPECTED, doc=__doc__, obtain=OBTAIN, origin=ORIGIN)

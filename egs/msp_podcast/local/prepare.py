@@ -11,9 +11,16 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Fold, Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.utils.errors import UserError
 
+ORIGIN: Origin = {
+    "name": "MSP-Podcast",
+    "licence": "other",
+    "languages": ["en"],
+    "address": "https://lab-msp.com/MSP/MSP-Podcast.html",
+}
 OBTAIN = "https://lab-msp.com/MSP/MSP-Podcast.html (licence form; Labels/, Audios/, Transcripts/ in one folder)"
 FOUR = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
 CLASSES = {"8": FOUR | {"C": "contempt", "D": "disgust", "F": "fear", "U": "surprise"}, "4": FOUR}
@@ -84,4 +91,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, protocols=protocol, add_arguments=add_arguments, doc=__doc__, obtain=OBTAIN, origin=ORIGIN)

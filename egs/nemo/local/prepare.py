@@ -12,12 +12,20 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.counts import Expected
 from m4ser.recipes.download import Archive
 from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
 
+ORIGIN: Origin = {
+    "name": "nEMO",
+    "licence": "cc-by-nc-sa-4.0",
+    "languages": ["pl"],
+    "address": "https://github.com/amu-cai/nEMO",
+    "hub": "amu-cai/nEMO",
+}
 OBTAIN = "https://github.com/amu-cai/nEMO (folder samples and data.tsv)"
 COMMIT = "66de9999a8f2f605eb5f64841790aa5cb0877782"
 ARCHIVE = Archive(
@@ -84,4 +92,4 @@ def folds(utts: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=[ARCHIVE])
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, origin=ORIGIN, download=[ARCHIVE])

@@ -15,12 +15,19 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.counts import Expected
 from m4ser.recipes.download import Archive
 from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
 
+ORIGIN: Origin = {
+    "name": "RAVDESS",
+    "licence": "cc-by-nc-sa-4.0",
+    "languages": ["en"],
+    "address": "https://zenodo.org/records/1188976",
+}
 OBTAIN = "https://zenodo.org/records/1188976 (Audio_Speech_Actors_01-24.zip)"
 ARCHIVE = Archive(
     "https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
@@ -93,4 +100,4 @@ def folds(utts: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, download=[ARCHIVE])
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, origin=ORIGIN, download=[ARCHIVE])

@@ -15,11 +15,18 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.counts import Expected
 from m4ser.recipes.splits import leave_groups_out
 from m4ser.utils.errors import UserError
 
+ORIGIN: Origin = {
+    "name": "SAVEE",
+    "licence": "other",
+    "languages": ["en"],
+    "address": "http://kahlan.eps.surrey.ac.uk/savee",
+}
 OBTAIN = "http://kahlan.eps.surrey.ac.uk/savee (register there; unpack AudioData.zip: AudioData/DC/a01.wav ...)"
 SPEAKERS = ("DC", "JE", "JK", "KL")
 # a01: emotion - sentence. DC_a01 where all are in one folder.
@@ -81,4 +88,4 @@ def folds(utts: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, origin=ORIGIN)

@@ -15,10 +15,17 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Fold, Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.counts import Expected
 from m4ser.recipes.download import Archive
 
+ORIGIN: Origin = {
+    "name": "TESS",
+    "licence": "cc-by-nc-nd-4.0",
+    "languages": ["en"],
+    "address": "https://doi.org/10.5683/SP2/E8H2MF",
+}
 OBTAIN = "https://doi.org/10.5683/SP2/E8H2MF (all WAV files, in one folder or in folders such as OAF_angry)"
 # The copy that PaddleSpeech uses, with its checksum; the Dataverse packs a new archive for each request.
 ARCHIVE = Archive(
@@ -81,6 +88,7 @@ if __name__ == "__main__":
         EXPECTED,
         doc=__doc__,
         obtain=OBTAIN,
+        origin=ORIGIN,
         download=[ARCHIVE],
         emobox="tess",
         emobox_stem=lambda utt: utt.utt_id.replace("-", "_", 1),  # OAF-bite_neutral, whatever the file is called

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import Folds
+from m4ser.data.origin import Origin
 from m4ser.recipes import layout, recipe
 from m4ser.recipes.counts import Expected
 from m4ser.recipes.splits import leave_groups_out
@@ -22,6 +23,8 @@ LABELS = list(dict.fromkeys(EMOTIONS.values()))
 # TODO: counts of the complete corpus; a corpus folder with others is refused (`--allow-partial true` accepts it). For
 # instance {"utterances": 1440, "speakers": 24, "labels": {"angry": 192}}; empty: no check.
 EXPECTED: Expected = {}
+# TODO: name, licence as model hubs write it (cc-by-4.0; "other"), languages, address: for the cards of models.
+ORIGIN: Origin = {"name": "MYCORPUS", "licence": "other", "languages": ["en"], "address": ""}
 OBTAIN = ""  # TODO: where to get the corpus, shown when it is not there
 # TODO: quote a line of the metadata or a file name of the corpus above its parser. Here
 LIKE = "anna/017_happy.wav"
@@ -53,4 +56,4 @@ def folds(utts: list[Utterance]) -> Folds:
 
 
 if __name__ == "__main__":
-    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN)
+    recipe.run(utterances, folds, LABELS, EXPECTED, doc=__doc__, obtain=OBTAIN, origin=ORIGIN)
