@@ -40,7 +40,8 @@ def test_seeds_are_whole_numbers():
 
 def test_a_plan_grows_but_does_not_change(tmp_path):
     write_plan(tmp_path, {"fusion": "late", "folds": ["2"], "seeds": [3]})
-    write_plan(tmp_path, {"fusion": "late", "folds": ["1", "2"], "seeds": [1], "corpora": {"a": {"name": "A"}}})
+    corpora = {"a": {"name": "A", "licence": "other", "languages": ["en"], "address": ""}}  # an older plan has none
+    write_plan(tmp_path, {"fusion": "late", "folds": ["1", "2"], "seeds": [1], "corpora": corpora})
     plan = read_json(tmp_path / "run.json")
     assert (plan["folds"], plan["seeds"]) == (["2", "1"], [1, 3])
     with pytest.raises(UserError, match="was planned with another fusion; give this run a --tag of its own"):
