@@ -72,6 +72,14 @@ def get_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--against", default="", help=against)
 
+    one = kind(
+        "representations", _representations, "whether the parts of trained models are what they are called",
+        "exp/representations",
+    )  # fmt: skip
+    scored(one)
+    one.add_argument("--reference", type=Path, help="the one of --exp whose similarities the others are compared with")
+    one.add_argument("--folds", type=words, default=[], help="folds that count (default: all)")
+
     one = kind("targets", _targets, "what error detection and correction can learn from", "exp/targets")
     rows(one, "--text", "folders dump/text/<asr> of stage 3")
     one.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json (default: data)")
@@ -148,6 +156,15 @@ def _ranking(args: argparse.Namespace) -> None:
     corpus, names = Corpus.read(args.data, args.audio_dir), row_names(args.names, args.folders)
     chosen = (args.against, args.partition, args.seeds, args.resamples)
     _write(ranking.table(args.folders, corpus, names, *chosen), args.out)
+
+
+def _representations(args: argparse.Namespace) -> None:
+    from m4ser.data.corpus import Corpus
+    from m4ser.scoring import representations
+
+    corpus, names = Corpus.read(args.data, args.audio_dir), row_names(args.names, args.folders)
+    chosen = (args.reference, args.partition, args.seeds, args.folds, args.resamples)
+    _write(representations.table(args.folders, corpus, names, *chosen), args.out)
 
 
 def _targets(args: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import pickle
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,22 @@ MODEL, PACKED_MODEL, CONFIG = "model.pth", "model.safetensors", "config.yaml"
 MORE_PARAMETERS, MORE_VALUES, LEAST_PARAMETERS, LEAST_VALUES = 20, 20, 5000, 50_000_000
 
 
-def load_run(run_dir: str | Path, device: str = "cpu") -> tuple[EmotionModel, argparse.Namespace]:
+def load_run(
+    run_dir: str | Path, device: str = "cpu", objectives: Collection[str] = ()
+) -> tuple[EmotionModel, argparse.Namespace]:
     """Build a trained model from ``config.yaml`` and the weights beside it alone, in evaluation mode.
 
-    Objectives are not built: they are not part of the inference graph.
+    Objectives are not built, for they are not part of the inference graph, but for those that are asked for and that
+    the model was trained with.
 
     Raises:
         UserError: the folder is not a trained run, or its weights do not fit its configuration.
     """
     run_dir = Path(run_dir)
-    weights = read_weights(run_dir)
+    weights = read_weights(run_dir, objectives)
     args = argparse.Namespace(**read_config(run_dir))
-    args.objectives = {}
+    trained_with = getattr(args, "objectives", None) or {}
+    args.objectives = {name: conf for name, conf in trained_with.items() if name in objectives}
     args.output_dir = None
     if (run_dir / TOKENIZER_DIR).is_dir():
         args.tokenizer = str(run_dir / TOKENIZER_DIR)
@@ -88,14 +92,17 @@ def weights_file(run_dir: Path) -> Path:
     return found
 
 
-def read_weights(run_dir: str | Path) -> dict[str, torch.Tensor]:
-    """Weights of a run (``model.pth``) or an unpacked archive (``model.safetensors``), without the objectives'.
+def read_weights(run_dir: str | Path, objectives: Collection[str] = ()) -> dict[str, torch.Tensor]:
+    """Weights of a run (``model.pth``) or an unpacked archive (``model.safetensors``), of objectives only those named.
 
     Raises:
         UserError: there are none, or the file is damaged.
     """
     weights = read_tensors(weights_file(Path(run_dir)))
-    return {name: value for name, value in weights.items() if not name.startswith("objectives.")}
+    kept = tuple(f"objectives.{name}." for name in objectives)
+    return {
+        name: value for name, value in weights.items() if not name.startswith("objectives.") or name.startswith(kept)
+    }
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:

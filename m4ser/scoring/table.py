@@ -26,7 +26,7 @@ class Score:
     """A measured value, or the difference of two, with what is known about its spread.
 
     ``sd``: standard deviation over runs; ``ci``: ends of the 95 % interval; ``p``: of a paired test, ``p_holm`` the
-    same corrected for the number of tests. ``partial``: runs are missing.
+    same corrected for the number of tests. ``partial``: runs are missing. ``plain``: no fraction, shown as it is.
     """
 
     value: float
@@ -37,6 +37,7 @@ class Score:
     difference: bool = False
     bold: bool = False
     partial: bool = False
+    plain: bool = False
 
     @classmethod
     def of(cls, value: Mapping[str, Any], **more: bool) -> "Score":
@@ -44,10 +45,11 @@ class Score:
         return cls(value["mean"], value["sd"], value.get("ci"), **more)
 
     def __str__(self) -> str:
-        text = signed(self.value) if self.difference else percent(self.value)
+        scale = 0.01 if self.plain else 1.0
+        text = signed(scale * self.value) if self.difference else percent(scale * self.value)
         text = f"**{text}**" if self.bold else text
-        text += f" ± {percent(self.sd)}" if self.sd is not None else ""
-        text += f" {interval(self.ci)}" if self.ci is not None else ""
+        text += f" ± {percent(scale * self.sd)}" if self.sd is not None else ""
+        text += f" {interval([scale * end for end in self.ci])}" if self.ci is not None else ""
         p = self.p if self.p_holm is None else self.p_holm
         text += f" p {p_value(p)}" if p is not None else ""
         return text + (" (partial)" if self.partial else "")

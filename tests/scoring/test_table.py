@@ -89,3 +89,8 @@ def test_long_notes_are_wrapped():
 
 def test_cells_are_found_by_row_and_name(table):
     assert table.cell("a", "ua").sd == 0.1 and table.cell("b|c", "all") == 22 and table.cell("a", "wa") is None
+
+
+def test_a_plain_score_is_shown_as_it_is():
+    assert str(Score(0.3349, 0.021, (0.1, 1.414), plain=True)) == "0.33 ± 0.02 [0.10, 1.41]"
+    assert str(Score(-0.05, ci=(-0.1, 0.0), plain=True, difference=True)) == "-0.05 [-0.10, 0.00]"
