@@ -14,7 +14,15 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--fold", help="fold of the model (default: the first)")
     parser.add_argument("--seed", type=int, help="its seed (default: the first)")
     parser.add_argument("--int8", action="store_true", help="weights of matrix products as 8-bit integers")
-    parser.add_argument("--head", action="store_true", help="fusion and classifier only, from the encoders' states")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--head", action="store_true", help="fusion and classifier only, from the encoders' states")
+    part.add_argument(
+        "--whole",
+        action="store_true",
+        help="with the speech encoder, from log-mel features: predicts without PyTorch (m4ser pack --weights onnx "
+        "makes an archive of it)",
+    )
+    parser.add_argument("--pretrained-dir", help="where local copies of models are looked for first")
     return parser
 
 
@@ -23,10 +31,14 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     from m4ser.hub.opening import open_model
-    from m4ser.models.onnx_graph import export
+    from m4ser.models.onnx_graph import export, export_whole
 
     with open_model(args.model, args.fold, args.seed) as stored:
-        graph = export(stored.folder, args.out, args.int8, args.head)
+        if args.whole:
+            encoder, speech = stored.speech_encoder(args.pretrained_dir), stored.pipeline["speech"]
+            graph = export_whole(stored.folder, args.out, encoder, speech, args.int8).exported
+        else:
+            graph = export(stored.folder, args.out, args.int8, args.head)
     print(
         f"{args.out}: {graph.size / 1e6:.1f} MB, inputs {', '.join(graph.inputs)}; "
         f"logits differ from PyTorch's by at most {graph.difference:.1e} on random input"

@@ -21,6 +21,20 @@ def get_parser() -> argparse.ArgumentParser:
         "that are not on the model hub (default: auto)",
     )
     parser.add_argument("--onnx", type=boolean, default=False, help="add the ONNX graph (default: false)")
+    parser.add_argument(
+        "--weights",
+        choices=["torch", "onnx", "onnx-int8"],
+        default="torch",
+        help="torch: weights and configuration; onnx: the whole model as an ONNX graph instead, from log-mel features "
+        "and pieces of words to logits, which predicts without PyTorch; onnx-int8: the same with 8-bit weights, a "
+        "third of the size (default: torch)",
+    )
+    parser.add_argument(
+        "--temperature",
+        help="of a whole graph: number that logits are divided by before they become probabilities, or dev: the best "
+        "one for the development part, as stage 5 has predicted it (default: 1)",
+    )
+    parser.add_argument("--licence", type=Path, metavar="FILE", help="terms of use, which go in as LICENSE")
     parser.add_argument("--pretrained-dir", help="where local copies of models are looked for first")
     return parser
 
@@ -30,12 +44,17 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     from m4ser.hub.opening import find_model
-    from m4ser.hub.pack import default_archive, pack
+    from m4ser.hub.pack import default_archive, pack, parse_temperature
 
     stored = find_model(args.model, args.fold, args.seed)
     archive = args.out or default_archive(stored)
-    description = pack(stored, archive, args.include, args.onnx, args.pretrained_dir)
+    temperature = parse_temperature(args.temperature, stored)
+    description = pack(
+        stored, archive, args.include, args.onnx, args.pretrained_dir, args.weights, temperature, args.licence
+    )
     print(f"{archive}: fold {stored.fold}, seed {stored.seed}, {archive.stat().st_size / 1e6:.1f} MB")
+    if "graph" in description:
+        print(f"  temperature: {description['graph']['temperature']:.4g}")
     for name, file in description["files"].items():
         if file["size"] > 1e6:
             print(f"  {name}: {file['size'] / 1e6:.1f} MB")

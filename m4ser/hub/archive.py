@@ -1,7 +1,9 @@
 """The checks of an archive and of an unpacked model, before anything in it is used.
 
-An archive is a ZIP file (stored, not compressed: weights do not shrink). Nothing in it is code: weights are safetensors
-or CTranslate2's format, everything else is JSON, YAML or text, and names and kinds of files are those of a fixed list.
+An archive is a ZIP file (stored, not compressed: weights do not shrink). Nothing in it is code: weights are
+safetensors, CTranslate2's format or an ONNX graph, everything else is JSON, YAML or text, and names and kinds of files
+are those of a fixed list. An archive whose description has ``graph`` holds a whole model as ``model.onnx`` and nothing
+for PyTorch.
 Files are listed in ``m4ser.json`` with size and SHA-256, so that a damaged or changed one is noticed. The list itself
 is not signed: it tells that an archive is intact, not who made it.
 """
@@ -10,15 +12,17 @@ import hashlib
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from m4ser.hub.stored import ASR, DESCRIPTION, SPEECH_ENCODER, StoredModel
-from m4ser.models.description import ArchiveDescription, SpeechPipeline
+from m4ser.data.log_mel import LogMel
+from m4ser.hub.graph_file import read_graph_file
+from m4ser.hub.stored import ASR, DESCRIPTION, SPEECH_ENCODER, TOKENIZER, StoredModel
+from m4ser.models.description import ArchiveDescription, GraphDescription, SpeechPipeline, temperature_of
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import atomic_directory, read_json
 from m4ser.utils.plain import read_plain_json, read_stored_yaml, refuse_code
@@ -26,13 +30,16 @@ from m4ser.utils.printing import printable
 
 FORMAT = 1
 CARD = "README.md"
+LICENCE = "LICENSE"
 ENDING = ".m4ser.zip"
 # Where files may lie and what they may be called. `asr/model.bin` is CTranslate2's format, which its own parser reads.
 ALLOWED = re.compile(
-    r"m4ser\.json|config\.yaml|README\.md|metrics\.json|model\.(safetensors|onnx)|speech_encoder\.safetensors"
+    r"m4ser\.json|config\.yaml|README\.md|LICENSE|metrics\.json|model\.(safetensors|onnx)|speech_encoder\.safetensors"
     r"|tokenizer/[A-Za-z0-9_.-]+\.(json|txt|model)|asr/([A-Za-z0-9_.-]+\.(json|txt|model|safetensors)|model\.bin)"
 )
 NEEDED = ("config.yaml", "model.safetensors")
+GRAPH = "model.onnx"
+LONGEST = 3600.0  # seconds that a graph may take at a time
 MOST_FILES, MOST_BYTES, MOST_TEXT = 100, 20 << 30, 64 << 20  # of an archive; of one file that is not weights
 BLOCK = 1 << 20
 CLASSIFIER = re.compile(r"classifier\.(classifiers\.\d+\.)?bias")  # of each expert, where there are several
@@ -156,7 +163,6 @@ def _check(folder: Path, where: Path) -> None:
     description = _read_description(folder, where)
     files = {name: (listed["size"], listed["sha256"]) for name, listed in description["files"].items()}
     labels = description["labels"]
-    speech, text = description["pipeline"]["speech"], description["pipeline"]["text"]
     for name, (size, sha256) in files.items():
         _check_name(where, name)
         path = folder / name
@@ -164,19 +170,38 @@ def _check(folder: Path, where: Path) -> None:
             raise UserError(f"{where}: {name} is missing; get it again")
         if path.stat().st_size != size or sha256_of(path) != sha256:
             raise UserError(f"{where}: {name} is not what {DESCRIPTION} lists (damaged or changed); get it again")
-    if missing := [name for name in NEEDED if name not in files]:
+    graph = description.get("graph")
+    if missing := [name for name in ((GRAPH,) if graph else NEEDED) if name not in files]:
         raise UserError(f"{where}: {missing[0]} is missing; get it again")
     # A hub adds files of its own, such as .gitattributes, which nothing reads. What m4ser would read has to be listed.
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     if strange := sorted(name for name in there - set(files) - {DESCRIPTION} if _would_be_read(name)):
         raise UserError(f"{where}: refused: {strange[0]} is not listed in {DESCRIPTION}")
     _check_content(folder, where, files)
+    if GRAPH in files:
+        _check_graph(where, folder / GRAPH, labels, graph)
+    if graph:
+        _check_parts(where, description, files)
+        return
     config = _read_config(folder / "config.yaml", where)
     _check_labels(where, folder, labels, config)
-    if (speech and "architecture" in speech and SPEECH_ENCODER not in files) or (
-        text and (asr := text["asr"]) and asr.get("packed") and not any(name.startswith(f"{ASR}/") for name in files)
-    ):
+    _check_parts(where, description, files)
+
+
+def _check_parts(where: Path, description: ArchiveDescription, files: Mapping[str, object]) -> None:
+    """What the description names is there, and of a whole graph nothing that would be for PyTorch."""
+    speech, text = description["pipeline"]["speech"], description["pipeline"]["text"]
+    graph = description.get("graph")
+    asr = text["asr"] if text else None
+    needed = {
+        SPEECH_ENCODER: bool(not graph and speech and "architecture" in speech),
+        TOKENIZER: bool(graph and text),
+        f"{ASR}/": bool(asr and asr.get("packed")),
+    }
+    if any(wanted and not any(name.startswith(part) for name in files) for part, wanted in needed.items()):
         raise UserError(f"{where}: a part that {DESCRIPTION} names is missing; get it again")
+    if graph and (strange := sorted({*NEEDED, SPEECH_ENCODER} & set(files))):
+        raise UserError(f"{where}: refused: {strange[0]} does not belong beside a graph of the whole model")
 
 
 def _read_description(folder: Path, where: Path) -> ArchiveDescription:
@@ -195,6 +220,7 @@ def _read_description(folder: Path, where: Path) -> ArchiveDescription:
         description = TypeAdapter(ArchiveDescription).validate_python(found, strict=True)
         TypeAdapter(_Metrics).validate_python(description["metrics"], strict=True)
         _check_speech(description["pipeline"]["speech"])
+        _check_graph_description(description)
         if "files" not in description:
             raise ValueError("it lists no files")
         labels = description["labels"]
@@ -211,6 +237,27 @@ def _read_description(folder: Path, where: Path) -> ArchiveDescription:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: {DESCRIPTION} is not a description of a model ({error})") from None
     return description
+
+
+def _check_graph_description(description: ArchiveDescription) -> None:
+    """Raises a ValueError for a graph that cannot be."""
+    if (graph := description.get("graph")) is None:
+        return
+    speech, text = description["pipeline"]["speech"], description["pipeline"]["text"]
+    for name, value, most in (("longest", graph["longest"], LONGEST), ("temperature", temperature_of(graph), 1e6)):
+        if not 0 < value <= most:
+            raise ValueError(f"graph.{name}: cannot be {value}")
+    if (graph["speech"] is None) != (speech is None) or (graph["text"] is None) != (text is None):
+        raise ValueError("graph: has other inputs than the pipeline")
+    if graph["speech"] is None and text is None:
+        raise ValueError("graph: has no inputs")
+    if graph["speech"] == "log_mel":
+        architecture = speech.get("architecture") if speech else None
+        if not architecture:
+            raise ValueError("pipeline.speech.architecture: is missing")
+        LogMel(architecture["hf_features"])
+    if text is not None and (pieces := graph.get("pieces", {"max_pieces": 0}))["max_pieces"] < 2:
+        raise ValueError(f"graph.pieces: cannot be {pieces}")
 
 
 def _check_speech(speech: SpeechPipeline | None) -> None:
@@ -237,7 +284,7 @@ def _texts_with_control(value: Any) -> Iterator[str]:
 
 
 def _would_be_read(name: str) -> bool:
-    return name.startswith((f"{ASR}/", "tokenizer/")) or (name != CARD and bool(ALLOWED.fullmatch(name)))
+    return name.startswith((f"{ASR}/", "tokenizer/")) or (name not in (CARD, LICENCE) and bool(ALLOWED.fullmatch(name)))
 
 
 def _check_content(folder: Path, where: Path, files: dict[str, Any]) -> None:
@@ -245,18 +292,7 @@ def _check_content(folder: Path, where: Path, files: dict[str, Any]) -> None:
     for name in files:
         path = folder / name
         if name.endswith(".safetensors"):
-            import torch  # not for a whole graph
-            from safetensors import SafetensorError, safe_open
-
-            try:
-                with safe_open(path, "pt") as weights:
-                    for tensor in weights.keys():  # noqa: SIM118  (not a dictionary)
-                        value = weights.get_tensor(tensor)
-                        if value.is_floating_point() and not torch.isfinite(value).all():
-                            raise UserError(f"{where}: {name}: the weights are damaged ({tensor} is not finite)")
-            except (SafetensorError, OSError, ValueError):
-                pickled = " but a pickle" if _is_pickle(path) else ""
-                raise UserError(f"{where}: refused: {name} is not a safetensors file{pickled}") from None
+            _check_weights(path, where, name)
         elif name.endswith(".bin") and _is_pickle(path):
             raise UserError(f"{where}: refused: {name} is a pickle, which can run any code")
         elif name.endswith(".json"):
@@ -265,6 +301,37 @@ def _check_content(folder: Path, where: Path, files: dict[str, Any]) -> None:
             except DamagedFileError:
                 raise UserError(f"{where}: {name} is not JSON; get it again") from None
             refuse_code(value, f"{where}: {name}")
+
+
+def _check_weights(path: Path, where: Path, name: str) -> None:
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as weights:
+            for tensor in weights.keys():  # noqa: SIM118  (not a dictionary)
+                value = weights.get_tensor(tensor)
+                if value.is_floating_point() and not torch.isfinite(value).all():
+                    raise UserError(f"{where}: {name}: the weights are damaged ({tensor} is not finite)")
+    except (SafetensorError, OSError, ValueError):
+        pickled = " but a pickle" if _is_pickle(path) else ""
+        raise UserError(f"{where}: refused: {name} is not a safetensors file{pickled}") from None
+
+
+def _check_graph(where: Path, path: Path, labels: list[str], graph: GraphDescription | None) -> None:
+    """An ONNX file is a graph of this model and reaches for nothing outside it."""
+    try:
+        found = read_graph_file(path)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: refused: {GRAPH} {error}") from None
+    if found.labels != labels:
+        raise UserError(f"{where}: {DESCRIPTION} has the labels {labels}, {GRAPH} {printable(str(found.labels))}")
+    if graph:
+        inputs = [name for name in (graph["speech"], "text" if graph["text"] else None) if name]
+        expected = {*inputs, *(f"{name}_lengths" for name in inputs)}
+        if set(found.inputs) != expected or found.outputs != ["logits"]:
+            names = printable(", ".join([*found.inputs, *found.outputs]))
+            raise UserError(f"{where}: {GRAPH} has other inputs and outputs than {DESCRIPTION} says ({names})")
 
 
 def _is_pickle(path: Path) -> bool:

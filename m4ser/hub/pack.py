@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import copy
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -17,41 +18,97 @@ import yaml
 import m4ser
 from m4ser.data.folds import JOIN
 from m4ser.data.origin import Origin
-from m4ser.hub.archive import ALLOWED, CARD, ENDING, FORMAT, sha256_of
+from m4ser.hub.archive import ALLOWED, CARD, ENDING, FORMAT, GRAPH, LICENCE, sha256_of
 from m4ser.hub.card import model_card, scores_of
-from m4ser.hub.stored import ASR, DESCRIPTION, SAFE_RECOGNISERS, SPEECH_ENCODER, StoredModel
+from m4ser.hub.stored import ASR, DESCRIPTION, SAFE_RECOGNISERS, SPEECH_ENCODER, TOKENIZER, StoredModel
 from m4ser.models.checkpoint import read_config, read_weights
-from m4ser.models.description import ArchiveDescription, SpeechPipeline, TextPipeline, Training
+from m4ser.models.description import (
+    ArchiveDescription,
+    GraphDescription,
+    Pipeline,
+    SpeechPipeline,
+    TextPipeline,
+    Training,
+)
 from m4ser.models.encoders.frozen import FrozenEncoder
 from m4ser.models.encoders.opensmile import PREFIX
 from m4ser.models.systems import SER
 from m4ser.pretrained import resolve
+from m4ser.training.calibration import run_temperature
 from m4ser.training.experiment import TRAIN_INFO
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_path, read_json, write_json
 
+WEIGHTS = ("torch", "onnx", "onnx-int8")  # what an archive computes with
+
 
 def pack(
-    stored: StoredModel, archive: Path, include: str = "auto", onnx: bool = False, pretrained_dir: str | None = None
+    stored: StoredModel,
+    archive: Path,
+    include: str = "auto",
+    onnx: bool = False,
+    pretrained_dir: str | None = None,
+    weights: str = "torch",
+    temperature: float | None = None,
+    licence: Path | None = None,
 ) -> ArchiveDescription:
     """Write `archive` of a run; returns its description (``m4ser.json``).
 
-    ``include`` says which pretrained models go in beside the trained weights: ``all``; ``none``: they are named;
-    ``auto``: those that are not hub ids, which anybody can get. With ``onnx`` the graph is added as ``model.onnx``.
+    Args:
+        stored: the run.
+        archive: file to write.
+        include: which pretrained models go in beside the trained weights: ``all``; ``none``: they are named; ``auto``:
+            those that are not hub ids, which anybody can get. Of a whole graph the encoders are always in it.
+        onnx: add the graph that :func:`.export` makes as ``model.onnx``.
+        pretrained_dir: where local copies of models are looked for first.
+        weights: one of :data:`WEIGHTS`: ``torch``: weights and configuration; ``onnx`` or ``onnx-int8``: the whole
+            model as a graph instead, see :func:`.export_whole`.
+        temperature: of a whole graph, what probabilities are made with; None: 1, logits as they are.
+        licence: file with the terms of use, which goes in as LICENSE.
 
     Raises:
-        UserError: the run is not complete, or a pretrained model is not there.
+        UserError: the run is not complete, a pretrained model is not there, or there is no graph of the model.
     """
     if stored.packed:
         raise UserError(f"{stored.folder}: is an unpacked archive already; pack the experiment, or copy the folder")
+    if weights not in WEIGHTS:
+        raise UserError(f"--weights {weights}: must be one of {', '.join(WEIGHTS)}")
+    if weights == "torch" and temperature is not None:
+        raise UserError("--temperature is for a whole graph: give --weights onnx or onnx-int8, too")
+    if weights != "torch" and onnx:
+        raise UserError("--onnx true adds a graph to PyTorch's weights, and --weights onnx holds a whole one: give one")
+    if temperature is not None and not 0 < temperature < math.inf:
+        raise UserError(f"--temperature {temperature:g}: must be a number above 0")
+    if licence is not None and not licence.is_file():
+        raise UserError(f"{licence}: no such file")
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pack-", dir=archive.parent) as folder:
         parts = Path(folder)
-        description = write_folder(stored, parts, include, onnx, pretrained_dir)
+        if licence is not None:
+            shutil.copyfile(licence, parts / LICENCE)
+        if weights == "torch":
+            description = write_folder(stored, parts, include, onnx, pretrained_dir)
+        else:
+            int8 = weights == "onnx-int8"
+            description = write_graph(stored, parts, include, int8, temperature or 1.0, pretrained_dir)
         with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
             for path in sorted(p for p in parts.rglob("*") if p.is_file()):
                 file.write(path, path.relative_to(parts))
     return description
+
+
+def parse_temperature(text: str | None, stored: StoredModel) -> float | None:
+    """A number, ``dev`` for the one that fits the development part of the run best, or None.
+
+    Raises:
+        UserError: it is neither, or stage 5 has not run.
+    """
+    if text == "dev":
+        return run_temperature(stored.folder, stored.labels)
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise UserError(f"--temperature {text}: must be a number, or dev") from None
 
 
 def default_archive(stored: StoredModel) -> Path:
@@ -78,6 +135,44 @@ def write_folder(
     pipeline = copy.deepcopy(stored.pipeline)
     _add_speech_encoder(pipeline["speech"], stored, folder, include, pretrained_dir)
     _add_recogniser(pipeline["text"], folder, include, pretrained_dir)
+    if onnx:
+        from m4ser.models.onnx_graph import export
+
+        export(stored.folder, folder / GRAPH)
+    return _describe(stored, folder, pipeline, sum(value.numel() for value in weights.values()))
+
+
+def write_graph(
+    stored: StoredModel, folder: Path, include: str, int8: bool, temperature: float, pretrained_dir: str | None
+) -> ArchiveDescription:
+    """Write the files of an archive with a whole graph to an empty folder; arguments as for :func:`pack`.
+
+    Raises:
+        UserError: see there.
+    """
+    from m4ser.models.onnx_graph import export_whole
+
+    pipeline = copy.deepcopy(stored.pipeline)
+    encoder = stored.speech_encoder(pretrained_dir)
+    made = export_whole(stored.folder, folder / GRAPH, encoder, pipeline["speech"], int8, temperature)
+    if made.description["text"]:
+        source = stored.folder / TOKENIZER
+        if not source.is_file():
+            raise UserError(f"{source}: no such file, which a whole graph with words needs; pack with --weights torch")
+        (folder / TOKENIZER).parent.mkdir()
+        shutil.copyfile(source, folder / TOKENIZER)
+    pipeline["speech"] = made.speech
+    if made.speech:
+        made.speech["encoder"] = _public_name(made.speech["encoder"])
+    _add_recogniser(pipeline["text"], folder, include, pretrained_dir)
+    parameters = sum(value.numel() for value in read_weights(stored.folder).values())
+    return _describe(stored, folder, pipeline, parameters, made.description)
+
+
+def _describe(
+    stored: StoredModel, folder: Path, pipeline: Pipeline, parameters: int, graph: GraphDescription | None = None
+) -> ArchiveDescription:
+    """Write card, scores and description to a folder that holds everything else."""
     metrics = scores_of(stored)
     if metrics:
         write_json(folder / "metrics.json", metrics)
@@ -85,15 +180,13 @@ def write_folder(
         "format": FORMAT,
         "m4ser": m4ser.__version__,
         "labels": stored.labels,
-        "parameters": sum(value.numel() for value in weights.values()),
+        "parameters": parameters,
         "pipeline": pipeline,
         "training": _training(stored),
         "metrics": {key: value for key, value in metrics.items() if key != "made_by"},
     }
-    if onnx:
-        from m4ser.models.onnx_graph import export
-
-        export(stored.folder, folder / "model.onnx")
+    if graph:
+        description["graph"] = graph
     (folder / CARD).write_text(model_card(description), encoding="utf-8")
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     names.remove(CARD)  # people edit it on a hub, and nothing reads it

@@ -6,7 +6,7 @@ The files are these dictionaries as JSON, headed by ``made_by``.
 import functools
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from annotated_types import MinLen
 
@@ -112,6 +112,34 @@ class StoredFile(TypedDict):
     sha256: str
 
 
+class Pieces(TypedDict):
+    """How words become the input of a text encoder, see :class:`m4ser.models.text.TextProcessor`."""
+
+    dummy_tokens: bool
+    max_pieces: int
+
+
+class GraphDescription(TypedDict):
+    """The graph of an archive that holds nothing else to compute with: ``model.onnx``, from features to logits.
+
+    Keys:
+        speech: input of the speech branch: Whisper's log-mel features (``hf_features`` of the pipeline's
+            architecture say which), 16 kHz samples, or null where there is none.
+        text: input of the text branch, pieces of the tokenizer, or null.
+        int8: whether weights are 8-bit integers.
+        longest: most seconds that it takes at a time.
+        temperature: what logits are divided by before the softmax, so that probabilities mean what they say.
+        pieces: how words become pieces, of a graph with words.
+    """
+
+    speech: Literal["log_mel", "waveform"] | None
+    text: Literal["pieces"] | None
+    int8: bool
+    longest: float
+    temperature: NotRequired[float]
+    pieces: NotRequired[Pieces]
+
+
 class ArchiveDescription(TypedDict):
     """``m4ser.json``: what an archive holds."""
 
@@ -122,7 +150,13 @@ class ArchiveDescription(TypedDict):
     pipeline: Pipeline
     training: Training
     metrics: dict[str, Any]
+    graph: NotRequired[GraphDescription]  # of an archive without PyTorch's weights
     files: NotRequired[dict[str, StoredFile]]
+
+
+def temperature_of(graph: GraphDescription | None) -> float:
+    """What the logits of a model are divided by before the softmax: 1 where nothing is said."""
+    return graph.get("temperature", 1.0) if graph else 1.0
 
 
 @functools.cache

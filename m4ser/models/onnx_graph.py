@@ -1,9 +1,11 @@
-"""The model as an ONNX graph: text encoder, fusion and classifier, with any batch size and lengths.
+"""The model as an ONNX graph, with any batch size and lengths.
 
-What stands in front of the model (speech features, recognition, tokenisation) stays as it is. A speech encoder that
-reads waveforms stays in PyTorch too: the graph then starts at its states.
+:func:`export` writes text encoder, fusion and classifier: what stands in front of the model (speech features,
+recognition, tokenisation) stays as it is. A speech encoder that reads waveforms stays in PyTorch too: the graph then
+starts at its states. :func:`export_whole` writes everything but the words, for prediction without PyTorch.
 """
 
+import argparse
 import importlib.util
 import json
 import logging
@@ -16,18 +18,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from m4ser.models.build import build_text_processor
 from m4ser.models.checkpoint import load_run
+from m4ser.models.description import GraphDescription, Pieces, SpeechPipeline
+from m4ser.models.encoders.frozen import SpeechFeatures
 from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
 from m4ser.models.model import SERModel
+from m4ser.models.onnx_int8 import quantise_weights
 from m4ser.models.onnx_session import LABELS, open_session
 from m4ser.models.representations import length_mask
+from m4ser.models.whole_graph import WholeGraph
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_path
 
 TOLERANCE = 1e-4  # of the logits, between the graph and PyTorch
+GRAPH = "m4ser_graph"  # name of the description in a whole graph's metadata, JSON
 SIZES = ((1, 1, 2), (1, 57, 9), (3, 20, 30))  # batch, frames, pieces, at which the two are compared
 TEXT_SHORTEST = 2  # pieces: [CLS] and [SEP]
+# What varies of an input, by axis; of their lengths only the batch does.
+DYNAMIC = {"speech": {1: "frames"}, "speech_states": {1: "frames"}, "log_mel": {2: "frames"}}
+DYNAMIC |= {"text": {1: "pieces"}, "text_states": {1: "pieces"}}
 Kind = TypeVar("Kind", bound=nn.Module)
 
 
@@ -37,6 +48,14 @@ class Exported(NamedTuple):
     inputs: list[str]
     size: int  # bytes
     difference: float
+
+
+class WholeExported(NamedTuple):
+    """A graph of the whole model, and what an archive says of it and of the features that it makes."""
+
+    exported: Exported
+    description: GraphDescription
+    speech: SpeechPipeline | None
 
 
 class Graph(nn.Module):
@@ -107,20 +126,80 @@ def export(run: str | Path, path: str | Path, int8: bool = False, head: bool = F
     Raises:
         UserError: a package is missing, or the graph does not compute what the model does.
     """
+    model, _ = _load(run)
+    graph = Graph(model, head).eval()
+    with atomic_path(path) as temporary:
+        _export(graph, graph.example(2, 30, 12), temporary, {LABELS: model.labels})
+        difference = largest_difference(graph, temporary)
+        _hold_to_tolerance(difference, path)
+        if int8:
+            _quantise(temporary, {LABELS: model.labels})
+            difference = largest_difference(graph, temporary)
+    return Exported(graph.inputs, Path(path).stat().st_size, difference)
+
+
+def export_whole(
+    run: str | Path,
+    path: str | Path,
+    encoder: SpeechFeatures | None,
+    features: SpeechPipeline | None,
+    int8: bool = False,
+    temperature: float = 1.0,
+) -> WholeExported:
+    """Write the graph of a trained run from features of the recording (and pieces of its words) to logits.
+
+    It is compared with what training has computed of each recording by itself. With ``int8`` weights are rounded
+    (:mod:`m4ser.models.onnx_int8`); such a graph is not held to the tolerance.
+
+    Args:
+        run: folder of the run.
+        path: file to write.
+        encoder: frozen encoder of the run's speech features, None where it has none.
+        features: ``pipeline.speech`` of the run.
+        int8: see above.
+        temperature: what probabilities are made with; it is noted, the logits are not divided by it.
+
+    Raises:
+        UserError: a package is missing, the model has a part of which there is no graph, or the graph does not compute
+            what the model does.
+    """
+    model, args = _load(run)
+    graph = WholeGraph(model, encoder, features).eval()
+    words = build_text_processor(args)
+    pieces: Pieces | None = None
+    if words is not None:
+        pieces = {"dummy_tokens": words.dummy_tokens, "max_pieces": words.max_pieces}
+    description = graph.description(int8, temperature, pieces)
+    notes = {LABELS: model.labels, GRAPH: description}
+    values, expected = graph.example()
+    with atomic_path(path) as temporary:
+        _export(graph, values, temporary, notes)
+        difference = _difference(graph, values, expected, open_session(temporary))
+        _hold_to_tolerance(difference, path)
+        if int8:
+            import onnx
+
+            onnx_model = onnx.load(temporary)
+            del onnx_model.graph.value_info[:]  # types of what is no longer there
+            quantise_weights(onnx_model)
+            _write(onnx_model, temporary, notes)
+            difference = _difference(graph, values, expected, open_session(temporary))
+    pipeline = graph.pipeline((features or {}).get("encoder") or args.speech_encoder_conf.get("model", ""))
+    exported = Exported(graph.inputs, Path(path).stat().st_size, difference)
+    return WholeExported(exported, description, pipeline)
+
+
+def _load(run: str | Path) -> tuple[SERModel, argparse.Namespace]:
     _need_packages()
     model, args = load_run(run)
     if not isinstance(model, SERModel):
         raise UserError(f"{run}: only models of this project become graphs, not the baseline {args.task}")
-    graph = Graph(model, head).eval()
-    with atomic_path(path) as temporary:
-        _export(graph, temporary, model.labels)
-        difference = largest_difference(graph, temporary)
-        if difference > TOLERANCE:
-            raise UserError(f"{path}: the exported graph differs from the model by {difference:.1e}; not written")
-        if int8:
-            _quantise(temporary, model.labels)
-            difference = largest_difference(graph, temporary)
-    return Exported(graph.inputs, Path(path).stat().st_size, difference)
+    return model, args
+
+
+def _hold_to_tolerance(difference: float, path: str | Path) -> None:
+    if not difference <= TOLERANCE:
+        raise UserError(f"{path}: the exported graph differs from the model by {difference:.1e}; not written")
 
 
 def _need_packages() -> None:
@@ -129,11 +208,10 @@ def _need_packages() -> None:
             raise UserError(f"ONNX export needs the Python package {name}; run make -C tools")
 
 
-def _export(graph: Graph, path: Path, labels: list[str]) -> None:
+def _export(graph: Graph | WholeGraph, values: list[Tensor], path: Path, notes: dict[str, Any]) -> None:
     import onnx
 
-    sizes = {"speech": "frames", "speech_states": "frames", "text": "pieces", "text_states": "pieces"}
-    dynamic = tuple({0: "batch", 1: sizes[name]} if name in sizes else {0: "batch"} for name in graph.inputs)
+    dynamic = tuple({0: "batch", **DYNAMIC.get(name, {})} for name in graph.inputs)
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -143,7 +221,7 @@ def _export(graph: Graph, path: Path, labels: list[str]) -> None:
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 graph,
-                tuple(graph.example(2, 30, 12)),
+                tuple(values),
                 str(path),
                 input_names=graph.inputs,
                 output_names=["logits"],
@@ -155,21 +233,21 @@ def _export(graph: Graph, path: Path, labels: list[str]) -> None:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
     onnx_model = onnx.load(path)
-    _write(onnx_model, path, labels)
+    _write(onnx_model, path, notes)
 
 
-def _write(onnx_model: Any, path: Path, labels: list[str]) -> None:
+def _write(onnx_model: Any, path: Path, notes: dict[str, Any]) -> None:
     import onnx
 
     del onnx_model.metadata_props[:]
-    onnx.helper.set_model_props(onnx_model, {LABELS: json.dumps(labels)})
+    onnx.helper.set_model_props(onnx_model, {name: json.dumps(value) for name, value in notes.items()})
     for node in onnx_model.graph.node:  # where in which file an operation came from
         del node.metadata_props[:]
         node.doc_string = ""
     onnx.save(onnx_model, path)
 
 
-def _quantise(path: Path, labels: list[str]) -> None:
+def _quantise(path: Path, notes: dict[str, Any]) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -182,7 +260,7 @@ def _quantise(path: Path, labels: list[str]) -> None:
         with tempfile.TemporaryDirectory(prefix="m4ser-") as folder:
             target = Path(folder, "int8.onnx")
             quantize_dynamic(onnx_model, target, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8)
-            _write(onnx.load(target), path, labels)
+            _write(onnx.load(target), path, notes)
     finally:
         logger.setLevel(level)
 
@@ -194,7 +272,12 @@ def largest_difference(graph: Graph, path: Path) -> float:
     for sizes in SIZES:
         values = graph.example(*sizes)
         with torch.no_grad():
-            expected = graph(*values).numpy()
-        (logits,) = session.run(None, {name: v.numpy() for name, v in zip(graph.inputs, values, strict=True)})
-        worst = max(worst, float(np.abs(logits - expected).max()))
+            expected = graph(*values)
+        worst = max(worst, _difference(graph, values, expected, session))
     return worst
+
+
+def _difference(graph: Graph | WholeGraph, values: list[Tensor], expected: Tensor, session: Any) -> float:
+    """Largest difference of a logit from what is expected, not a number where the graph gives none."""
+    (logits,) = session.run(None, {name: v.numpy() for name, v in zip(graph.inputs, values, strict=True)})
+    return float(np.abs(logits - expected.numpy()).max())

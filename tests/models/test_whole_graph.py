@@ -1,0 +1,116 @@
+"""A whole graph computes what stages 1 to 3 and the model do, for any batch and lengths."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from m4ser.bin import export_onnx
+from m4ser.data.log_mel import LogMel
+from m4ser.hub.opening import find_model
+from m4ser.models.checkpoint import load_run
+from m4ser.models.encoders.frozen import frozen_features
+from m4ser.models.onnx_graph import export_whole
+from m4ser.models.onnx_session import open_session
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def stored(toy_run):
+    return find_model(toy_run)
+
+
+@pytest.fixture(scope="module")
+def exported(stored, tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "model.onnx"
+    made = export_whole(stored.folder, path, stored.speech_encoder(), stored.pipeline["speech"], temperature=1.5)
+    assert made.exported.difference < 1e-4
+    return path, made
+
+
+def clips(sizes):
+    random = np.random.default_rng(0)
+    return [(random.standard_normal(size) * 0.1).astype(np.float32) for size in sizes]
+
+
+def expected_logits(stored, samples, pieces):
+    """As training has computed them, one recording after the other."""
+    model, _ = load_run(stored.folder)
+    encoder, speech = stored.speech_encoder(), stored.pipeline["speech"]
+    rows = []
+    for clip, ids in zip(samples, pieces, strict=True):
+        features = torch.from_numpy(frozen_features(encoder, clip, speech["layers"], speech["pool"]))[None]
+        batch = {"speech": features, "speech_lengths": torch.tensor([features.shape[1]])}
+        batch |= {"text": torch.tensor([ids]), "text_lengths": torch.tensor([len(ids)])}
+        with torch.no_grad():
+            rows.append(model.logits(model.represent(**batch)).numpy())
+    return np.concatenate(rows)
+
+
+def batch_of(stored, samples, pieces, padding=0.0):
+    log_mel = LogMel(stored.speech_encoder().backbone.hf_features)
+    mels = [log_mel(clip) for clip in samples]
+    longest, most = max(mel.shape[1] for mel in mels), max(map(len, pieces))
+    arrays = {
+        "log_mel": np.full((len(mels), mels[0].shape[0], longest), padding, np.float32),
+        "log_mel_lengths": np.array([mel.shape[1] for mel in mels]),
+        "text": np.zeros((len(mels), most), np.int64),
+        "text_lengths": np.array([len(ids) for ids in pieces]),
+    }
+    for row, (mel, ids) in enumerate(zip(mels, pieces, strict=True)):
+        arrays["log_mel"][row, :, : mel.shape[1]] = mel
+        arrays["text"][row, : len(ids)] = ids
+    return arrays
+
+
+SIZES = [1, 320, 321, 5120, 5121, 12345, 40_000, 480_000]  # samples; four frames of 320 are averaged
+PIECES = [[1, 2], [3, 4, 5], [1] * 40, [2, 3], [4, 4, 4], [5] * 7, [6, 2], [7, 8, 9]]
+
+
+@pytest.mark.parametrize("rows", [[0], [1], [3], [4], [7], [0, 6, 5], list(range(8))])
+def test_any_batch_and_lengths(stored, exported, rows):
+    samples, pieces = [clips(SIZES)[row] for row in rows], [PIECES[row] for row in rows]
+    (found,) = open_session(exported[0]).run(None, batch_of(stored, samples, pieces))
+    assert np.abs(found - expected_logits(stored, samples, pieces)).max() < 1e-4
+
+
+def test_padding_never_counts(stored, exported):
+    samples, pieces = clips([3000, 20_000]), [[1, 2], [3, 4, 5, 6]]
+    session = open_session(exported[0])
+    (zeros,) = session.run(None, batch_of(stored, samples, pieces))
+    batch = batch_of(stored, samples, pieces)
+    batch["log_mel"] = np.pad(batch["log_mel"], ((0, 0), (0, 0), (0, 50)))
+    batch["text"] = np.pad(batch["text"], ((0, 0), (0, 9)))
+    (longer,) = session.run(None, batch)
+    assert np.abs(longer - zeros).max() < 1e-5
+
+
+def test_what_the_file_says_of_itself(exported):
+    path, made = exported
+    notes = {entry.key: json.loads(entry.value) for entry in onnx.load(path).metadata_props}
+    assert notes["m4ser_labels"] == ["happy", "sad", "angry"]
+    assert notes["m4ser_graph"] == made.description
+    assert made.description == {
+        "speech": "log_mel",
+        "text": "pieces",
+        "int8": False,
+        "longest": 30.0,
+        "temperature": 1.5,
+        "pieces": {"dummy_tokens": False, "max_pieces": 128},
+    }
+    assert made.speech["layers"] == [0, 1, 2] and made.speech["pool"] == 4
+    assert made.speech["architecture"]["hf_features"]["feature_size"] == 80
+
+
+def test_command_and_eight_bits(stored, tmp_path, capsys):
+    export_onnx.main([str(stored.folder), "--out", str(tmp_path / "whole.onnx"), "--whole", "--int8"])
+    assert "inputs log_mel, log_mel_lengths, text, text_lengths" in capsys.readouterr().out
+    graph = onnx.load(tmp_path / "whole.onnx")
+    assert "DequantizeLinear" in {node.op_type for node in graph.graph.node}
+    assert {node.domain for node in graph.graph.node} == {""}
+    samples, pieces = clips([9000, 30_000]), [[1, 2], [3, 4, 5, 6]]
+    (found,) = open_session(tmp_path / "whole.onnx").run(None, batch_of(stored, samples, pieces))
+    assert 0 < np.abs(found - expected_logits(stored, samples, pieces)).max() < 0.1
