@@ -51,6 +51,15 @@ def read_audio(
     return np.concatenate(blocks), rates[0]
 
 
+def read_blocks(path: str | Path) -> Iterator[tuple[np.ndarray, int]]:
+    """Read a recording block by block: the mean of the channels (samples,) float32, and the rate in Hz.
+
+    Raises:
+        AudioError: see :func:`read_audio`; some faults are only known after the last block.
+    """
+    yield from _blocks(Path(path), None, None, math.inf)
+
+
 class SampleError(UserError):
     """Samples that cannot be used."""
 
@@ -67,13 +76,13 @@ def as_samples(channels: np.ndarray, name: str | Path = "array") -> np.ndarray:
     Raises:
         SampleError: nothing in it, all zero, NaN or infinite samples, or values far beyond -1..1.
     """
-    mixer = _Mixer(name)
+    mixer = Mixer(name)
     samples = mixer.mix(channels)
     mixer.check()
     return samples
 
 
-class _Mixer:
+class Mixer:
     """Mean of the channels, block by block; what is wrong with the samples of all blocks."""
 
     def __init__(self, name: str | Path) -> None:
@@ -110,10 +119,18 @@ class _Mixer:
         """
         if not self.count:
             raise SampleError(self.name, "holds no samples", "copy it again")
-        if self.peak > 100:  # integers stored as floats would become a square wave
-            raise SampleError(self.name, f"has samples up to {self.peak:.0f} instead of -1..1", "divide them by 32768")
+        self.check_peak()
         if self.silent:
             raise SampleError(self.name, "all samples are zero", "copy it again from its source")
+
+    def check_peak(self) -> None:
+        """Refuse values far beyond -1..1.
+
+        Raises:
+            SampleError: integers stored as floats, which would become a square wave.
+        """
+        if self.peak > 100:
+            raise SampleError(self.name, f"has samples up to {self.peak:.0f} instead of -1..1", "divide them by 32768")
 
 
 def resample(samples: np.ndarray, rate: int, target: int = RATE) -> np.ndarray:
@@ -198,7 +215,7 @@ def _blocks(path: Path, start: float | None, end: float | None, longest: float) 
     Raises:
         AudioError: see :func:`read_audio`; some faults are only known after the last block.
     """
-    mixer = _Mixer(path)
+    mixer = Mixer(path)
     try:
         if not path.is_file():
             fault = (

@@ -25,8 +25,9 @@ from m4ser.inference.backends import open_network
 from m4ser.inference.backends.base import Backend as Forward
 from m4ser.inference.frontend import Frontend
 from m4ser.inference.inputs import Item, Source, items
+from m4ser.inference.live import LiveStream
 from m4ser.inference.results import Failure, Prediction, Segment
-from m4ser.inference.timeline import equal_pieces, speech_spans
+from m4ser.inference.timeline import Span, equal_pieces, speech_spans
 from m4ser.models.arrays import Padding, SERPreprocessor
 from m4ser.utils.errors import UserError
 from m4ser.utils.extras import missing
@@ -219,9 +220,7 @@ class EmotionRecognizer:
                 spans = speech_spans(samples)
                 if not spans:
                     raise UserError(f"{item.name}: nobody speaks in its {work.duration:.0f} s")
-            if self.piece is not None:
-                spans = [piece for span in spans for piece in equal_pieces(*span, round(self.piece * RATE))]
-            work.parts = [_Part(a / RATE, b / RATE, samples[a:b], text=item.text) for a, b in spans]
+            work.parts = [_Part(a / RATE, b / RATE, samples[a:b], text=item.text) for a, b in self._pieces(spans)]
             work.seconds["read"] = time.perf_counter() - begin
             begin = time.perf_counter()
             for part in work.parts:
@@ -234,6 +233,50 @@ class EmotionRecognizer:
         if work.failure:
             work.parts = []
         return work
+
+    def _pieces(self, spans: list[Span]) -> list[Span]:
+        """Stretches, cut where the model does not take them at once."""
+        if self.piece is None:
+            return spans
+        return [piece for span in spans for piece in equal_pieces(*span, round(self.piece * RATE))]
+
+    def segments(self, samples: np.ndarray, start: int = 0) -> list[Segment]:
+        """Predict one stretch of speech, which is never split; several segments where the model takes less at once.
+
+        Args:
+            samples: 16 kHz mono as stage 1 leaves it, see :func:`m4ser.data.audio.as_stage_1`: (samples,) float32.
+            start: place of the first sample in the stream.
+
+        Raises:
+            UserError: it cannot be predicted.
+        """
+        work = _Work(Item("stream", samples), duration=len(samples) / RATE)
+        for a, b in self._pieces([(start, start + len(samples))]):
+            part = _Part(a / RATE, b / RATE, samples[a - start : b - start])
+            try:
+                part.speech = self.frontend.speech(part.samples)
+            except Exception as error:  # of an encoder that does not fit its own files
+                raise UserError(f"stream: cannot be used ({type(error).__name__}: {error_text(error)})") from error
+            work.parts.append(part)
+        (result,) = self._finish([work])
+        if isinstance(result, Failure):
+            raise UserError(f"{result.name}: {result.reason}")
+        return result.segments
+
+    def live(self, blocks: Iterable[np.ndarray], sampling_rate: int = RATE) -> Iterator[Segment]:
+        """Predict a stream: a segment as soon as it has ended, as :class:`~m4ser.inference.live.LiveStream` does.
+
+        Args:
+            blocks: the next samples each, of any number: (samples,) or (samples, channels), floats or integers.
+            sampling_rate: of the blocks, Hz.
+
+        Raises:
+            UserError: a block cannot be used, or a segment cannot be predicted. With a `LiveStream` one can go on then.
+        """
+        stream = LiveStream(self, sampling_rate)
+        for block in blocks:
+            yield from stream.segments(block)
+        yield from stream.last_segments()
 
     def _finish(self, works: Sequence[_Work]) -> Iterator[Prediction | Failure]:
         """Recognise text, run the model, sum up."""
