@@ -296,8 +296,7 @@ def write_mp4():
     return write
 
 
-@pytest.fixture
-def loudness_recognizer():
+def make_loudness_recognizer():
     """An EmotionRecognizer of calm and excited: all of it is real but the model, which only hears how loud it is."""
     import torch
 
@@ -323,6 +322,38 @@ def loudness_recognizer():
         split=6.0,
         longest=20.0,
     )
+
+
+@pytest.fixture
+def loudness_recognizer():
+    """As :func:`make_loudness_recognizer` says."""
+    return make_loudness_recognizer()
+
+
+@pytest.fixture
+def serve_demo(loudness_recognizer, tmp_path):
+    """Serve the demonstration's page: a function that returns its address; uploads go to tmp_path/uploads."""
+    import threading
+
+    from m4ser.demo.server import build_app, listen, make_server
+
+    running = []
+
+    def start(recognizer=loudness_recognizer, max_bytes=2 * 2**20, here=True):
+        (tmp_path / "uploads").mkdir()
+        server = make_server(build_app(recognizer, tmp_path / "uploads", max_bytes, here))
+        listener = listen("127.0.0.1", 0)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        running.append((server, thread, listener))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+    yield start
+    for server, thread, listener in running:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="session")

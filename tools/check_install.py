@@ -161,6 +161,7 @@ CHECKS = (
     module("jiwer"),
     module("loralib"),
     module("onnxscript"),
+    module("gradio"),
     module("m4ser"),
     Check("offline ASR", _asr),
     Check("offline speech encoder", _encoder("offline:whisper-tiny.en")),

@@ -1,6 +1,7 @@
-"""Try a model in the browser: record or choose a file, see emotion, probabilities and transcript.
+"""Try a model in the browser: record, upload or choose an example, see emotion, transcript and timeline.
 
-The page is served to this machine only, unless --host says otherwise; recordings are not kept.
+The page is served to this machine only, unless --host says otherwise; recordings are not kept, and nothing is sent
+elsewhere. It needs Gradio: pip install "m4ser[demo]".
 """
 
 import argparse
@@ -13,9 +14,8 @@ from m4ser.utils.errors import UserError
 def get_parser() -> argparse.ArgumentParser:
     """Options of the command."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument(
-        "model", nargs="?", help="exp/<tag>, one of its runs, an archive, an unpacked one, or a hub id org/name"
-    )
+    parser.add_argument("given", nargs="?", metavar="MODEL", help="the same as --model")
+    parser.add_argument("--model", help="exp/<tag>, one of its runs, an archive, an unpacked one, or a hub id org/name")
     add_arguments(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine)")
     parser.add_argument("--port", type=int, default=7860, help="port; 0 takes a free one (default: 7860)")
@@ -34,8 +34,8 @@ def main(cmd: list[str] | None = None) -> None:
     from m4ser.demo.server import serve
     from m4ser.hub.opening import default_model
 
-    model = args.model or default_model()
-    serve(model, lambda: load_recognizer(model, args), args.host, args.port, int(args.max_mb * 1e6), args.open)
+    model = args.model or args.given or default_model()
+    serve(model, lambda: load_recognizer(model, args), args.host, args.port, int(args.max_mb * 2**20), args.open)
 
 
 if __name__ == "__main__":

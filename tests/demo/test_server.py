@@ -1,268 +1,258 @@
-"""The demonstration's server over real HTTP on the loopback interface."""
+"""The page's server over real HTTP, asked as the page asks it."""
 
-import contextlib
-import errno
-import http.client
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
-import tracemalloc
+import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from m4ser.bin import demo
-from m4ser.demo.server import WAITING, DemoServer, is_loopback
+from m4ser.demo import server
 from m4ser.utils.errors import UserError
 
+ROOT = Path(__file__).resolve().parents[2]
 
-@pytest.fixture
-def serve(loudness_recognizer):
-    """Start a server with options; it ends with the test."""
-    running = []
-
-    def start(**options):
-        server = DemoServer(loudness_recognizer, **options)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        running.append((server, thread))
-        return server
-
-    yield start
-    for server, thread in running:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+httpx = pytest.importorskip("httpx")
 
 
-def ask(server, method, path, body=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-    response = connection.getresponse()
-    content = response.read()
-    connection.close()
-    kind = response.getheader("Content-Type")
-    return response, json.loads(content) if kind == "application/json" else content.decode()
+def sound(path, seconds=1.0, level=0.5, **options):
+    soundfile.write(path, level * np.sin(2 * np.pi * 200 * np.arange(int(16000 * seconds)) / 16000), 16000, **options)
+    return path
 
 
-def raw(server, data, half_close=False):
+def upload(address, path, name=None):
+    """Where the server has put a recording."""
+    answer = httpx.post(f"{address}gradio_api/upload", files={"files": (name or path.name, path.read_bytes())})
+    assert answer.status_code == 200, answer.text
+    return answer.json()[0]
+
+
+def predict(address, where):
+    """What the page is told about an upload: values by the component's type, or the text of an error."""
+    config = httpx.get(f"{address}config").json()
+    kinds = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
+    (event,) = (e for e in config["dependencies"] if any(target[1] == "change" for target in e["targets"]))
+    session = uuid.uuid4().hex
+    data = [{"path": str(where), "orig_name": "x", "meta": {"_type": "gradio.FileData"}}]
+    question = {"data": data, "fn_index": event["id"], "session_hash": session}
+    answer = httpx.post(f"{address}gradio_api/queue/join", json=question)
+    assert answer.status_code == 200, answer.text
+    with httpx.stream("GET", f"{address}gradio_api/queue/data", params={"session_hash": session}, timeout=60) as lines:
+        for line in lines.iter_lines():
+            message = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
+            if message.get("msg") == "process_completed":
+                output = message["output"]
+                if not message["success"]:
+                    return output["error"]
+                return dict(zip(map(kinds.get, event["outputs"]), output["data"], strict=True))
+    raise AssertionError("no answer")
+
+
+def ask(address, path, name=None):
+    return predict(address, upload(address, path, name))
+
+
+def raw(address, data):
     """Send bytes, return all that comes back."""
-    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", int(address.rstrip("/").rpartition(":")[2])), timeout=20) as connection:
         connection.sendall(data)
-        if half_close:
-            connection.shutdown(socket.SHUT_WR)
         answer = b""
         while part := connection.recv(65536):
             answer += part
-    return answer.decode()
+    return answer.decode("latin-1")
 
 
-def sound(tmp_path, seconds=1.0, level=0.5, name="a.wav", **options):
-    samples = level * np.sin(2 * np.pi * 200 * np.arange(int(16000 * seconds)) / 16000)
-    soundfile.write(tmp_path / name, samples, 16000, **options)
-    return (tmp_path / name).read_bytes()
+def left(folder):
+    return [str(path) for path in folder.rglob("*") if path.is_file()]
 
 
-def test_page_and_its_files(serve):
-    server = serve()
-    for path, kind in (("/", "text/html"), ("/style.css", "text/css"), ("/app.js", "text/javascript")):
-        response, content = ask(server, "GET", path)
-        assert response.status == 200 and response.getheader("Content-Type").startswith(kind) and content
-        assert "default-src 'none'" in response.getheader("Content-Security-Policy")
-        assert "http:" not in content and "https:" not in content and "//cdn" not in content
-    assert ask(server, "GET", "/../server.py")[0].status == 404
-    assert ask(server, "GET", "/server.py")[0].status == 404
+@pytest.mark.slow
+def test_recordings(serve_demo, tmp_path, write_mp4):
+    address = serve_demo()
+    for name, level, label in (("a.wav", 0.5, "excited"), ("b.flac", 0.05, "calm"), ("c.ogg", 0.5, "excited")):
+        answer = ask(address, sound(tmp_path / name, level=level))
+        assert answer["label"]["label"] == label
+        assert sum(part["confidence"] for part in answer["label"]["confidences"]) == pytest.approx(1.0)
+        assert answer["text"] == "well <b>hello</b>" and answer["note"].startswith(f"{name}: 1 s of sound")
+        assert answer["timeline"]["visible"] is False and answer["plot"] is None
+        assert left(tmp_path / "uploads") == []
+    write_mp4(tmp_path / "a.mp4", np.float32(0.5 * np.sin(np.arange(48000) / 20))[None])  # as browsers record
+    assert ask(address, tmp_path / "a.mp4")["label"]["label"] == "excited"
 
 
-def test_model(serve):
-    assert ask(serve(max_bytes=5), "GET", "/model")[1] == {
-        "labels": ["calm", "excited"],
-        "about": {"tag": "loudness", "protocol": "by ear", "asr": "none"},
-        "max_bytes": 5,
-        "max_seconds": 20.0,
-    }
+@pytest.mark.slow
+def test_timeline(serve_demo, tmp_path):
+    from m4ser.data.audio import load_16k
+
+    corpus = sorted((ROOT / "egs/mini/corpus").rglob("*.opus"))[:5]
+    parts = [part for path in corpus for part in (load_16k(path), np.zeros(16000))]
+    soundfile.write(tmp_path / "long.flac", np.concatenate(parts), 16000)
+    answer = ask(serve_demo(), tmp_path / "long.flac")
+    assert answer["timeline"]["visible"] is True
+    assert answer["plot"]["columns"] == ["seconds", "probability", "emotion"] and len(answer["plot"]["data"]) > 10
+    rows = answer["parts"]["data"]
+    assert len(rows) >= 3 and all(row[4] == "well <b>hello</b>" for row in rows)
 
 
-@pytest.mark.parametrize(("level", "label"), [(0.5, "excited"), (0.05, "calm")])
-@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
-def test_a_recording(serve, tmp_path, level, label, name):
-    response, answer = ask(serve(), "POST", f"/predict?name={name}", sound(tmp_path, level=level, name=name))
-    assert response.status == 200
-    assert (answer["label"], answer["name"], answer["text"]) == (label, name, "well <b>hello</b>")
-    assert answer["duration"] == pytest.approx(1.0, abs=0.1)
-    assert sum(answer["probabilities"].values()) == pytest.approx(1.0)
-    assert len(answer["segments"]) == 1 and set(answer["seconds"]) == {"read", "features", "recognition", "model"}
+@pytest.mark.slow
+def test_unusable_recordings_end_in_one_line_and_are_not_kept(serve_demo, tmp_path, capfd):
+    address = serve_demo()
+    (tmp_path / "text.wav").write_text("no sound " * 50)
+    (tmp_path / "cut.wav").write_bytes(sound(tmp_path / "whole.wav").read_bytes()[:9000])
+    sound(tmp_path / "long.wav", 21.0)
+    sound(tmp_path / "silent.wav", level=0.0)
+    for name, part in {
+        "text.wav": "decoded",
+        "cut.wav": "",
+        "long.wav": "the limit of 20 s",
+        "silent.wav": "zero",
+    }.items():
+        error = ask(address, tmp_path / name)
+        assert error.startswith(f"{name}: ") and part in error and "\n" not in error and str(tmp_path) not in error
+        assert left(tmp_path / "uploads") == []
+    assert "Traceback" not in capfd.readouterr().err
+    assert ask(address, tmp_path / "whole.wav")["label"]["label"] == "excited"
 
 
-def test_video_as_browsers_record(serve, tmp_path, write_mp4):
-    write_mp4(tmp_path / "a.mp4", np.float32(0.5 * np.sin(np.arange(48000) / 20))[None])
-    assert ask(serve(), "POST", "/predict", (tmp_path / "a.mp4").read_bytes())[1]["label"] == "excited"
+@pytest.mark.slow
+def test_only_uploads_are_read(serve_demo, tmp_path):
+    """Neither files of this machine nor addresses of others."""
+    address = serve_demo()
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        threading.Thread(target=lambda: asked.append(other.accept()), daemon=True).start()
+        away = f"http://127.0.0.1:{other.getsockname()[1]}/a.wav"
+        own = sound(tmp_path / "own.wav")
+        for path in (away, own, "/etc/passwd", tmp_path / "uploads/../own.wav"):
+            assert predict(address, path) == "only uploads are looked at"
+            assert httpx.get(f"{address}gradio_api/file={path}").status_code in (403, 404)
+        assert own.exists() and left(tmp_path / "uploads") == []
+        assert asked == []
 
 
-@pytest.mark.parametrize(
-    ("given", "shown"),
-    [
-        ("..%2F..%2Fetc%2Fpasswd", "passwd"),
-        ("C%3A%5Cmine%5Cx.wav", "x.wav"),
-        ("a%0Ab%00c.wav", "abc.wav"),
-        ("x" * 500, "x" * 100),
-        ("", "recording"),
-        ("%C3%A9t%C3%A9.wav", "été.wav"),
-    ],
-)
-def test_names_are_only_shown(serve, tmp_path, given, shown):
-    assert ask(serve(), "POST", f"/predict?name={given}", sound(tmp_path))[1]["name"] == shown
+@pytest.mark.slow
+def test_names_are_only_shown(serve_demo, tmp_path):
+    address, path = serve_demo(), sound(tmp_path / "a.wav")
+    for name in ("../../etc/passwd", "C:\\mine\\x.wav", "x" * 300 + ".wav", "<img src=x>.wav", "été.wav"):
+        note = ask(address, path, name)["note"]
+        assert ": 1 s of sound" in note and "<" not in note and "/" not in note
+        assert left(tmp_path / "uploads") == []
 
 
-def test_unusable_recordings_end_in_one_line(serve, tmp_path):
-    server = serve()
-    whole = sound(tmp_path, 1.0)
-    bodies = {
-        b"no sound at all" * 40: "x.wav: ",
-        np.random.default_rng(0).bytes(5000): "x.wav: ",
-        whole[:9000]: "x.wav: ",
-        sound(tmp_path, 21.0): "more than the limit of 20 s",
-        sound(tmp_path, 1.0, level=0.0): "zero",
-    }
-    for body, part in bodies.items():
-        response, answer = ask(server, "POST", "/predict?name=x.wav", body)
-        assert response.status == 422 and list(answer) == ["error"]
-        assert part in answer["error"] and "\n" not in answer["error"]
-        assert "/tmp" not in answer["error"] and str(tmp_path) not in answer["error"]
-    response, answer = ask(server, "POST", "/predict?name=x.wav", b"")
-    assert response.status == 400 and answer == {"error": "x.wav: the file is empty"}
-    assert ask(server, "POST", "/predict?name=x.wav", whole)[0].status == 200
+@pytest.mark.slow
+def test_size_is_limited(serve_demo, tmp_path):
+    address = serve_demo(max_bytes=100_000)
+    many = [("files", (f"{number}.wav", bytes(90_000))) for number in range(10)]
+    for files in ({"files": ("x.wav", bytes(3_000_000))}, {"files": ("x.wav", bytes(105_000))}, many):
+        assert httpx.post(f"{address}gradio_api/upload", files=files).status_code == 413
+        assert left(tmp_path / "uploads") == []
+    assert ask(address, sound(tmp_path / "a.wav"))["label"]["label"] == "excited"
 
 
-def test_size_is_limited(serve, tmp_path):
-    server = serve(max_bytes=100_000)
-    response, answer = ask(server, "POST", "/predict?name=x.wav", bytes(3_000_000))
-    assert response.status == 413 and answer == {"error": "x.wav: has 3.0 MB, more than the limit of 0.1 MB"}
-    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n"
-    # Refused before it is sent, to those who ask; without a length; with one that is no number.
-    assert raw(server, head + b"Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n").startswith("HTTP/1.1 413")
-    assert raw(server, head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").startswith("HTTP/1.1 411")
-    assert raw(server, head + b"Content-Length: -5\r\n\r\n").startswith("HTTP/1.1 411")
-    assert "broke off" in raw(server, head + b"Content-Length: 5000\r\n\r\nonly this", half_close=True)
-    assert ask(server, "POST", "/predict", sound(tmp_path))[0].status == 200
+@pytest.mark.slow
+def test_malformed_requests_have_no_traceback(serve_demo, capfd):
+    address = serve_demo()
+    end = b"\r\nConnection: close\r\n\r\n"
+    for host in (b"[", b"]", b"[::1", b"::::", b"a b", b"\xff\xfe", b"x" * 5000, b""):
+        assert raw(address, b"GET / HTTP/1.1\r\nHost: " + host + end).startswith("HTTP/1.1 403")
+    for host in (b"127.0.0.1:abc", b"127.0.0.1:99999999", b"user@127.0.0.1", b"localhost:", b"[::1]"):
+        assert raw(address, b"GET / HTTP/1.1\r\nHost: " + host + end).startswith("HTTP/1.1 200")
+    for path in (b"//[", b"http://[/", b"/%ff", b"/%00", b"*", b"http://evil.example/", b"/gradio_api/proxy=http://["):
+        for method in (b"GET", b"POST", b"HEAD", b"OPTIONS", b"BREW"):
+            answer = raw(address, method + b" " + path + b" HTTP/1.1\r\nHost: localhost" + end)
+            assert answer.startswith("HTTP/1.1 404"), (method, path, answer)
+    for path in (
+        b"/?view=api&__theme=%ff",
+        b"/?deep_link=../..",
+        b"/config?x=[",
+        b"/gradio_api/file=/%00",
+        b"/assets/[",
+    ):
+        assert raw(address, b"GET " + path + b" HTTP/1.1\r\nHost: localhost" + end)[:10] in ("HTTP/1.1 2", "HTTP/1.1 4")
+    for junk in (
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\r\n\r\n\r\n",
+        b"GET  HTTP/1.1\r\n\r\n",
+    ):
+        assert raw(address, junk).startswith("HTTP/1.1 400")
+    for body in (b"", b"[", b"\xff", b'{"data": [], "fn_index": 99, "session_hash": "a"}', b"[" * 100000):
+        fields = b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+        answer = raw(address, fields + b"\r\nContent-Length: " + str(len(body)).encode() + end + body)
+        assert answer[:10] in ("HTTP/1.1 4", "HTTP/1.1 5")
+    for body in (
+        b"--x\r\n\r\n",
+        b"\xff" * 100,
+        b"--x\r\nContent-Disposition: form-data; name=files\r\n\r\na\r\n--x--\r\n",
+    ):
+        fields = b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x"
+        answer = raw(address, fields + b"\r\nContent-Length: " + str(len(body)).encode() + end + body)
+        assert answer[:10] in ("HTTP/1.1 4", "HTTP/1.1 5")
+    assert "Traceback" not in capfd.readouterr().err
+    assert httpx.get(address).status_code == 200
 
 
-def test_other_web_sites_are_refused(serve, tmp_path):
-    server = serve()
-    assert ask(server, "GET", "/model", Host="evil.example")[0].status == 403
-    assert ask(server, "GET", "/model", Host="127.0.0.1.evil.example")[0].status == 403
-    body = sound(tmp_path)
-    assert ask(server, "POST", "/predict", body, Origin="http://evil.example")[0].status == 403
-    assert ask(server, "POST", "/predict", body, Origin="null")[0].status == 403
-    own = f"127.0.0.1:{server.server_address[1]}"
-    assert ask(server, "POST", "/predict", body, Origin=f"http://{own}")[0].status == 200
-    assert ask(server, "PUT", "/predict", body)[0].status == 501
-    assert ask(server, "POST", "/model", body)[0].status == 404
+@pytest.mark.slow
+def test_memory_is_flat(serve_demo, tmp_path):
+    """What 20 uploads of 10 s leave behind, after the first few."""
+    address, path = serve_demo(), sound(tmp_path / "a.wav", 10.0)
+
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    for _ in range(5):
+        ask(address, path)
+    before = resident()
+    for _ in range(20):
+        ask(address, path)
+    assert resident() - before < 10e6  # each upload is 0.3 MB, and 0.6 MB once decoded
 
 
-def test_more_than_a_few_at_once_are_asked_to_wait(serve, tmp_path):
-    server = serve()
-    body = sound(tmp_path)
-    for _ in range(WAITING):
-        server.places.acquire()
-    assert ask(server, "POST", "/predict", body)[0].status == 503
-    for _ in range(WAITING):
-        server.places.release()
-    answers = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(ask(server, "POST", "/predict", body)[0].status))
-        for _ in range(WAITING)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert answers == [200] * WAITING
+def test_uploads_that_nobody_asks_about_are_deleted(tmp_path):
+    for name in ("a/old", "b/new"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+    os.utime(tmp_path / "a/old", (time.time() - 100, time.time() - 100))
+    server.sweep(tmp_path, 50.0)
+    assert left(tmp_path) == [str(tmp_path / "b/new")]
+    with server.sweeping(tmp_path, 0.05):
+        for _ in range(100):
+            if not left(tmp_path):
+                break
+            time.sleep(0.05)
+    assert left(tmp_path) == []
 
 
-def test_nothing_is_kept(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    server = serve()
-    for body in (sound(tmp_path), b"rubbish"):
-        ask(server, "POST", "/predict", body)
-        assert list((tmp_path / "temporary").iterdir()) == []
-
-
-def test_full_disk(serve, tmp_path, monkeypatch, capsys):
-    (tmp_path / "recording").symlink_to("/dev/full")
-    monkeypatch.setattr("tempfile.TemporaryDirectory", lambda **options: contextlib.nullcontext(str(tmp_path)))
-    response, answer = ask(serve(), "POST", "/predict", sound(tmp_path))
-    assert response.status == 507 and "cannot be stored while it is looked at (No space left" in answer["error"]
-    assert capsys.readouterr().err == ""
-
-
-def test_a_large_upload_takes_little_memory(serve, tmp_path):
-    """Silence in eight channels of 96 kHz: some kilobytes that were gigabytes."""
-    block = np.zeros((96000, 8), np.int16)
-    with soundfile.SoundFile(tmp_path / "a.flac", "w", 96000, 8, subtype="PCM_16") as file:
-        for _ in range(15):
-            file.write(block)
-    server = serve()
-    tracemalloc.start()
-    try:
-        response, answer = ask(server, "POST", "/predict", (tmp_path / "a.flac").read_bytes())
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert response.status == 422 and "all samples are zero" in answer["error"]
-    assert peak < 20e6  # decoded, the upload is 46 MB
-
-
-def test_a_defect_is_answered_and_logged(serve, tmp_path, capsys):
-    server = serve()
-    server.recognizer.stream = lambda items: 1 / 0
-    response, answer = ask(server, "POST", "/predict", sound(tmp_path))
-    assert response.status == 500 and "m4ser demo" in answer["error"]
-    for _ in range(50):
-        if "ZeroDivisionError" in (logged := capsys.readouterr().err):
-            break
-        time.sleep(0.02)
-    assert "ZeroDivisionError" in logged
-
-    def full(items):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    server.recognizer.stream = full  # an OSError, as of a browser that went away, but not that
-    assert ask(server, "POST", "/predict", sound(tmp_path))[0].status == 500
-    assert ask(server, "GET", "/")[0].status == 200
-
-
-def test_where_it_listens(serve):
-    server = serve()
-    assert server.server_address[0] == "127.0.0.1"
-    assert server.address == f"http://127.0.0.1:{server.server_address[1]}/"
-    with pytest.raises(UserError, match=r"cannot listen there .* choose others"):
-        serve(port=server.server_address[1], host="203.0.113.7")
-    assert all(map(is_loopback, ("127.0.0.1", "127.8.0.1", "::1", "localhost")))
-    assert not any(map(is_loopback, ("0.0.0.0", "", "::", "192.168.1.5", "localhost.evil.example")))
+def test_where_it_listens():
+    fault = r"--port .* cannot listen there .* choose others"
+    with server.listen("127.0.0.1", 0) as one, pytest.raises(UserError, match=fault):
+        server.listen("127.0.0.1", one.getsockname()[1])
+    for host, port in (("203.0.113.7", 0), ("127.0.0.1", 70000), ("127.0.0.1", -1), ("a" * 70, 0)):
+        with pytest.raises(UserError, match="cannot listen there"):
+            server.listen(host, port)
 
 
 def test_command_tells_of_a_taken_port_before_it_loads_a_model(monkeypatch):
     monkeypatch.setattr(demo, "load_recognizer", lambda model, args: pytest.fail("loaded"))
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        with pytest.raises(SystemExit, match="cannot listen there"):
-            demo.main(["exp/m4ser", "--port", str(other.getsockname()[1])])
+    with server.listen("127.0.0.1", 0) as other, pytest.raises(SystemExit, match="cannot listen there"):
+        demo.main(["exp/m4ser", "--port", str(other.getsockname()[1])])
 
 
-def test_command_serves_and_ends(monkeypatch, loudness_recognizer, capsys):
-    def interrupted(server):
-        assert server.recognizer is loudness_recognizer
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(demo, "load_recognizer", lambda model, args: loudness_recognizer)
-    monkeypatch.setattr(DemoServer, "serve_forever", interrupted)
-    demo.main(["exp/m4ser", "--port", "0"])
-    assert capsys.readouterr().out.startswith("Model exp/m4ser; open http://127.0.0.1:")
+def test_command_without_gradio(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r'^error: m4ser demo needs Gradio, .*: pip install "m4ser\[demo\]"$'):
+        demo.main(["exp/m4ser"])
 
 
 def test_command_defaults_and_wrong_options():
@@ -271,4 +261,38 @@ def test_command_defaults_and_wrong_options():
     with pytest.raises(SystemExit, match="must be more than 0"):
         demo.main(["exp/m4ser", "--max-mb", "0"])
     with pytest.raises(SystemExit, match=r"^error: .*nowhere"):
-        demo.main(["nowhere/at-all", "--port", "0"])
+        demo.main(["--model", "nowhere/at-all", "--port", "0"])
+
+
+START = """
+import sys
+sys.path.insert(0, {tests!r})
+from conftest import make_loudness_recognizer
+from m4ser.demo.server import serve
+serve("loudness", make_loudness_recognizer, "127.0.0.1", 0, 2 * 2**20)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_and_leaves_nothing(tmp_path, number):
+    (tmp_path / "start.py").write_text(START.format(tests=str(ROOT / "tests")))
+    (tmp_path / "temporary").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "start.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    line = process.stdout.readline()
+    assert line.startswith("Model loudness; open http://127.0.0.1:"), process.stderr.read()
+    address = line.split()[3]
+    for _ in range(100):
+        try:
+            httpx.get(address)
+            break
+        except httpx.TransportError:
+            time.sleep(0.1)
+    upload(address, sound(tmp_path / "a.wav"))
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0 and errors == "ended\n"
+    assert list((tmp_path / "temporary").iterdir()) == []
