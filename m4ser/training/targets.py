@@ -4,6 +4,7 @@ The text is what was recognised (or the reference itself), normalised; the targe
 reference of it (:mod:`m4ser.asr.alignment`). Every line is checked to do so before anything is written.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -67,6 +68,7 @@ def make_targets(
             references where they are the text.
     """
     normalise = get_normaliser(normaliser)
+    normalise_word = functools.lru_cache(100_000)(normalise)  # the same words come again and again
     made = {}
     for name, data in read_references(data_dir, sets).items():
         confidences: dict[str, list[float]] = {}
@@ -79,7 +81,7 @@ def make_targets(
             hypotheses = read_hypotheses(asr_dir / name, data)
             texts = {utt: normalise(text).split() for utt, text in hypotheses.items()}
             confidences = {
-                utt: confidences_of_normalised(hypotheses[utt], confidence, texts[utt], normalise)
+                utt: confidences_of_normalised(hypotheses[utt], confidence, texts[utt], normalise_word)
                 for utt, confidence in read_word_confidences(asr_dir / name, hypotheses).items()
             }
         made[name] = targets(texts, references, confidences)

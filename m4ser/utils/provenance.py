@@ -1,8 +1,10 @@
 """What made a file: the command as typed, the code version, the date."""
 
+import contextlib
 import datetime
 import functools
 import os
+import platform
 import shlex
 import subprocess
 import sys
@@ -28,6 +30,15 @@ def git_hash() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "none"
     return head + ("+" if changed else "") if inside else "none"
+
+
+def processor() -> str:
+    """Name of the processor, as the system has it."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def made_by() -> dict[str, str]:

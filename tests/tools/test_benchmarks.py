@@ -1,6 +1,7 @@
 """Benchmarks that need no trained model run at small scale, and fail where a limit is passed."""
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -15,10 +16,10 @@ BENCHMARKS = ROOT / "tools/benchmarks"
 
 @pytest.fixture
 def run(tmp_path):
-    def run(name, *words):
+    def run(name, *words, timeout=100):
         env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
         command = [sys.executable, BENCHMARKS / name, *words]
-        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
 
     return run
 
@@ -35,6 +36,44 @@ def test_alignment(run):
     result = run("alignment.py", "--utterances", "200", "--repeat", "1")
     assert result.returncode == 0, result.stderr
     assert re.search(r"^align and check: \d+ utterances/s$", result.stdout, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_growth(run, tmp_path):
+    words = ("--sizes", "1000", "2000", "--real-sizes", "5", "10", "--out", "growth", "--asr", "reference")
+    result = run("growth.py", *words, "--max-slope", "1.6", timeout=400)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "growth.json").read_text())
+    keys = [column.get("key") or column["name"] for column in found["columns"]]
+    rows = [dict(zip(keys, row, strict=True)) for row in found["rows"]]
+    measured = {row["step"]: row for row in rows if row["kind"] == "measured"}
+    assert len(measured) == 7
+    assert measured["1: audio"]["files"] == 2000 + 8  # FLAC files, seven lists, contents.json
+    costs = [cost for cost in found["about"]["costs"] if cost["step"] == "1: features"]
+    assert {cost["utterances"]: cost["files"] for cost in costs} == {1000: 6, 2000: 6}
+    scaled = [row for row in rows if row["kind"] == "scaled"]
+    assert [row["step"] for row in scaled] == ["1: audio", "1: features", "2: recognition"]
+    assert all(row["seconds_2000"] == pytest.approx(2 * row["seconds_1000"], rel=1e-3) for row in scaled)
+    assert not list(tmp_path.glob("tmp*"))  # the made-up corpora
+    again = run("growth.py", *words, "--max-slope", "1.6", "--known", "growth.json")
+    assert "utterances" not in again.stdout.partition("|")[0]  # nothing is measured again
+    assert json.loads((tmp_path / "growth.json").read_text())["rows"] == found["rows"]
+
+
+def test_growth_knows_what_is_too_steep(monkeypatch):
+    spec = importlib.util.spec_from_file_location("benchmark_growth", BENCHMARKS / "growth.py")
+    growth = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, growth)  # dataclasses look there
+    spec.loader.exec_module(growth)
+    costs = {100: growth.Cost(2, 50, 10), 1000: growth.Cost(20, 50, 10), 10000: growth.Cost(400, 60, 10)}
+    assert growth.slope({size: cost.seconds for size, cost in costs.items()}) == pytest.approx(1.30103)
+    assert growth.slope({size: cost.files for size, cost in costs.items()}) == 0
+    assert growth.slope({100: 3.0}) is None
+    assert growth.fit({10: growth.Cost(7, 0), 20: growth.Cost(9, 0), 40: growth.Cost(13, 0)}) == pytest.approx(0.2)
+    assert growth.steep([growth.Row("x", "measured", costs), growth.Row("y", "scaled", costs)], 1.1) == [
+        "x (seconds 1.30)"
+    ]
+    assert [growth.named(size) for size in (999, 1000, 2500, 1_000_000)] == ["999", "1 k", "2.5 k", "1 M"]
 
 
 @pytest.mark.slow

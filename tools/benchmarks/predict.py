@@ -15,10 +15,8 @@ with the processor's name, the overhead over bare, and the resident memory after
 """
 
 import argparse
-import contextlib
 import itertools
 import os
-import platform
 import resource
 import time
 from collections import defaultdict
@@ -34,6 +32,7 @@ from m4ser import EmotionRecognizer
 from m4ser.data.audio import RATE, as_stage_1
 from m4ser.inference.inputs import items
 from m4ser.models.onnx_session import threads
+from m4ser.utils.provenance import processor
 
 TEXT = "this is said in every recording"
 
@@ -56,15 +55,6 @@ def bare(recognizer: EmotionRecognizer, samples: Sequence[np.ndarray], given: bo
             for row, (text, _) in zip(rows, heard, strict=True):
                 row["text"] = frontend.edits(text)
         recognizer.forward(recognizer.collate([("", recognizer.preprocess("", row)) for row in rows])[1])
-
-
-def processor() -> str:
-    """Name of the processor, as the system has it."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
-        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-        if names:
-            return names[0]
-    return platform.processor() or platform.machine()
 
 
 def run(recognizer: EmotionRecognizer, way: str, files: Sequence[Any], given: bool) -> tuple[float, float]:
