@@ -3,16 +3,21 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from m4ser.inference.loading import add_arguments, load_recognizer
 from m4ser.utils.cli import command, quiet_libraries
 from m4ser.utils.printing import printable
+
+if TYPE_CHECKING:
+    from m4ser.inference.listening import Raw
 
 EXAMPLES = """examples:
   m4ser predict call.wav                          with the model that comes with m4ser, or $M4SER_MODEL
   m4ser predict --model exp/m4ser recordings/     all recordings in a folder
   m4ser predict --model m.m4ser.zip --json *.wav  one JSON object a line: probabilities, text, segments, timing
   m4ser predict --rttm meeting.wav > meeting.rttm a timeline of a long recording
+  arecord -q -f S16_LE -r 16000 | m4ser predict --live -   what is said into the microphone, while it is said
 
 exit status: 0 all were predicted, 1 some could not be used (they are listed at the end), 2 wrong options"""
 
@@ -30,6 +35,10 @@ def get_parser() -> argparse.ArgumentParser:
     form.add_argument("--rttm", dest="form", action="store_const", const="rttm", help="one line for each segment")
     parser.add_argument("--words", action="store_true", help="show words, too, where the model reads the voice alone")
     parser.add_argument("--text", type=Path, help="what is said, instead of recognising it: lines of `name words...`")
+    parser.add_argument(
+        "--live", action="store_true", help="predict a stream: - (WAV on the standard input), mic, or a file to try it"
+    )
+    parser.add_argument("--raw", metavar="RATE", help="with --live -: 16-bit samples without header; or RATE,CHANNELS")
     add_arguments(parser)
     parser.add_argument("--batch-size", type=int, default=8, help="utterances in a batch (default: 8)")
     parser.add_argument(
@@ -43,10 +52,11 @@ def get_parser() -> argparse.ArgumentParser:
 @command
 def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
-    args = get_parser().parse_args(cmd)
+    args = (parser := get_parser()).parse_args(cmd)
+    raw = _check_live(parser, args)
     from m4ser.hub.opening import default_model
     from m4ser.inference.inputs import read_texts
-    from m4ser.inference.output import write_predictions
+    from m4ser.inference.output import write_live, write_predictions
 
     texts = read_texts(args.text) if args.text else None
     model = args.model or default_model()
@@ -61,12 +71,32 @@ def main(cmd: list[str] | None = None) -> None:
         words=args.words,
     )
     with quiet_libraries():
+        if args.live:
+            sys.exit(1 if write_live(recognizer, args.inputs[0], args.form, raw) else 0)
         failures = write_predictions(recognizer, args.inputs, texts, args.form)
     if failures:
         print(f"error: {len(failures)} could not be used:", file=sys.stderr)
         for failure in failures:
             print(f"  {printable(failure.name)}: {printable(failure.reason)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _check_live(parser: argparse.ArgumentParser, args: argparse.Namespace) -> "Raw | None":
+    """Refuse options that do not go together; returns what `--raw` says."""
+    if args.live and len(args.inputs) != 1:
+        parser.error("--live takes one stream: -, mic or a file")
+    if args.live and args.text:
+        parser.error("--live and --text: the text of a stream cannot be given")
+    if args.raw is None:
+        return None
+    if not args.live:
+        parser.error("--raw is for --live -")
+    from m4ser.inference.listening import Raw
+
+    try:
+        return Raw.parse(args.raw)
+    except ValueError:
+        parser.error(f"--raw {args.raw}: must be a sampling rate in Hz, or RATE,CHANNELS")
 
 
 if __name__ == "__main__":

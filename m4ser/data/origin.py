@@ -8,7 +8,6 @@ from typing_extensions import NotRequired, TypedDict
 
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import read_json, write_json
-from m4ser.utils.schema import Checker, schema_of
 
 ORIGINS = "corpora.json"  # in `data/`
 OTHER = "other"
@@ -57,6 +56,8 @@ def read_origins(data: str | Path) -> dict[str, Origin]:
     path = Path(data) / ORIGINS
     if not path.is_file():
         return {}
+    from m4ser.utils.schema import Checker, schema_of
+
     fault: object
     try:
         found = read_json(path)

@@ -8,8 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from m4ser.inference.inputs import Item, items
+from m4ser.inference.listening import MICROPHONE, STDIN, Raw, listen
+from m4ser.inference.live import LiveStream
 from m4ser.inference.recognizer import EmotionRecognizer
-from m4ser.inference.results import Failure, Prediction
+from m4ser.inference.results import Failure, Prediction, Segment
 from m4ser.utils.errors import UserError
 from m4ser.utils.printing import json_line, printable
 from m4ser.utils.progress import track
@@ -29,14 +31,15 @@ def _table(labels: Sequence[str]) -> Show:
         print(f"{result.label:{width}}  {result.probabilities[result.label]:.3f}  {name}{text}", flush=True)
         if len(result.segments) > 1:
             for part in result.segments:
-                said = "" if part.text is None else f"  {printable(part.text)}"
-                probability = part.probabilities[part.label]
-                print(
-                    f"  {part.start:8.2f} - {part.end:8.2f} s  {part.label:{width}}  {probability:.3f}{said}",
-                    flush=True,
-                )
+                print(f"  {_line(part, width)}", flush=True)
 
     return show
+
+
+def _line(part: Segment, width: int) -> str:
+    """A segment for people: times, label, its probability, text."""
+    said = "" if part.text is None else f"  {printable(part.text)}"
+    return f"{part.start:8.2f} - {part.end:8.2f} s  {part.label:{width}}  {part.probabilities[part.label]:.3f}{said}"
 
 
 def _json(labels: Sequence[str]) -> Show:
@@ -110,6 +113,64 @@ def write_predictions(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     return failures
+
+
+def write_live(recognizer: EmotionRecognizer, name: str, form: str, raw: Raw | None = None) -> list[Failure]:
+    """Predict a stream and write each segment as soon as it has ended, until the stream ends or Ctrl-C is pressed.
+
+    Args:
+        recognizer: the model.
+        name: of the stream, see :func:`m4ser.inference.listening.listen`.
+        form: name of the format, of :data:`FORMATS`.
+        raw: of samples without a header.
+
+    Returns:
+        What could not be predicted, each said on the standard error when it happened; the stream has gone on after it.
+
+    Raises:
+        UserError: the stream cannot be opened.
+    """
+    sound = listen(name, raw)
+    stream = LiveStream(recognizer, sound.rate)
+    show = _live(form, recognizer.labels, "stream" if name in (STDIN, MICROPHONE) else name)
+    failures: list[Failure] = []
+
+    def failed(error: UserError) -> None:
+        failures.append(Failure(name, str(error).removeprefix("stream: ").removeprefix(f"{name}: ")))
+        print(f"error: {printable(name)}: {printable(failures[-1].reason)}", file=sys.stderr)
+
+    def write(segments: Iterator[Segment]) -> None:
+        try:
+            for segment in segments:
+                show(segment)
+        except UserError as error:
+            failed(error)
+
+    try:
+        for block in sound.blocks:
+            write(stream.segments(block))
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # after the terminal's ^C
+    except UserError as error:  # what is found out at the end of a file
+        failed(error)
+    write(stream.last_segments())
+    return failures
+
+
+def _live(form: str, labels: Sequence[str], name: str) -> Callable[[Segment], None]:
+    """Writes one segment of a stream to the standard output."""
+    width = max(map(len, labels))
+    if form == "table":
+        return lambda segment: print(_line(segment, width), flush=True)
+    if form == "json":
+        return lambda segment: print(json_line({"name": name, **asdict(segment)}), flush=True)
+    show = FORMATS[form](labels)
+
+    def show_segment(part: Segment) -> None:
+        length = part.end - part.start
+        show(Prediction(name, part.label, part.probabilities, part.text, None, length, [part], {}))
+
+    return show_segment
 
 
 def _results(

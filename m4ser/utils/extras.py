@@ -3,6 +3,7 @@
 # Package -> extra of m4ser that brings it; anything else is for training.
 EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "safetensors"), "torch"),
+    "sounddevice": "live",
     **dict.fromkeys(("gradio", "gradio_client"), "demo"),
 }
 TRAINING = "train"

@@ -2,6 +2,11 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ import soundfile
 
 from m4ser.bin import predict
 
+ROOT = Path(__file__).resolve().parents[2]
 HEADS = [
     *(b"", b"RIFF\xff\xff\xff\xffWAVEfmt ", b"fLaC\0\0\0\x22", b"OggS\0\x02", b"\xff\xfb\x90\x64", b"ID3\x03\0"),
     *(b"\0\0\0\x18ftypmp42", b"\x1aE\xdf\xa3", b"FORM\xff\xff\xff\xffAIFF", b".snd\0\0\0\x18", b"RF64"),
@@ -110,3 +116,89 @@ def test_no_model_says_what_to_do(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         predict.main(["a.wav"])
     assert "nothing: no such model; give exp/<tag>" in str(stopped.value)
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """Three clips of a synthetic voice with a second of silence before, between and after them, 16 bit."""
+    from m4ser.data.audio import load_16k, to_16_bit
+
+    clips = [load_16k(ROOT / f"egs/mini/corpus/f01/f01-00{number}.opus") for number in range(3)]
+    pause = np.zeros(16000, np.float32)
+    path = tmp_path_factory.mktemp("spoken") / "three clips.wav"
+    soundfile.write(
+        path, to_16_bit(np.concatenate([pause, *(part for clip in clips for part in (clip, pause))])), 16000
+    )
+    return path
+
+
+@pytest.fixture
+def voice_alone(loudness_recognizer, monkeypatch):
+    """The command's model is the one that hears how loud it is."""
+    monkeypatch.setattr(predict, "load_recognizer", lambda *words, **options: loudness_recognizer)
+    loudness_recognizer.split = 1.0
+    return loudness_recognizer
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"], ["--rttm"]])
+def test_live_forms(spoken, voice_alone, capsys, form):
+    """The segments of a stream are written as those of a file are."""
+    segments = voice_alone(spoken).segments
+    assert len(segments) == 3
+    with pytest.raises(SystemExit) as stopped:
+        predict.main(["--model", "x", "--live", *form, str(spoken)])
+    assert stopped.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    if form == ["--json"]:
+        assert [json.loads(line) for line in lines] == [
+            {"name": str(spoken), **{key: pytest.approx(value) for key, value in asdict(segment).items()}}
+            for segment in segments
+        ]
+        return
+    predict.main(["--model", "x", *form, str(spoken)])
+    of_file = capsys.readouterr().out.splitlines()
+    assert [line.strip() for line in lines] == [line.strip() for line in of_file[0 if form else 1 :]]
+
+
+def test_live_refusals(capsys):
+    for words, says in {
+        ("--live", "a", "b"): "--live takes one stream",
+        ("--live", "--text", "t", "-"): "the text of a stream",
+        ("--raw", "16000", "a"): "--raw is for --live -",
+        ("--live", "--raw", "x", "-"): "must be a sampling rate in Hz",
+    }.items():
+        with pytest.raises(SystemExit) as stopped:
+            predict.main(list(words))
+        assert stopped.value.code == 2 and says in capsys.readouterr().err
+
+
+def test_live_file_that_ends_too_early(spoken, voice_alone, tmp_path, capsys):
+    """What was heard until then is written; one line says what is wrong."""
+    (tmp_path / "cut.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
+    for name in ("cut.mp4", "none.wav"):
+        with pytest.raises(SystemExit, match=f"error: .*{name}"):
+            predict.main(["--model", "x", "--live", str(tmp_path / name)])
+
+
+@pytest.mark.slow
+def test_live_from_a_pipe_in_real_time(toy_run, spoken):
+    """A process of its own: the first segment is written while the others have not been said, Ctrl-C ends it well."""
+    command = [sys.executable, "-m", "m4ser.bin.predict", "--model", str(toy_run), "--device", "cpu"]
+    command += ["--asr", "reference", "--live", "--json", "-"]
+    samples, _ = soundfile.read(spoken, dtype="int16")
+    header = spoken.read_bytes()[:40] + b"\xff\xff\xff\x7f"  # as arecord's
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        end = 5 * 16000 + 8000
+        process.stdin.write(header + samples[:end].tobytes())
+        process.stdin.flush()
+        first = json.loads(process.stdout.readline())  # the pipe is still open
+        process.send_signal(signal.SIGINT)
+        output, messages = process.communicate(timeout=120)
+    assert (
+        first["name"] == "stream"
+        and 0.5 < first["start"] < 1.6
+        and set(first["probabilities"]) == {"happy", "sad", "angry"}
+    )
+    assert process.returncode == 0, messages
+    assert b"Traceback" not in messages
+    assert all(json.loads(line)["start"] > first["end"] for line in output.splitlines())
