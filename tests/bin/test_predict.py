@@ -184,7 +184,7 @@ def test_live_file_that_ends_too_early(spoken, voice_alone, tmp_path, capsys):
 def test_live_from_a_pipe_in_real_time(toy_run, spoken):
     """A process of its own: the first segment is written while the others have not been said, Ctrl-C ends it well."""
     command = [sys.executable, "-m", "m4ser.bin.predict", "--model", str(toy_run), "--device", "cpu"]
-    command += ["--asr", "reference", "--live", "--json", "-"]
+    command += ["--asr", "faster_whisper", "--live", "--json", "-"]
     samples, _ = soundfile.read(spoken, dtype="int16")
     header = spoken.read_bytes()[:40] + b"\xff\xff\xff\x7f"  # as arecord's
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
