@@ -49,6 +49,17 @@ class CorpusInfo(TypedDict):
     skipped_recordings: int
 
 
+class PairedInfo(TypedDict):
+    """What `folds.json` keeps of a corpus that gives the voices, or the words, of pairs.
+
+    `data` and `dump` are its folders, relative to the recipe's; `protocol` is that of its own folds.
+    """
+
+    data: str
+    dump: str
+    protocol: str
+
+
 @dataclass
 class Folds:
     """All folds of a protocol.
@@ -61,6 +72,9 @@ class Folds:
     `trained_on` and `corpora` are for corpora that are crossed (:mod:`m4ser.recipes.crossing`): `{fold: what it trains
     on}`, and what is known of each set's corpus. Utterances are then tested in several folds, and the result is a
     table of what was trained on by what was tested.
+
+    `paired` is for pairs of a recording of one corpus and a line of another (:mod:`m4ser.recipes.pairing`): what is
+    known of the corpora of the `voices` and the `words`.
     """
 
     protocol: str
@@ -72,6 +86,7 @@ class Folds:
     dev_speaker_disjoint: bool = True
     trained_on: dict[str, str] = field(default_factory=dict)
     corpora: dict[str, CorpusInfo] = field(default_factory=dict)
+    paired: dict[str, PairedInfo] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | Path, utt2spk: Mapping[str, str] | None = None) -> "Folds":
@@ -99,7 +114,9 @@ class Folds:
     def write(self, path: str | Path) -> None:
         """Write `folds.json` atomically."""
         value = vars(self) | {"folds": {name: vars(fold) for name, fold in self.folds.items()}}
-        write_json(path, {key: value[key] for key in value if value[key] or key not in ("trained_on", "corpora")})
+        write_json(
+            path, {key: value[key] for key in value if value[key] or key not in ("trained_on", "corpora", "paired")}
+        )
 
     def check(self, utt2spk: Mapping[str, str], path: str | Path = "folds.json") -> None:
         """Assert that every fold is usable and honest.
@@ -138,7 +155,7 @@ class Folds:
         Case, punctuation and white space do not count. `text` has the transcripts by utterance, "" where there is none.
         """
         numbers = {"": 0}  # of transcripts that differ in their words
-        number_of = {words: numbers.setdefault(_bare_words(words), len(numbers)) for words in set(text.values())}
+        number_of = {words: numbers.setdefault(bare_words(words), len(numbers)) for words in set(text.values())}
         by_utt = {utt: number_of[words] for utt, words in text.items()}
         overlap = {}
         for name, fold in self.folds.items():
@@ -269,5 +286,10 @@ def _named(groups: Mapping[str, Collection[str]] | Sequence[Collection[str]]) ->
     return {str(number): group for number, group in enumerate(groups, 1)}
 
 
-def _bare_words(text: str) -> str:
+def bare_words(text: str) -> str:
+    """A transcript without case, punctuation and white space that differs.
+
+    >>> bare_words("Oh, that's... IT!")
+    "oh that's it"
+    """
     return " ".join(_WORD.findall(text.casefold()))

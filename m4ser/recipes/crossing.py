@@ -18,6 +18,7 @@ from m4ser.data.origin import Origin, read_origins
 from m4ser.data.scp import read_scp
 from m4ser.recipes.labels import COMMON, to_common
 from m4ser.recipes.table import read_table
+from m4ser.stages.names import dump_of
 from m4ser.utils.errors import UserError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -97,7 +98,7 @@ def read_source(word: str, root: Path, label_map: LabelMap, text: Mapping[str, s
     Raises:
         UserError: stage 0 or 1 of its recipe has not been run, or the name cannot be one.
     """
-    name, data, dump = _places(word, root)
+    name, data, dump = places(word, root, "--corpora")
     sets = {part: DataDir.read(dump / "audio" / part) for part in Folds.read(data / "folds.json").sets}
     utt2spk = {utt: speaker for part in sets for utt, speaker in read_scp(data / part / "utt2spk").items()}
     folds = Folds.read(data / "folds.json", utt2spk)
@@ -117,20 +118,24 @@ def read_source(word: str, root: Path, label_map: LabelMap, text: Mapping[str, s
     return source
 
 
-def _places(word: str, root: Path) -> tuple[str, Path, Path]:
-    """Name, data folder and dump of a corpus."""
+def places(word: str, root: Path, option: str) -> tuple[str, Path, Path]:
+    """Name, data folder and dump of a corpus, as :func:`read_source` takes its `word`.
+
+    Raises:
+        UserError: it cannot be called so, or stage 0 or 1 of its recipe has not been run; `option` is to be corrected.
+    """
     own_name, _, path = word.rpartition("=")
     folder = Path(path) if Path(path).is_dir() else root / path
     data = folder if (folder / "folds.json").is_file() else folder / "data"
-    variant = data.name.removeprefix("data")
-    name = own_name or data.resolve().parent.name + variant
-    dump = data.parent / f"dump{variant}"
+    dump = dump_of(data)
+    recipe, variant = data.resolve().parent, data.name.removeprefix("data")
+    name = own_name or (f"{recipe.name}{variant}" if data.name != variant else f"{recipe.parent.name}_{variant}")
     if not NAME.fullmatch(name):
-        raise UserError(f"--corpora {word}: {name} cannot be the name of a corpus; give one as NAME={path}")
+        raise UserError(f"{option} {word}: {name} cannot be the name of a corpus; give one as NAME={path}")
     for file in (data / "folds.json", dump / "audio" / ".done"):
         if not file.is_file():
             fault = f"{file}: no such file; run stages 0 to 2 of that recipe first"
-            raise UserError(f"{fault} ({data.parent / 'run.sh'} --stop-stage 2), or correct --corpora")
+            raise UserError(f"{fault} ({data.parent / 'run.sh'} --stop-stage 2), or correct {option}")
     return name, data, dump
 
 

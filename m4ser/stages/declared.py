@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from m4ser.stages.names import dump_of
 from m4ser.utils.errors import UserError
 
 _BEGIN, _END = "# --- options", "# --- end of options"
@@ -217,8 +218,7 @@ def recipe_files(folder: str) -> list[str]:
     Args:
         folder: the recipe's, or one of its data folders, here or next to this recipe.
     """
-    path, data = Path(folder) if Path(folder).is_dir() else Path("..", folder), "data"
-    if (path / "folds.json").is_file():
-        path, data = path.parent, path.name
-    files = (path / data / "folds.json", path / f"dump{data.removeprefix('data')}/audio/.done")
+    path = Path(folder) if Path(folder).is_dir() else Path("..", folder)
+    data = path if (path / "folds.json").is_file() else path / "data"
+    files = (data / "folds.json", dump_of(data) / "audio/.done")
     return [str(file) for file in files if file.is_file()]

@@ -1,4 +1,4 @@
-"""Stages 1 and 2 of crossed corpora: the lists of what their own recipes have made, under the ids of the joint data.
+"""Stages 1 and 2 of crossed corpora and of pairs: the lists of what other recipes have made, under the ids of the data.
 
 Nothing is computed and no audio or features are copied: the lists point to the files in the dumps of the corpora.
 """
@@ -6,6 +6,7 @@ Nothing is computed and no audio or features are copied: the lists point to the 
 from collections.abc import Sequence
 from pathlib import Path
 
+from m4ser.asr.texts import WORD_CONFIDENCE
 from m4ser.data.contents import CONTENTS, check_contents, write_contents
 from m4ser.data.datadir import DataDir
 from m4ser.data.features import POSITIONS
@@ -15,6 +16,7 @@ from m4ser.utils.errors import UserError
 from m4ser.utils.files import read_json, write_json
 
 REFERENCE = "ref"
+CLIPS, LINES = "utt2clip", "utt2line"  # of pairs: the utterances that voice and words are from
 
 
 def join(data: Path, dump: Path, out: Path) -> list[str]:
@@ -55,12 +57,16 @@ def sources(data: Path, dump: Path, out: Path) -> dict[str, Path | None]:
     """Folder of the same step in the dump of each corpus; None for reference text.
 
     Raises:
-        UserError: the data are of no crossed corpora, or a folder is not there or not finished.
+        UserError: the data are neither of crossed corpora nor pairs, or a folder is not there or not finished.
     """
     folds = Folds.read(data / "folds.json")
+    step = out.relative_to(dump)
+    if folds.paired:
+        side = folds.paired["words" if step.parts[0] == "asr" else "voices"]
+        return dict.fromkeys(folds.sets, finished(Path(side["dump"]) / step, Path(side["data"])))
     if not folds.corpora:
         raise UserError(f"{data / 'folds.json'}: has no corpora to join; run stage 0 of egs/cross_corpus first")
-    return {name: source_of(name, corpus, out.relative_to(dump)) for name, corpus in folds.corpora.items()}
+    return {name: source_of(name, corpus, step) for name, corpus in folds.corpora.items()}
 
 
 def source_of(name: str, corpus: CorpusInfo, step: Path) -> Path | None:
@@ -73,31 +79,49 @@ def source_of(name: str, corpus: CorpusInfo, step: Path) -> Path | None:
     if texts and corpus["text"] == REFERENCE:
         return None
     folder = Path(corpus["dump"]) / (Path("asr", corpus["text"]) if texts and corpus["text"] else step)
+    other = f", or choose another text for it (--texts {name}=ref, or a folder of its dump/asr)" if texts else ""
+    return finished(folder, Path(corpus["data"]), other)
+
+
+def finished(folder: Path, data: Path, other: str = "") -> Path:
+    """The folder of a dump, made by the recipe of `data`.
+
+    Raises:
+        UserError: it is not there or not finished; `other` says what else helps.
+    """
     if not (folder / ".done").is_file():
-        made = Path(corpus["data"]).parent / "run.sh"
-        other = f", or choose another text for it (--texts {name}=ref, or a folder of its dump/asr)" if texts else ""
-        raise UserError(f"{folder}: is not there or not finished; run {made} --stop-stage 2 with these options{other}")
+        recipe = data.parent if data.name.startswith("data") else data.parent.parent
+        fault = f"{folder}: is not there or not finished"
+        raise UserError(f"{fault}; run {recipe / 'run.sh'} --stop-stage 2 with these options{other}")
     return folder
 
 
-def read_list(data: DataDir, source: Path, name: str, allow_empty: bool = False) -> dict[str, str]:
+def origins(data: DataDir, side: str) -> dict[str, str]:
+    """What an utterance is called in the dump that it is from: that of its corpus, or of its pair's `side`."""
+    if side in data.maps:
+        return data.maps[side]
+    prefix = f"{data.path.name}-"
+    return {utt: utt.removeprefix(prefix) for utt in data.utts}
+
+
+def read_list(data: DataDir, source: Path, name: str, side: str, allow_empty: bool = False) -> dict[str, str]:
     """One list of all sets of a corpus, under the new ids, of the utterances of `data`.
 
     Raises:
         UserError: it lacks some.
     """
-    prefix = f"{data.path.name}-"
     found: dict[str, str] = {}
     for path in sorted(source.glob(f"*/{name}")):
-        found |= {prefix + utt: value for utt, value in read_scp(path, allow_empty).items()}
-    if missing := [utt for utt in data.utts if utt not in found]:
+        found |= read_scp(path, allow_empty)
+    known = origins(data, side)
+    if missing := [old for old in known.values() if old not in found]:
         raise UserError(f"{source}: {name} lacks {len(missing)} utterance(s), e.g. {missing[0]}; run its recipe again")
-    return {utt: found[utt] for utt in data.utts}
+    return {utt: found[known[utt]] for utt in data.utts}
 
 
 def join_audio(data: DataDir, source: Path, out: Path) -> None:
     """The data directory itself, with lengths: its audio is that of the dump already."""
-    data.maps["utt2num_samples"] = read_list(data, source, "utt2num_samples")
+    data.maps["utt2num_samples"] = read_list(data, source, "utt2num_samples", CLIPS)
     data.validate()
     (out / CONTENTS).unlink(missing_ok=True)
     data.save_into(out)
@@ -117,7 +141,7 @@ def join_features(data: DataDir, source: Path, out: Path) -> None:
     (out / CONTENTS).unlink(missing_ok=True)
     lists = ["utt2num_frames", POSITIONS]
     for name in lists:
-        write_scp(out / name, read_list(data, source, name))
+        write_scp(out / name, read_list(data, source, name, CLIPS))
     write_contents(out, lists)
 
 
@@ -139,7 +163,7 @@ def check_same(out: Path, names: Sequence[str]) -> None:
 
 def join_reference(data: DataDir, out: Path) -> None:
     """The reference transcripts instead of recognised text."""
-    for name in ("decode.json", CONTENTS):
+    for name in ("decode.json", WORD_CONFIDENCE, CONTENTS):
         (out / name).unlink(missing_ok=True)
     write_scp(out / "text", data.maps["text"])
     write_contents(out, ["text"])
@@ -160,5 +184,11 @@ def join_text(data: DataDir, source: Path, out: Path) -> None:
     kept = {key: decoded[0][key] for key in ("asr", "model", "settings", "loop_rule")} if decoded else {}
     if decoded:
         write_json(out / "decode.json", {**kept, "looping_hypotheses": looping})
-    write_scp(out / "text", read_list(data, source, "text", allow_empty=True))
-    write_contents(out, ["text"])
+    lists = ["text"]
+    # Not where an earlier version has recognised some of the sets.
+    if all((path.parent / WORD_CONFIDENCE).is_file() for path in source.glob("*/text")):
+        lists.append(WORD_CONFIDENCE)
+    (out / WORD_CONFIDENCE).unlink(missing_ok=True)
+    for name in reversed(lists):  # whoever finds the text finds everything
+        write_scp(out / name, read_list(data, source, name, LINES, allow_empty=True))
+    write_contents(out, lists)

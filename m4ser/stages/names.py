@@ -24,6 +24,13 @@ def features_tag(encoder: str, layers: str, pool: int) -> str:
     return part(encoder) + chosen + (f"_pool{pool}" if pool != 1 else "")
 
 
+def dump_of(data: Path) -> Path:
+    """The dump of a data folder: ``dump_zh`` beside ``data_zh``, ``dump/babble0`` for ``data/babble0``."""
+    if data.name.startswith("data"):
+        return data.parent / f"dump{data.name.removeprefix('data')}"
+    return data.parent.with_name("dump") / data.name
+
+
 def speed_folder(features: str, speed: str) -> str:
     """Folder of the same features at another speed."""
     return f"{features}_speed{speed}"

@@ -147,8 +147,12 @@ def test_what_tells_that_the_data_of_another_recipe_have_changed(tmp_path, monke
     for folder in (recipe, other / "data", other / "data_zh", other / "dump_zh/audio"):
         folder.mkdir(parents=True)
     monkeypatch.chdir(recipe)
-    for file in ("data/folds.json", "data_zh/folds.json", "dump_zh/audio/.done"):
+    (other / "data/babble0").mkdir()
+    for file in ("data/folds.json", "data_zh/folds.json", "dump_zh/audio/.done", "data/babble0/folds.json"):
         (other / file).touch()
     assert recipe_files("esd") == ["../esd/data/folds.json"]
     assert recipe_files("../esd/data_zh") == ["../esd/data_zh/folds.json", "../esd/dump_zh/audio/.done"]
+    (other / "dump/babble0/audio").mkdir(parents=True)
+    (other / "dump/babble0/audio/.done").touch()
+    assert recipe_files("esd/data/babble0") == ["../esd/data/babble0/folds.json", "../esd/dump/babble0/audio/.done"]
     assert recipe_files("none") == []
