@@ -5,6 +5,7 @@ elsewhere. It needs Gradio: pip install "m4ser[demo]".
 """
 
 import argparse
+from pathlib import Path
 
 from m4ser.inference.loading import add_arguments, load_recognizer
 from m4ser.utils.cli import boolean, command
@@ -22,6 +23,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--open", type=boolean, default=False, help="open the page in the browser (default: false)")
     parser.add_argument("--max-mb", type=float, default=50.0, help="largest upload, MB (default: 50)")
     parser.add_argument("--max-duration", type=float, default=600.0, help="longest recording, seconds (default: 600)")
+    parser.add_argument(
+        "--space", type=Path, metavar="FOLDER", help="write the folder of a Hugging Face Space instead of serving"
+    )
     return parser
 
 
@@ -31,10 +35,19 @@ def main(cmd: list[str] | None = None) -> None:
     args = get_parser().parse_args(cmd)
     if args.max_mb <= 0 or args.max_duration <= 0:
         raise UserError("--max-mb and --max-duration must be more than 0")
-    from m4ser.demo.server import serve
+    from m4ser.demo.server import check_installed, serve
     from m4ser.hub.opening import default_model
 
+    check_installed()
     model = args.model or args.given or default_model()
+    if args.space:
+        from m4ser.demo.space import write_space
+
+        write_space(args.space, model)
+        print(
+            f"{args.space}: try it with `python app.py` there; then hf upload ORG/NAME {args.space} --repo-type space"
+        )
+        return
     serve(model, lambda: load_recognizer(model, args), args.host, args.port, int(args.max_mb * 2**20), args.open)
 
 

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from m4ser.data.audio import error_text
 from m4ser.utils.errors import UserError
+from m4ser.utils.extras import missing
 from m4ser.utils.printing import printable
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Guard:
             return
         fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         headers = dict(HEADERS)
+        if self.here:
+            headers[b"content-security-policy"] += b"; frame-ancestors 'none'"
         if not re.match("/(assets|static)/", scope["path"]):
             headers[b"cache-control"] = b"no-store"
 
@@ -155,7 +158,7 @@ def check_installed() -> None:
     from importlib.util import find_spec
 
     if find_spec("gradio") is None:
-        raise UserError('m4ser demo needs Gradio, which is not installed: pip install "m4ser[demo]"')
+        raise UserError(f"m4ser demo {missing(ModuleNotFoundError(name='gradio'))}")
 
 
 def serve(
@@ -177,9 +180,8 @@ def serve(
         open_page: open the page in a browser.
 
     Raises:
-        UserError: Gradio is missing, one cannot listen there, or the model cannot be loaded.
+        UserError: one cannot listen there, or the model cannot be loaded.
     """
-    check_installed()
     here = is_loopback(host)
     # The port first: whether it is free should be known before the model is loaded.
     with listen(host, port) as listener, tempfile.TemporaryDirectory(prefix="m4ser-demo-") as folder:

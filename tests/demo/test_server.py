@@ -1,6 +1,5 @@
 """The page's server over real HTTP, asked as the page asks it."""
 
-import json
 import os
 import signal
 import socket
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -24,43 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 httpx = pytest.importorskip("httpx")
 
 
-def sound(path, seconds=1.0, level=0.5, **options):
-    soundfile.write(path, level * np.sin(2 * np.pi * 200 * np.arange(int(16000 * seconds)) / 16000), 16000, **options)
-    return path
-
-
-def upload(address, path, name=None):
-    """Where the server has put a recording."""
-    answer = httpx.post(f"{address}gradio_api/upload", files={"files": (name or path.name, path.read_bytes())})
-    assert answer.status_code == 200, answer.text
-    return answer.json()[0]
-
-
-def predict(address, where):
-    """What the page is told about an upload: values by the component's type, or the text of an error."""
-    config = httpx.get(f"{address}config").json()
-    kinds = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
-    (event,) = (e for e in config["dependencies"] if any(target[1] == "change" for target in e["targets"]))
-    session = uuid.uuid4().hex
-    data = [{"path": str(where), "orig_name": "x", "meta": {"_type": "gradio.FileData"}}]
-    question = {"data": data, "fn_index": event["id"], "session_hash": session}
-    answer = httpx.post(f"{address}gradio_api/queue/join", json=question)
-    assert answer.status_code == 200, answer.text
-    with httpx.stream("GET", f"{address}gradio_api/queue/data", params={"session_hash": session}, timeout=60) as lines:
-        for line in lines.iter_lines():
-            message = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
-            if message.get("msg") == "process_completed":
-                output = message["output"]
-                if not message["success"]:
-                    return output["error"]
-                return dict(zip(map(kinds.get, event["outputs"]), output["data"], strict=True))
-    raise AssertionError("no answer")
-
-
-def ask(address, path, name=None):
-    return predict(address, upload(address, path, name))
-
-
 def raw(address, data):
     """Send bytes, return all that comes back."""
     with socket.create_connection(("127.0.0.1", int(address.rstrip("/").rpartition(":")[2])), timeout=20) as connection:
@@ -71,12 +32,8 @@ def raw(address, data):
     return answer.decode("latin-1")
 
 
-def left(folder):
-    return [str(path) for path in folder.rglob("*") if path.is_file()]
-
-
 @pytest.mark.slow
-def test_recordings(serve_demo, tmp_path, write_mp4):
+def test_recordings(serve_demo, tmp_path, write_mp4, sound, ask, left):
     address = serve_demo()
     for name, level, label in (("a.wav", 0.5, "excited"), ("b.flac", 0.05, "calm"), ("c.ogg", 0.5, "excited")):
         answer = ask(address, sound(tmp_path / name, level=level))
@@ -90,7 +47,7 @@ def test_recordings(serve_demo, tmp_path, write_mp4):
 
 
 @pytest.mark.slow
-def test_timeline(serve_demo, tmp_path):
+def test_timeline(serve_demo, tmp_path, ask):
     from m4ser.data.audio import load_16k
 
     corpus = sorted((ROOT / "egs/mini/corpus").rglob("*.opus"))[:5]
@@ -104,7 +61,7 @@ def test_timeline(serve_demo, tmp_path):
 
 
 @pytest.mark.slow
-def test_unusable_recordings_end_in_one_line_and_are_not_kept(serve_demo, tmp_path, capfd):
+def test_unusable_recordings_end_in_one_line_and_are_not_kept(serve_demo, tmp_path, capfd, sound, ask, left):
     address = serve_demo()
     (tmp_path / "text.wav").write_text("no sound " * 50)
     (tmp_path / "cut.wav").write_bytes(sound(tmp_path / "whole.wav").read_bytes()[:9000])
@@ -124,7 +81,7 @@ def test_unusable_recordings_end_in_one_line_and_are_not_kept(serve_demo, tmp_pa
 
 
 @pytest.mark.slow
-def test_only_uploads_are_read(serve_demo, tmp_path):
+def test_only_uploads_are_read(serve_demo, tmp_path, sound, predict, left):
     """Neither files of this machine nor addresses of others."""
     address = serve_demo()
     asked = []
@@ -140,7 +97,7 @@ def test_only_uploads_are_read(serve_demo, tmp_path):
 
 
 @pytest.mark.slow
-def test_names_are_only_shown(serve_demo, tmp_path):
+def test_names_are_only_shown(serve_demo, tmp_path, sound, ask, left):
     address, path = serve_demo(), sound(tmp_path / "a.wav")
     for name in ("../../etc/passwd", "C:\\mine\\x.wav", "x" * 300 + ".wav", "<img src=x>.wav", "été.wav"):
         note = ask(address, path, name)["note"]
@@ -149,7 +106,7 @@ def test_names_are_only_shown(serve_demo, tmp_path):
 
 
 @pytest.mark.slow
-def test_size_is_limited(serve_demo, tmp_path):
+def test_size_is_limited(serve_demo, tmp_path, sound, ask, left):
     address = serve_demo(max_bytes=100_000)
     many = [("files", (f"{number}.wav", bytes(90_000))) for number in range(10)]
     for files in ({"files": ("x.wav", bytes(3_000_000))}, {"files": ("x.wav", bytes(105_000))}, many):
@@ -203,7 +160,7 @@ def test_malformed_requests_have_no_traceback(serve_demo, capfd):
 
 
 @pytest.mark.slow
-def test_memory_is_flat(serve_demo, tmp_path):
+def test_memory_is_flat(serve_demo, tmp_path, sound, ask):
     """What 20 uploads of 10 s leave behind, after the first few."""
     address, path = serve_demo(), sound(tmp_path / "a.wav", 10.0)
 
@@ -219,7 +176,7 @@ def test_memory_is_flat(serve_demo, tmp_path):
     assert resident() - before < 10e6  # each upload is 0.3 MB, and 0.6 MB once decoded
 
 
-def test_uploads_that_nobody_asks_about_are_deleted(tmp_path):
+def test_uploads_that_nobody_asks_about_are_deleted(tmp_path, left):
     for name in ("a/old", "b/new"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"x")
@@ -251,7 +208,7 @@ def test_command_tells_of_a_taken_port_before_it_loads_a_model(monkeypatch):
 
 def test_command_without_gradio(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SystemExit, match=r'^error: m4ser demo needs Gradio, .*: pip install "m4ser\[demo\]"$'):
+    with pytest.raises(SystemExit, match=r"^error: m4ser demo needs .* gradio; run: pip install 'm4ser\[demo\]' "):
         demo.main(["exp/m4ser"])
 
 
@@ -275,7 +232,7 @@ serve("loudness", make_loudness_recognizer, "127.0.0.1", 0, 2 * 2**20)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_and_leaves_nothing(tmp_path, number):
+def test_it_ends_and_leaves_nothing(tmp_path, number, sound, upload):
     (tmp_path / "start.py").write_text(START.format(tests=str(ROOT / "tests")))
     (tmp_path / "temporary").mkdir()
     process = subprocess.Popen(
@@ -296,3 +253,12 @@ def test_it_ends_and_leaves_nothing(tmp_path, number):
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0 and errors == "ended\n"
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_prediction_does_not_import_gradio():
+    program = (
+        "import sys, m4ser.bin.predict, m4ser.bin.demo, m4ser.inference.recognizer, m4ser.demo.server\n"
+        "assert not {'gradio', 'fastapi', 'starlette', 'uvicorn', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
