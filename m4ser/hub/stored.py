@@ -81,7 +81,7 @@ class StoredModel:
         with no_larger_than(weights, self.folder / DESCRIPTION):
             encoder = FrozenEncoder(backbone_from_architecture(**features["architecture"]))
         try:
-            encoder.backbone.load_state_dict(weights)
+            encoder.backbone.load_state_dict(weights, assign=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{self.folder / SPEECH_ENCODER}: does not fit {DESCRIPTION} ({reason})") from None

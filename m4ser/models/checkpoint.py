@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import pickle
 import threading
+import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             weights = load_file(path)
         else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
+            weights = torch.load(path, map_location="cpu", weights_only=True, mmap=_can_be_mapped(path))
         if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
             raise ValueError("it does not hold tensors by name")
     except pickle.UnpicklingError as error:
@@ -126,6 +127,11 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         ) from None
     check_finite(weights, path.parent)
     return dict(weights)
+
+
+def _can_be_mapped(path: Path) -> bool:
+    """Whether a file of PyTorch is of the format of today, an archive, which need not be read into memory at once."""
+    return zipfile.is_zipfile(path)
 
 
 def telling(error: pickle.UnpicklingError) -> str:

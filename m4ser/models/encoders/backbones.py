@@ -47,6 +47,7 @@ from m4ser.utils.errors import UserError
 from m4ser.utils.plain import refuse_code
 
 KIND = "speech encoder"
+WHISPER_ENCODER = {r"^(model\.)?encoder\.": ""}  # names of its weights in a whole model -> in the encoder
 # Most of what a feature extractor may be given; others are refused before tables of such sizes are made.
 MOST_FEATURES = {**log_mel.MOST, "chunk_length": 600, "n_samples": 1 << 27, "nb_max_frames": 1 << 20}
 
@@ -350,7 +351,8 @@ def load_backbone(name: str, pretrained_dir: str | Path | None = None) -> Backbo
     _check_adapter(config, folder)
     if config.model_type == "whisper":
         extractor = load_extractor(WhisperFeatureExtractor, folder)
-        return WhisperBackbone(load_model(WhisperModel, config, folder).get_encoder(), extractor)
+        # Its decoder, three quarters of the smallest models, is left where it is.
+        return WhisperBackbone(load_model(WhisperEncoder, config, folder, key_mapping=WHISPER_ENCODER), extractor)
     extractor = load_extractor(Wav2Vec2FeatureExtractor, folder)
     return WaveformBackbone(load_model(AutoModel, config, folder), extractor)
 
