@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import read_json, write_json
-
-if TYPE_CHECKING:
-    from m4ser.utils.schema import Checker
+from m4ser.utils.schema import Checker, schema_of
 
 PARTS = ("train", "dev", "test")
 JOIN = "+"  # between the corpora that a model is trained on together, in Folds.trained_on
@@ -166,11 +164,8 @@ class Folds:
 
 
 @functools.cache
-def _checker() -> "Checker":
+def _checker() -> Checker:
     """Of `folds.json`. Sets and folds have folders of their names."""
-    # Imported here: inference reads no folds, and does without the package behind it.
-    from m4ser.utils.schema import Checker, schema_of
-
     name = {"pattern": r"^[^/.\x00-\x1f][^/\x00-\x1f]*$", "description": "a name, without / and line breaks"}
     schema = schema_of(Folds)
     properties = schema["properties"]

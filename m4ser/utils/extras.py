@@ -2,7 +2,7 @@
 
 # Package -> extra of m4ser that brings it; anything else is for training.
 EXTRAS = {
-    **dict.fromkeys(("torch", "transformers", "safetensors"), "torch"),
+    **dict.fromkeys(("jsonschema_rs", "loralib", "safetensors", "sentencepiece", "torch", "transformers"), "torch"),
     "sounddevice": "live",
     **dict.fromkeys(("gradio", "gradio_client"), "demo"),
 }

@@ -9,12 +9,14 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
 import typing_extensions
 
 from m4ser.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 Schema = dict[str, Any]
 Place = tuple[str | int, ...]  # of a value: keys and indices that lead to it
@@ -51,6 +53,8 @@ class Checker:
     """
 
     def __init__(self, schema: Schema) -> None:
+        import jsonschema_rs  # inference with a packed model does without it
+
         self.schema = schema
         self._validator = jsonschema_rs.Draft202012Validator(schema, keywords={"whole": _Whole})
 
@@ -73,7 +77,7 @@ class Checker:
         if fault := self.fault(value):
             raise UserError(f"{where}: {fault}; {remedy}")
 
-    def _fault(self, error: jsonschema_rs.ValidationError, value: Any) -> Fault:
+    def _fault(self, error: "jsonschema_rs.ValidationError", value: Any) -> Fault:
         steps: list[str | int] = []
         for step in error.instance_path:
             steps.append(str(step) if isinstance(value, dict) else step)  # a key "1" comes as a number
