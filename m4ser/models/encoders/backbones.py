@@ -352,7 +352,8 @@ def load_backbone(name: str, pretrained_dir: str | Path | None = None) -> Backbo
     if config.model_type == "whisper":
         extractor = load_extractor(WhisperFeatureExtractor, folder)
         # Its decoder, three quarters of the smallest models, is left where it is.
-        return WhisperBackbone(load_model(WhisperEncoder, config, folder, key_mapping=WHISPER_ENCODER), extractor)
+        encoder = load_model(WhisperEncoder, config, folder, key_mapping=WHISPER_ENCODER)
+        return WhisperBackbone(cast(WhisperEncoder, encoder), extractor)
     extractor = load_extractor(Wav2Vec2FeatureExtractor, folder)
     return WaveformBackbone(load_model(AutoModel, config, folder), extractor)
 

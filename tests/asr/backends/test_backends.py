@@ -68,7 +68,7 @@ def test_missing_package(monkeypatch):
 def test_missing_optional_package(monkeypatch):
     monkeypatch.delitem(sys.modules, "m4ser.asr.backends.pocketsphinx", raising=False)
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    with pytest.raises(UserError, match="needs the Python package pocketsphinx; run `pip install --no-deps pocketsph"):
+    with pytest.raises(UserError, match="needs the Python package pocketsphinx; run: pip install --no-deps pocketsph"):
         build_backend("pocketsphinx")
 
 
