@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m4ser.models.description import Pipeline, RecogniserDescription
+from m4ser.models.description import GraphDescription, Pipeline, RecogniserDescription
 from m4ser.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class StoredModel:
         return self.about["pipeline"]
 
     @property
-    def graph(self) -> Mapping[str, Any] | None:
+    def graph(self) -> GraphDescription | None:
         """What an archive says of the whole graph that it holds instead of weights; None where it holds those."""
         return self.about.get("graph")
 

@@ -10,6 +10,7 @@ from m4ser.data.log_mel import LogMel
 from m4ser.hub.stored import TOKENIZER, StoredModel
 from m4ser.inference.backends.base import Batch, Network
 from m4ser.models.arrays import Padding, SERPreprocessor
+from m4ser.models.description import temperature_of
 from m4ser.models.onnx_session import LABELS, open_session
 from m4ser.models.pieces import WordPieces
 from m4ser.models.text import TextProcessor
@@ -87,6 +88,6 @@ def open_graph(stored: StoredModel, device: str = "auto", pretrained_dir: str | 
         pad=Padding(text.padding if text else 0),
         logits=OnnxBackend(stored.folder / GRAPH, stored.labels),
         longest=graph["longest"],
-        temperature=graph.get("temperature", 1.0),
+        temperature=temperature_of(graph),
         pretrained_dir=pretrained_dir,
     )
