@@ -5,7 +5,6 @@ parsers of the tasks and the signatures of what a configuration chooses. Neither
 """
 
 import argparse
-import ast
 import contextlib
 import functools
 import json
@@ -15,13 +14,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from m4ser.models.systems import SER
+from m4ser.training.nested import TRAIN_ARGS, Nested
 from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
 from m4ser.utils.schema import Checker, Schema, known_are, shown
-from m4ser.utils.yaml_text import parse_yaml
 
 OPTIONS = Path(__file__).with_name("options.json")
-TRAIN_ARGS = "--train-args"
 LONGEST = 300  # characters of what a parser says; it repeats values
 Config = dict[str, Any]
 _NO_VALUE = re.compile(r"\s*(none|null|nil)\s*", re.IGNORECASE)  # in ESPnet2
@@ -146,45 +144,10 @@ class Parser(argparse.ArgumentParser):
         refuse(message)
 
 
-class _Nested(argparse.Action):
-    """``key=value``, ``key.key=value`` or a mapping, as ESPnet2's own action reads them."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        found: Config = getattr(namespace, self.dest)
-        where = f"{TRAIN_ARGS}: {option_string}"
-        path, assigned, text = values.partition("=")
-        if not assigned:
-            found.update(_mapping(values, where))
-            return
-        *outer, last = path.split(".")
-        for key in outer:
-            if not isinstance(found.get(key), dict):
-                found[key] = {}
-            found = found[key]
-        found[last] = parse_yaml(text, where) if text.strip() else text
-
-
-def _mapping(text: str, where: str) -> Config:
-    """A mapping as Python or YAML writes it."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        value = parse_yaml(text, where)
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: must be key=value or {{key: value}}, not {shown(text)}")
-    return value
-
-
 def _typed(train_args: str, options: Mapping[str, Schema], merged: Config) -> Config:
     """The options that were typed, nested ones over those of the configuration."""
     parser = Parser(add_help=False)
-    arguments: dict[str, dict[str, Any]] = {"mapping": {"action": _Nested}, "repeated": {"action": "append"}}
+    arguments: dict[str, dict[str, Any]] = {"mapping": {"action": Nested}, "repeated": {"action": "append"}}
     arguments["flag"] = {"action": "store_true"}
     nested: Config = {}
     for name, option in options.items():

@@ -1,6 +1,7 @@
 """What has to be known of ESPnet2 beyond its interface, in one place.
 
 - Its own tasks import a phonemiser that downloads word lists: :func:`without_phonemizer`.
+- It evaluates mappings typed as options as Python: importing this module has them read as data, in all tasks.
 - Its dataset reads the types of files that it knows: importing this module adds ours.
 - It deals out utterances to the processes of one training before it forms batches: :class:`SharedBatches`.
 - It calls ``model(...)`` itself, so what is to hold there only is put around ``forward``: :func:`autocast_forward`.
@@ -19,6 +20,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.dataset import DATA_TYPES
+from espnet2.utils.nested_dict_action import NestedDictAction
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -28,6 +30,7 @@ from m4ser.models.encoders.base import Encoder
 from m4ser.models.model import Outcome, SERModel
 from m4ser.models.objectives.base import Targets
 from m4ser.models.representations import Representations
+from m4ser.training.nested import read_nested
 from m4ser.training.precision import autocast
 from m4ser.utils.errors import UserError
 from m4ser.utils.modules import stand_in
@@ -40,6 +43,7 @@ DATA_TYPES[FEATURES] = {
     "help": "feats.scp of stage 1, read through m4ser.data.features",
 }
 AbsEncoder.register(Encoder)
+NestedDictAction.__call__ = read_nested
 
 
 class TrainedSERModel(SERModel, AbsESPnetModel):

@@ -13,6 +13,7 @@ from m4ser.models.build import construct
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
 from m4ser.models.model import Outcome, count_parameters
 from m4ser.models.systems import SER, SYSTEMS
+from m4ser.training import espnet  # noqa: F401  # what is typed is read as data
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
