@@ -17,3 +17,4 @@ for figure in "$exp"/*.png; do
 done
 echo
 python "$root/tools/check_demo.py" "$exp"
+printf 'Try it:  . %q && m4ser demo --model %q\n' "$root/tools/activate_python.sh" "$root/egs/mini/$exp"

@@ -22,6 +22,7 @@ class Browser:
         self.answers, from_browser = os.pipe()
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio"]
         flags += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--no-first-run"]
+        flags += ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]  # nothing else is to be had
         flags += ["--disable-background-networking", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
 
         def place_pipes():  # Chromium reads commands at 3 and answers at 4

@@ -57,8 +57,12 @@ def page(serve_demo, browser):
     browser.open(address)
     browser.wait(there(UPLOAD))
     yield address
-    # No request has left for elsewhere, whatever the test did, and none was held back.
+    # No request has left for elsewhere, whatever the test did; nor does the page name anything elsewhere to be loaded.
     asked = browser.requests()
+    asked += browser.value(
+        "[...document.querySelectorAll('link, script, img, iframe, audio, source')].map(e => e.src || e.href || '')"
+        ".filter(e => e && !e.startsWith('data:') && !e.startsWith('blob:'))"
+    )
     browser.open("about:blank#done")
     assert len(asked) > 20 and [one for one in asked if not one.startswith(address)] == []
 

@@ -221,8 +221,16 @@ def test_command_defaults_and_wrong_options():
         demo.main(["--model", "nowhere/at-all", "--port", "0"])
 
 
+# Writes down whom the process asks, from before the first import to the end.
 START = """
 import sys
+
+def listen(event, args):
+    if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname"):
+        with open("asked", "a") as file:
+            print(event, args[1] if event in ("socket.connect", "socket.sendto") else args[0], file=file)
+
+sys.addaudithook(listen)
 sys.path.insert(0, {tests!r})
 from conftest import make_loudness_recognizer
 from m4ser.demo.server import serve
@@ -232,7 +240,7 @@ serve("loudness", make_loudness_recognizer, "127.0.0.1", 0, 2 * 2**20)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_and_leaves_nothing(tmp_path, number, sound, upload):
+def test_it_asks_nobody_ends_and_leaves_nothing(tmp_path, number, sound, upload, ask):
     (tmp_path / "start.py").write_text(START.format(tests=str(ROOT / "tests")))
     (tmp_path / "temporary").mkdir()
     process = subprocess.Popen(
@@ -248,11 +256,13 @@ def test_it_ends_and_leaves_nothing(tmp_path, number, sound, upload):
             break
         except httpx.TransportError:
             time.sleep(0.1)
-    upload(address, sound(tmp_path / "a.wav"))
+    assert ask(address, sound(tmp_path / "a.wav"))["label"]["label"] == "excited"
+    upload(address, tmp_path / "a.wav")  # and never asked about
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0 and errors == "ended\n"
     assert list((tmp_path / "temporary").iterdir()) == []
+    assert not (tmp_path / "asked").exists(), (tmp_path / "asked").read_text()
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import shlex
 import sys
 from pathlib import Path
 
@@ -160,4 +161,9 @@ def test_demo_shows_table_and_figures(checkout, call):
         f"Figure:  {recipe}/exp/m4ser/confusion.png",
         "",
         "As expected: UA 70.0 % (at least 60 %), WER 25.0 % (5 to 60 %)",
+        done.stdout.splitlines()[-1],
     ]
+    # What is printed to go on with can be typed, also with blanks in the path.
+    printed = shlex.split(done.stdout.splitlines()[-1])
+    activation, model = str(checkout / "tools/activate_python.sh"), str(recipe / "exp/m4ser")
+    assert printed == ["Try", "it:", ".", activation, "&&", "m4ser", "demo", "--model", model]
