@@ -34,9 +34,12 @@ SHUFFLES = 5
 PARTS = ("speech", "text", "invariant")
 OWN = {"speech": "voices", "text": "words", "invariant": "voices"}  # what a part's ratio has above the line
 KINDS = ("pooled", "states")
+ALONE = "plain_cka"  # is given without an interval
 WHOLE = "all"  # the whole utterance vector
 MISSING = -1
-CURVES = ("disc", "grad_")  # beginnings of the statistics that are followed over training
+CURVES = ("disc", "grad_", "cka_")  # beginnings of the statistics that are followed over training
+PHASES = ("train", "valid")
+TOTAL = "grad_norm"  # of all losses and parameters
 SPECIFIC = "disc_acc_specific"  # mean of the discriminator's accuracies on the two kinds of specific states
 
 
@@ -68,7 +71,8 @@ class Value:
 class Measured:
     """The values of one experiment by name, see :func:`statistics` and :func:`answers`.
 
-    ``curves``: by statistic its epochs in each run; ``gradients`` of :func:`.generator_gradients`, mean over runs.
+    ``curves``: by phase and statistic its epochs in each run; ``gradients`` of :func:`.generator_gradients`, mean over
+    runs.
     """
 
     name: str
@@ -91,10 +95,11 @@ def statistics(states: "RunStates", speakers: np.ndarray) -> dict[str, Statistic
     """What can be said of one run's parts, by name, each as a statistic of its N utterances.
 
     ``right/KIND``: modality-specific states that a probe takes for what they are, of ``pooled`` ones or single
-    ``states``; ``larger/KIND`` and ``speech_side/KIND``: where it puts the invariant ones; ``positions/KIND``: the same
-    as ``right`` for a probe trained on invariant positions that stem from one modality. ``voices/PART`` and
-    ``words/PART``: how far a part moves when these are exchanged; ``ratio/PART``: its own over the other, of the
-    invariant part voices over words. ``cka/PAIR``, ``plain_cka/PAIR``, ``cosine/PAIR``: similarity.
+    ``states``; ``larger/KIND`` and ``speech_side/KIND``: where it puts the invariant ones, ``place/KIND``: between text
+    (0) and speech (1), see :class:`.Sides`; ``positions/KIND``: the same as ``right`` for a probe trained on invariant
+    positions that stem from one modality. ``voices/PART`` and ``words/PART``: how far a part moves when these are
+    exchanged; ``ratio/PART``: its own over the other, of the invariant part voices over words. ``cka/PAIR``,
+    ``plain_cka/PAIR``, ``cosine/PAIR``: similarity.
     """
     found: dict[str, Statistic] = {}
     parts, group = states.parts, probes.groups(speakers)
@@ -104,8 +109,9 @@ def statistics(states: "RunStates", speakers: np.ndarray) -> dict[str, Statistic
             invariant, owner = _states(parts["invariant"], kind) if "invariant" in parts else (None, None)
             said = probes.sides(given[0][0], given[1][0], (given[0][1], given[1][1]), group, invariant, owner)
             found[f"right/{kind}"] = mean(said.right)
-            if said.speech is not None:
+            if said.speech is not None and said.place is not None:
                 found |= {f"larger/{kind}": larger_share(said.speech), f"speech_side/{kind}": mean(said.speech)}
+                found[f"place/{kind}"] = mean(said.place)
             if "invariant_speech" in parts:
                 given = [_states(parts[f"invariant_{name}"], kind) for name in ("speech", "text")]
                 said = probes.sides(given[0][0], given[1][0], (given[0][1], given[1][1]), group)
@@ -210,7 +216,7 @@ def measure(
     )
     index, _ = clusters(found.speakers)
     for key, by_seed in parts.items():
-        found.values[key] = _value(list(by_seed.values()), index, resamples)
+        found.values[key] = _value(list(by_seed.values()), index, 1 if key.startswith(ALONE) else resamples)
     place = index, np.array(ref), len(states.labels), resamples
     for key, rows_by_seed in said.items():
         found.values[f"ua/{key}"] = _ua([_joined(rows, seen, len(items)) for rows in rows_by_seed.values()], *place)
@@ -261,15 +267,18 @@ def _joined(by_fold: Mapping[str, np.ndarray], seen: Mapping[str, np.ndarray], c
 
 
 def _follow(measured: Measured, histories: Sequence[History]) -> None:
-    """Take the curves of discriminator and gradients from the histories of the runs, of dev where they are there."""
+    """Take the curves of discriminator and gradients from the histories of the runs, in training and on dev."""
     for history in histories:
-        epochs = sorted(history["epochs"].items(), key=lambda pair: int(pair[0]))
-        rows = [phases.get("train", {}) | phases.get("valid", {}) for _, phases in epochs]
-        rows = [row | _specific(row) for row in rows]
-        names = {name for row in rows for name in row if name.startswith(CURVES)}
-        for name in names if any(not name.startswith("grad_norm") for name in names) else ():
-            if all(name in row for row in rows):
-                measured.curves.setdefault(name, []).append([row[name] for row in rows])
+        epochs = [phases for _, phases in sorted(history["epochs"].items(), key=lambda pair: int(pair[0]))]
+        for phase in PHASES:
+            rows = [phases.get(phase, {}) for phases in epochs]
+            rows = [row | _specific(row) for row in rows]
+            names = {name for name in rows[0] if name.startswith(CURVES)} if rows else set()
+            if names == {TOTAL}:  # which every training has
+                continue
+            for name in sorted(names):
+                if all(name in row for row in rows):
+                    measured.curves.setdefault(f"{phase} {name}", []).append([row[name] for row in rows])
 
 
 def _specific(row: Mapping[str, float]) -> dict[str, float]:

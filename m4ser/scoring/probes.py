@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 GROUPS = 5
+STRENGTH = 0.1  # how little is regularised; of standardised states the answers hardly depend on it
 MOST = 8000  # of more states to learn from, this many at random
 
 
@@ -20,11 +21,13 @@ class Sides(NamedTuple):
     """What a probe for the modality says of N utterances: shares (N,) of their states.
 
     ``right``: modality-specific states that it takes for what they are; ``speech``: invariant ones that it takes for
-    speech, None where the model has none.
+    speech; ``place``: no share, but where it finds these on its way from the mean text-specific state (0) to the mean
+    speech-specific one (1). The last two are None where the model has no invariant states.
     """
 
     right: np.ndarray
-    speech: np.ndarray | None
+    speech: np.ndarray | None = None
+    place: np.ndarray | None = None
 
 
 def groups(speakers: np.ndarray, most: int = GROUPS) -> np.ndarray:
@@ -58,16 +61,12 @@ def answers(
     """
     said = np.zeros(len(asked), dtype=labels.dtype)
     for held_out in np.unique(asked_group):
-        learned, wanted = np.flatnonzero(group != held_out), asked_group == held_out
-        if len(learned) > MOST:
-            learned = np.sort(np.random.default_rng(seed).choice(learned, MOST, replace=False))
+        learned, wanted = _drawn(group != held_out, seed), asked_group == held_out
         known = np.unique(labels[learned])
         if len(known) < 2:
             said[wanted] = known[0] if len(known) else labels[0]
-            continue
-        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, class_weight="balanced"))
-        probe.fit(states[learned].astype(np.float64), labels[learned])
-        said[wanted] = probe.predict(asked[wanted].astype(np.float64))
+        else:
+            said[wanted] = _probe(states[learned], labels[learned]).predict(asked[wanted])
     return said
 
 
@@ -78,6 +77,7 @@ def sides(
     group: np.ndarray,
     invariant: np.ndarray | None = None,
     owner: np.ndarray | None = None,
+    seed: int = 0,
 ) -> Sides:
     """Train probes to tell the states of two modalities apart, and ask them about those and about invariant ones.
 
@@ -86,15 +86,34 @@ def sides(
     """
     states, of = np.concatenate([speech, text]), np.concatenate(owners)
     is_speech = np.repeat([1, 0], [len(speech), len(text)])
-    right = answers(states, is_speech, group[of], states, group[of]) == is_speech
-    both = [_shares(right[is_speech == side], of[is_speech == side], len(group)) for side in (1, 0)]
-    found = None
-    if invariant is not None and owner is not None:
-        said = answers(states, is_speech, group[of], invariant, group[owner])
-        found = _shares(said == 1, owner, len(group))
-    return Sides(np.mean(both, axis=0), found)
+    right, found = np.zeros(len(states)), np.zeros((2, 0 if invariant is None else len(invariant)))
+    for held_out in np.unique(group):
+        learned, wanted = _drawn(group[of] != held_out, seed), group[of] == held_out
+        probe = _probe(states[learned], is_speech[learned])
+        right[wanted] = probe.predict(states[wanted]) == is_speech[wanted]
+        if invariant is not None and owner is not None and (asked := group[owner] == held_out).any():
+            means = np.stack([states[learned][is_speech[learned] == side].mean(0) for side in (0, 1)])
+            (start, end), way = probe.decision_function(means), probe.decision_function(invariant[asked])
+            found[:, asked] = way > 0, (way - start) / (end - start)
+    both = [_means(right[is_speech == side], of[is_speech == side], len(group)) for side in (1, 0)]
+    rest = [] if owner is None else [_means(values, owner, len(group)) for values in found]
+    return Sides(np.mean(both, axis=0), *rest)
 
 
-def _shares(true: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
-    """Share of each utterance's states that are ``true``. Shape: (S,), (S,) -> (N,)."""
-    return np.bincount(owner, true, count) / np.maximum(np.bincount(owner, minlength=count), 1)
+def _drawn(usable: np.ndarray, seed: int) -> np.ndarray:
+    """Indices of the states to learn from, of too many some at random."""
+    learned = np.flatnonzero(usable)
+    if len(learned) > MOST:
+        learned = np.sort(np.random.default_rng(seed).choice(learned, MOST, replace=False))
+    return learned
+
+
+def _probe(states: np.ndarray, labels: np.ndarray) -> Pipeline:
+    """A probe that has learned. Shape: (K, D), (K,)."""
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=1000, class_weight="balanced"))
+    return probe.fit(states.astype(np.float64), labels)
+
+
+def _means(values: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
+    """Mean of each utterance's states. Shape: (S,), (S,) -> (N,)."""
+    return np.bincount(owner, values, count) / np.maximum(np.bincount(owner, minlength=count), 1)

@@ -8,17 +8,23 @@ import numpy as np
 
 from m4ser.data.corpus import Corpus
 from m4ser.scoring.intervals import RESAMPLES, clusters
-from m4ser.scoring.measuring import SPECIFIC, WHOLE, Measured, measure
+from m4ser.scoring.measuring import PHASES, SPECIFIC, TOTAL, WHOLE, Measured, measure
 from m4ser.scoring.table import Cell, Column, Score, Table, count
 from m4ser.utils.errors import UserError
 
+PHASE_NAMES = dict(zip(PHASES, ("training", "dev"), strict=True))
+SHARES = ("disc_acc", "disc_invariant")  # beginnings of the statistics that are shares
 PLACES = {"first epoch": 0.0, "at 25 %": 0.25, "at 50 %": 0.5, "at 75 %": 0.75, "last epoch": 1.0}
 CURVE_NAMES = {
     SPECIFIC: "D right on specific states",
+    "disc_noise": "noise in front of D",
+    "grad_invariant": "gradient at invariant states",
+    "grad_specific": "gradient at speech-specific states",
+    "cka_specific": "CKA of specific states in a batch",
     "disc_acc_speech": "D right on speech-specific",
     "disc_acc_text": "D right on text-specific",
     "disc_invariant": "D on invariant",
-    "grad_norm": "gradient norm, all losses and parameters",
+    TOTAL: "gradient norm, all losses and parameters",
 }
 HEADLINE = [
     Column("system"),
@@ -27,6 +33,7 @@ HEADLINE = [
     Column("invariant on one side", "larger_pooled"),
     Column("the same, single states", "larger_states"),
     Column("of these on the speech side", "speech_side"),
+    Column("between text (0) and speech (1)", "place"),
     Column("invariant positions by modality", "positions"),
     Column("invariant: voices / words", "ratio_invariant"),
     Column("speech-specific: voices / words", "ratio_speech"),
@@ -67,7 +74,8 @@ def table(
     )
     notes = [
         "Probe: logistic regression trained afresh on other test speakers. It tells speech- from text-specific states "
-        "(50 is chance), averaged over time or single, and says on which side it finds invariant ones (50: neither).",
+        "(50 is chance), averaged over time or single, and says on which side it finds invariant ones (50: neither), "
+        "and where on the way between the means of both (0.5: halfway), which is the steadier number.",
         "Ratio: how far a part moves when voices are exchanged between utterances over how far with the words; for the "
         "text-specific part words over voices.",
         f"Interval: bootstrap over {unit}s, 95 %.",
@@ -93,15 +101,9 @@ def table(
 
 
 def _headline(one: Measured) -> list[Cell]:
-    shares = (
-        "right/pooled",
-        "right/states",
-        "larger/pooled",
-        "larger/states",
-        "speech_side/pooled",
-        "positions/pooled",
-    )
+    shares = ("right/pooled", "right/states", "larger/pooled", "larger/states", "speech_side/pooled")
     cells: list[Cell] = [one.name, *(one.cell(key) for key in shares)]
+    cells += [one.cell("place/pooled", plain=True), one.cell("positions/pooled")]
     return [*cells, *(one.cell(f"ratio/{name}", plain=True) for name in ("invariant", "speech", "text"))]
 
 
@@ -184,17 +186,19 @@ def _difference(one: Measured, against: Measured, key: str) -> Cell:
 def _over_training(every: Sequence[Measured]) -> Table:
     rows: list[list[Cell]] = []
     for one in every:
-        for key in sorted(one.curves, key=lambda key: (not key.startswith("disc"), key != SPECIFIC, key)):
+        for key in sorted(one.curves, key=lambda key: (not key.endswith(SPECIFIC), "disc" not in key, key)):
+            phase, statistic = key.split(" ", 1)
             runs_of = one.curves[key]
             places = [np.mean([c[round(share * (len(c) - 1))] for c in runs_of]) for share in PLACES.values()]
             # of each run the highest, for a mean of runs hides what one of them does
             highest = np.mean([max(curve[len(curve) // 2 :]) for curve in runs_of])
             cells = [float(value) for value in (*places, highest)]
-            share = key.startswith("disc")
-            rows.append([f"{one.name}: {CURVE_NAMES.get(key, key)}", *(Score(v) if share else v for v in cells)])
+            share = statistic.startswith(SHARES)
+            name = f"{one.name}: {CURVE_NAMES.get(statistic, statistic)}, {PHASE_NAMES[phase]}"
+            rows.append([name, *(Score(v) if share else v for v in cells)])
     columns = [Column("over training"), *(Column(name, digits=4) for name in PLACES)]
     columns.append(Column("highest in the second half", "highest", digits=4))
-    note = "Discriminator (D) on the dev set, gradients on the training set, mean over runs; from `history.json`."
+    note = "D: discriminator. Mean over runs; from `history.json`."
     return Table(columns, rows, "Discriminator and gradients over training", notes=[note])
 
 

@@ -71,15 +71,47 @@ def linear_cka(x: np.ndarray, y: np.ndarray, debiased: bool = True) -> Statistic
     Shape: (N, D), (N, E).
     """
     kernels = [_kernel(side, debiased) for side in (x, y)]
-    aligned, own_x, own_y = (
-        _dependence(kernels[i], kernels[j], debiased) for i, j in ((0, 1), (0, 0), (1, 1))
-    )  # fmt: skip
+    pairs = (0, 1), (0, 0), (1, 1)
+    summed: dict[bytes, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+
+    def sums(group: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Kernels with the rows of a group added up, (G, N), and their products, rows and columns, (G, G)."""
+        if group.tobytes() not in summed:
+            products = [_added(_added(kernels[i] * kernels[j], group).T, group) for i, j in pairs]
+            summed.clear()
+            summed[group.tobytes()] = [_added(kernel, group) for kernel in kernels], products
+        return summed[group.tobytes()]
 
     def statistic(weights: np.ndarray) -> np.ndarray:
-        both = np.sqrt(np.maximum(own_x(weights), 0) * np.maximum(own_y(weights), 0))
-        return _divide(aligned(weights), both)
+        group, first = _counted_alike(weights)
+        rows, products = sums(group)
+        drawn = weights[:, first]
+        along = [drawn @ each for each in rows]
+        aligned, own_x, own_y = (
+            _dependence(weights, ((drawn @ product) * drawn).sum(1), along[i], along[j], debiased)
+            for product, (i, j) in zip(products, pairs, strict=True)
+        )
+        return _divide(aligned, np.sqrt(np.maximum(own_x, 0) * np.maximum(own_y, 0)))
 
     return statistic
+
+
+def _counted_alike(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Groups of utterances that count alike in all resamples, as those of one speaker do.
+
+    What is summed over them once need not be summed in each resample. Shape: (R, N) -> group of each (N,), in the order
+    of their first utterances, which are the second value (G,).
+    """
+    _, first, group = np.unique(weights, axis=1, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return np.argsort(order)[group.reshape(-1)], first[order]
+
+
+def _added(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Rows of a group added up. Shape: (N, K), (N,) -> (G, K)."""
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    return np.add.reduceat(values[order], starts, axis=0)
 
 
 def _kernel(x: np.ndarray, debiased: bool) -> np.ndarray:
@@ -94,20 +126,18 @@ def _kernel(x: np.ndarray, debiased: bool) -> np.ndarray:
     return kernel
 
 
-def _dependence(k: np.ndarray, m: np.ndarray, debiased: bool) -> Statistic:
-    """The Hilbert-Schmidt independence criterion of two kernels (N, N), but for its factor."""
-    product = k * m
+def _dependence(
+    weights: np.ndarray, all_pairs: np.ndarray, along_k: np.ndarray, along_m: np.ndarray, debiased: bool
+) -> np.ndarray:
+    """The Hilbert-Schmidt independence criterion of two kernels (N, N), but for its factor, in each resample (R,).
 
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        count = weights.sum(1)
-        along_k, along_m = weights @ k, weights @ m
-        all_pairs, rows = ((weights @ product) * weights).sum(1), (weights * along_k * along_m).sum(1)
-        sums = (along_k * weights).sum(1) * (along_m * weights).sum(1)
-        if debiased:
-            return all_pairs + _divide(sums, (count - 1) * (count - 2)) - _divide(2 * rows, count - 2)
-        return all_pairs + _divide(sums, count**2) - _divide(2 * rows, count)
-
-    return statistic
+    Shape: weights, these times either kernel, (R, N); weighted sum of the kernels' product value by value (R,).
+    """
+    count, rows = weights.sum(1), (weights * along_k * along_m).sum(1)
+    sums = (along_k * weights).sum(1) * (along_m * weights).sum(1)
+    if debiased:
+        return all_pairs + _divide(sums, (count - 1) * (count - 2)) - _divide(2 * rows, count - 2)
+    return all_pairs + _divide(sums, count**2) - _divide(2 * rows, count)
 
 
 def average(parts: Iterable[tuple[np.ndarray, Statistic]], weights: np.ndarray) -> np.ndarray:

@@ -132,15 +132,16 @@ def run_states(folder: str | Path, part: str = "test", limit: int = MAX_UTTERANC
         raise UserError(f"{folder / 'data' / part}: one utterance alone cannot be exchanged with others; choose a fold")
     others = [utts[i] for i in derangement(len(utts), seed)]
     found = _collect(model, inputs, utts, utts)
-    exchanged = {"voices": _collect(model, inputs, others, utts), "words": _collect(model, inputs, utts, others)}
+    voices, words = _collect(model, inputs, others, utts), _collect(model, inputs, utts, others)
     slices = part_slices(model)
     parts = {
-        name: Part(pooled, *(exchanged[what].pooled[name] for what in ("voices", "words")), *found.states.get(name, ()))
+        name: Part(pooled, voices.pooled[name], words.pooled[name], *found.states[name])
         for name, pooled in found.pooled.items()
+        if name in voices.pooled and name in words.pooled
     }
     specific = SPEECH in parts
     for name, place in slices.items() if not specific else ():
-        parts[name] = Part(*(each.utterance[:, place] for each in (found, exchanged["voices"], exchanged["words"])))
+        parts[name] = Part(*(each.utterance[:, place] for each in (found, voices, words)))
 
     @torch.no_grad()
     def classify(vectors: np.ndarray) -> np.ndarray:
@@ -195,26 +196,32 @@ def _collect(model: EmotionModel, inputs: Inputs, voices: Sequence[str], words: 
         reps = batches.represent(model, batch)
         utterance |= dict(zip(chosen, reps.utterance.float().numpy(), strict=True))
         hyp |= dict(zip(chosen, model.logits(reps).argmax(-1).tolist(), strict=True))
-        for name, (states, mask) in sequences(model, reps).items():
+        for name, (states, mask) in sequences(reps).items():
             means = masked_mean(states.float(), mask).numpy()
             pooled.setdefault(name, {}).update(zip(chosen, means, strict=True))
             for number, row, valid in zip(chosen, states.float(), mask, strict=True):
                 kept.setdefault(name, {})[number] = _some(row[valid].numpy(), voices[number])
     numbers = range(len(voices))
+    # A few positions of an invariant part can happen to be as many as those of both modalities: not in all batches.
+    whole = [name for name, rows in pooled.items() if len(rows) == len(voices)]
     some = {}
-    for name, rows in kept.items():
+    for name in whole:
+        rows = kept[name]
         owner = np.repeat(np.arange(len(voices)), [len(rows[i]) for i in numbers])
         some[name] = np.concatenate([rows[i] for i in numbers]), owner
     return _Collected(
         np.stack([utterance[i] for i in numbers]),
         np.array([hyp[i] for i in numbers]),
-        {name: np.stack([rows[i] for i in numbers]) for name, rows in pooled.items()},
+        {name: np.stack([pooled[name][i] for i in numbers]) for name in whole},
         some,
     )
 
 
-def sequences(model: EmotionModel, reps: Representations) -> dict[str, tuple[Tensor, Tensor]]:
-    """States (B, T, D) and masks (B, T) of the parts that a model has as sequences, by name."""
+def sequences(reps: Representations) -> dict[str, tuple[Tensor, Tensor]]:
+    """States (B, T, D) and masks (B, T) of the parts that a model has as sequences, by name.
+
+    An invariant part with as many positions as both modalities together has those of speech first.
+    """
     found = {}
     for name, states, mask in (
         (SPEECH, reps.speech_specific, reps.speech_mask),
@@ -223,11 +230,12 @@ def sequences(model: EmotionModel, reps: Representations) -> dict[str, tuple[Ten
     ):
         if states is not None:
             found[name] = states, required(mask)
-    if INVARIANT in found and getattr(getattr(model, "fusion", None), "mir_query", "") == "concat":
-        states, mask = found[INVARIANT]
-        frames = required(reps.speech_mask).shape[1]
-        found[INVARIANT_SPEECH] = states[:, :frames], mask[:, :frames]
-        found[INVARIANT_TEXT] = states[:, frames:], mask[:, frames:]
+    if INVARIANT in found:
+        (states, mask), own = found[INVARIANT], required(reps.speech_mask)
+        if torch.equal(mask, torch.cat([own, required(reps.text_mask)], 1)):
+            frames = own.shape[1]
+            found[INVARIANT_SPEECH] = states[:, :frames], mask[:, :frames]
+            found[INVARIANT_TEXT] = states[:, frames:], mask[:, frames:]
     return found
 
 

@@ -48,6 +48,7 @@ def test_parts_that_are_what_they_are_called(model, speakers):
     assert value["right/pooled"] == 1 == value["positions/pooled"]
     share = value["speech_side/pooled"]
     assert value["larger/pooled"] == max(share, 1 - share) < 0.6
+    assert value["place/pooled"] == pytest.approx(0.5, abs=0.02)
     assert value["words/speech"] == 0 == value["voices/text"]
     assert value["voices/speech"] == pytest.approx(np.sqrt(2), abs=0.1)
     assert np.isnan(value["ratio/speech"]) and np.isnan(value["ratio/text"])  # the other one does not move it at all
@@ -94,3 +95,20 @@ def test_a_value_as_a_cell_and_paired():
     assert measuring.Value([0.3], one.drawn).minus(one).seeds == [pytest.approx(-0.3)]
     assert measuring.Value([np.nan], one.drawn).score() is None
     assert measuring.Value([1.0], np.full(9, np.nan)).score() is None
+
+
+def test_curves_of_all_runs_by_phase():
+    """The trainer's own gradient norm alone is no curve of a discriminator."""
+    made = measuring.Measured("it", [], np.array([]), True, [], ["1"])
+    train = [{"grad_norm": 3.0, "disc_acc_speech": 0.5 + k / 10, "disc_acc_text": 0.5, "loss": 1.0} for k in (0, 1)]
+    epochs = {"10": {"train": train[1], "valid": {"loss": 1.0}}, "9": {"train": train[0], "valid": {"loss": 2.0}}}
+    plain = {"1": {"train": {"grad_norm": 1.0}, "valid": {"disc_invariant": 0.4}}}
+    history = {"criterion": [], "best_epoch": 9}
+    measuring._follow(made, [{**history, "epochs": epochs}, {**history, "epochs": plain}])
+    assert made.curves == {
+        "train disc_acc_speech": [[0.5, 0.6]],
+        "train disc_acc_text": [[0.5, 0.5]],
+        "train disc_acc_specific": [[0.5, pytest.approx(0.55)]],
+        "train grad_norm": [[3.0, 3.0]],
+        "valid disc_invariant": [[0.4]],
+    }

@@ -59,6 +59,7 @@ def test_invariant_states_are_found_on_the_side_that_they_are_on(mix, share):
     found = probes.sides(speech, text, owners, group, invariant, np.arange(40))
     assert found.right.shape == (40,) and found.right.tolist() == [1.0] * 40
     assert found.speech.tolist() == [share] * 40
+    assert found.place.mean() == pytest.approx(mix, abs=0.05)
 
 
 def test_invariant_states_in_between_are_on_neither_side():
@@ -68,6 +69,7 @@ def test_invariant_states_in_between_are_on_neither_side():
     each = np.arange(400)
     found = probes.sides(speech, text, (each, each), each % 5, rng.normal(size=(400, 3)), each)
     assert found.right.mean() == 1 and abs(found.speech.mean() - 0.5) < 0.12
+    assert found.place.mean() == pytest.approx(0.5, abs=0.02)
     alike = probes.sides(speech, speech[::-1], (each, each), each % 5)
     assert alike.speech is None and abs(alike.right.mean() - 0.5) < 0.1
 

@@ -96,9 +96,10 @@ def test_unrelated_vectors_of_many_dimensions_are_alike_only_with_bias(rng):
     assert abs(once(similarity.linear_cka(x, y), 40)) < 0.1
 
 
-def test_weights_are_repetitions(rng):
+@pytest.mark.parametrize("speaker", [np.arange(12), np.array([2, 0, 1, 2, 2, 0, 1, 1, 3, 3, 3, 0])])
+def test_weights_are_repetitions(rng, speaker):
     x, y = rng.normal(size=(12, 3)), rng.normal(size=(12, 3))
-    weights = rng.integers(0, 4, size=(5, 12))
+    weights = rng.integers(0, 4, size=(5, 12))[:, speaker]
     for make in (similarity.movement, lambda a, b: similarity.linear_cka(a, b, debiased=False)):
         each = [once(make(np.repeat(x, row, 0), np.repeat(y, row, 0)), row.sum()) for row in weights]
         assert make(x, y)(weights.astype(float)) == pytest.approx(each)
