@@ -36,6 +36,7 @@ speech_encoder=                   # [path] offline:NAME, folder, hub id or none;
 feats_layers=all                  # [text] hidden layers for features of stage 1: all, or numbers such as 0,2,4
 feats_pool=8                      # [int] in those features, average this many consecutive frames; 1 keeps them all
 speed_perturb=                    # [text] train on copies at these speeds too, e.g. "0.9 1.1"; for features of stage 1
+altered_copies=0                  # [int] train on so many copies with other pauses, room, microphone, noise, line; for features
 text_source=asr                   # [asr|ref|none] text to train and test with: recognised, reference or none at all
 asr=faster_whisper                # [text] speech recogniser: a backend of m4ser.asr
 asr_model=                        # [path] its model: offline:NAME, folder or hub id; default: the recogniser's own
@@ -65,7 +66,7 @@ hub_private=true                  # [bool] make a new repository there private
 # shellcheck source=db.sh
 . "$template/db.sh"
 declare -A finished=()                # steps with nothing to do
-declare -a prepare_words=() speeds=() # --prepare-args and --speed-perturb, word by word
+declare -a prepare_words=() copies=() # --prepare-args word by word; speed0.9, altered1 ...
 ask run --script "${BASH_SOURCE[0]}" --template "$template" --words "$@"
 # shellcheck source=cmd.sh
 . "$template/cmd.sh"
@@ -136,9 +137,12 @@ stage_1() {
     fi
     [ "$features" = true ] || return 0
     extract feats "$feats_dir"
-    local speed
-    for speed in "${speeds[@]}"; do
-        extract "feats_speed$speed" "${feats_dir}_speed$speed" --speed "$speed"
+    local copy
+    for copy in "${copies[@]}"; do
+        case $copy in
+            speed*) extract "feats_$copy" "${feats_dir}_$copy" --speed "${copy#speed}" ;;
+            altered*) extract "feats_$copy" "${feats_dir}_$copy" --altered "${copy#altered}" ;;
+        esac
     done
 }
 
@@ -194,9 +198,9 @@ stage_4() {
             ${speech_encoder:+--speech-encoder "$speech_encoder"} ${text_encoder:+--text-encoder "$text_encoder"}
             ${pretrained_dir:+--pretrained-dir "$pretrained_dir"})
         [ "$features" = false ] || training+=(--feats "$feats_dir")
-        local speed
-        for speed in "${speeds[@]}"; do
-            training+=(--perturbed "${feats_dir}_speed$speed")
+        local copy
+        for copy in "${copies[@]}"; do
+            training+=(--perturbed "${feats_dir}_$copy")
         done
         [ "$text_source" = none ] || training+=(--text "$text_dir")
         [ "$text_source" = none ] || [ "$tokens" = 0 ] || training+=(--tokenizers "$tokens_dir")

@@ -28,6 +28,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--speed", type=float, default=1.0, help="play the recordings so many times faster, pitch included (default: 1)"
     )
+    parser.add_argument(
+        "--altered",
+        type=int,
+        default=0,
+        help="number of a copy: each recording as another microphone, room or line would have it, drawn at random with "
+        "this number (default: 0, as they are)",
+    )
     parser.add_argument("--pool", type=int, default=1, help="average this many consecutive frames (default: 1)")
     parts.add_arguments(parser)
     return parser
@@ -40,7 +47,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     jobs = parts.chosen_jobs(args)
     sets = read_sets(args.data_dir, args.sets, need=("wav.scp", "utt2spk"))
     work = FeatureExtraction(
-        sets, args.out, args.speech_encoder, args.pretrained_dir, args.layers, args.pool, args.speed
+        sets, args.out, args.speech_encoder, args.pretrained_dir, args.layers, args.pool, args.speed, args.altered
     )
     parts.run(work, jobs)
 

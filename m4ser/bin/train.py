@@ -22,7 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--perturbed",
         action="append",
         default=[],
-        help="stage 1 features at another speed, to train on too; repeatable",
+        help="stage 1 features at another speed or of altered recordings, to train on too; repeatable",
     )
     parser.add_argument("--text", default="", help="stage 3 targets of one text source: dump/text/<source>")
     parser.add_argument("--tokenizers", default="", help="stage 3 sentencepiece models, for text_encoder: transformer")

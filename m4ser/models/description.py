@@ -80,6 +80,7 @@ class Plan(TypedDict):
     train_args: str
     init_exp: str | None
     speeds: list[float] | None
+    altered_copies: NotRequired[int]
     settings: dict[str, Any]
     folds: Annotated[list[str], MinLen(1)]
     seeds: Annotated[list[int], MinLen(1)]

@@ -16,12 +16,14 @@ from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.folds import JOIN, PARTS, CorpusInfo, Fold, Folds
 from m4ser.data.origin import Origin, read_origins
 from m4ser.data.scp import read_scp
+from m4ser.recipes import layout
 from m4ser.recipes.labels import COMMON, to_common
 from m4ser.recipes.table import read_table
 from m4ser.stages.names import dump_of
 from m4ser.utils.errors import UserError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+ALL = "all"  # fold that leaves no corpus out
 LabelMap = Mapping[tuple[str, str], str]  # {(corpus, label): class}, "" for none
 
 
@@ -83,6 +85,39 @@ def read_label_map(path: Path) -> dict[tuple[str, str], str]:
     """Read a table with the columns corpus, label and class (empty: the label is left out)."""
     rows, _ = read_table(path, ("corpus", "label"), ("class",))
     return {(row.values["corpus"], row.values["label"].casefold()): row.values.get("class", "") for row in rows}
+
+
+def read_sources(
+    words: Sequence[str], root: Path, label_map: Path | None = None, texts: Sequence[str] = ()
+) -> list[Source]:
+    """Read prepared corpora, with notes on stderr of what each leaves out.
+
+    Args:
+        words: see :func:`read_source`.
+        root: folder of all recipes.
+        label_map: see :func:`read_label_map`.
+        texts: `NAME=FOLDER` of dump/asr, or `NAME=ref`.
+
+    Raises:
+        UserError: one cannot be read, two have one name, a name is not known, or there are fewer than two classes.
+    """
+    if not words:
+        raise UserError('which corpora? give --corpora "ravdess crema_d", recipes that have been run to stage 2')
+    labels = read_label_map(label_map) if label_map else {}
+    text = {name: chosen for name, _, chosen in (word.partition("=") for word in texts)}
+    sources = [read_source(word, root, labels, text) for word in words]
+    names = [source.name for source in sources]
+    if twice := [name for index, name in enumerate(names) if name in names[:index]]:
+        raise UserError(f"--corpora: two corpora are named {twice[0]}; name one of them as NAME=FOLDER")
+    if unknown := sorted({*text, *(corpus for corpus, _ in labels)} - set(names)):
+        raise UserError(f"--texts, --label-map: there is no corpus {unknown[0]}; --corpora has {', '.join(names)}")
+    for source in sources:
+        kinds = ", ".join(f"{label} {count}" for label, count in sorted(source.left_out.items()))
+        layout.note(source.left_out.total(), f"utterances of {source.name} have none of the classes: {kinds}")
+        layout.note(source.skipped, f"recordings of {source.name} were left out by its own stage 1")
+    if len(classes_of(sources)) < 2:
+        raise UserError("--corpora: have fewer than two classes in common; map their labels with --label-map")
+    return sources
 
 
 def read_source(word: str, root: Path, label_map: LabelMap, text: Mapping[str, str]) -> Source:
@@ -187,20 +222,70 @@ def cross(sources: Sequence[Source], train: Sequence[str], test: Sequence[str]) 
                 fold_name = f"{row}.{number if len(names) == 1 else index + 1}"
                 folds[fold_name] = Fold(**{part: sorted(ids) for part, ids in parts.items()})
                 trained_on[fold_name] = row
-    classes = classes_of(sources)
     trained = sorted({name for row in train for name in row.split(JOIN)})
-    protocols = ", ".join(f"{name} ({by_name[name].folds.protocol})" for name in by_name)
-    description = f"classes {' '.join(classes)}; corpora {protocols}; the epoch is chosen on dev of what is trained on"
+    description = "the epoch is chosen on dev of what is trained on"
     if shared := [name for name in trained if not by_name[name].folds.speaker_disjoint]:
         description += f"; {', '.join(shared)} shares speakers between its own train and test part"
+    return _crossed(f"cross-corpus-{'-'.join(test)}", description, sources, folds, trained_on)
+
+
+def leave_one_out(sources: Sequence[Source], unheard: Sequence[str] = ()) -> Folds:
+    """For each corpus a fold of its name that trains on all others and tests it; `all` trains on every corpus.
+
+    Dev is that of the first fold of each corpus trained on. Where a corpus is left out, everybody else of the others
+    trains, and all is tested that its protocol ever tests. The fold `all` is the first fold of every corpus: it tests
+    other speakers than it trains.
+
+    Args:
+        sources: the corpora.
+        unheard: names of those that nothing trains on; every fold tests them.
+
+    Raises:
+        UserError: a name of `unheard` is none of the corpora, fewer than three others are left, or a corpus tests
+            utterances twice.
+    """
+    by_name = {source.name: source for source in sources}
+    if strange := [name for name in unheard if name not in by_name]:
+        raise UserError(f"--unheard: there is no corpus {strange[0]}; --corpora has {', '.join(by_name)}")
+    names = [name for name in by_name if name not in unheard]
+    if len(names) < 3:
+        raise UserError(f"--corpora: to leave one out and train on several takes three at least, not {len(names)}")
+    first = {name: next(iter(by_name[name].folds.folds.values())) for name in names}
+    tested = {name: by_name[name].tested() for name in by_name}
+    everywhere = [utt for name in unheard for utt in tested[name]]
+    folds, trained_on = {}, {}
+    for left_out in (*names, ""):
+        trained = [name for name in names if name != left_out]
+        parts: dict[str, list[str]] = {"train": [], "dev": [], "test": [*everywhere]}
+        for name in trained:
+            source, own = by_name[name], first[name]
+            parts["dev"] += source.ids(own.dev)
+            rest = [utt for utt in source.utterances if utt not in set(own.dev)]
+            parts["train"] += source.ids(rest if left_out else own.train)
+            parts["test"] += [] if left_out else source.ids(own.test)
+        parts["test"] += tested.get(left_out, [])
+        fold = left_out or ALL
+        folds[fold] = Fold(**{part: sorted(ids) for part, ids in parts.items()})
+        trained_on[fold] = JOIN.join(trained)
+    description = "each corpus tests a model of all others; epoch chosen on two or so speakers of each trained on"
+    return _crossed(f"leave-one-out-{'-'.join(names)}", description, sources, folds, trained_on)
+
+
+def _crossed(
+    name: str, description: str, sources: Sequence[Source], folds: dict[str, Fold], trained_on: dict[str, str]
+) -> Folds:
+    """The folds with what is known of the corpora."""
+    classes = classes_of(sources)
+    trained = {each for row in trained_on.values() for each in row.split(JOIN)}
+    protocols = ", ".join(f"{source.name} ({source.folds.protocol})" for source in sources)
     return Folds(
-        f"cross-corpus-{'-'.join(test)}-{len(classes)}class",
-        description,
+        f"{name}-{len(classes)}class",
+        f"classes {' '.join(classes)}; corpora {protocols}; {description}",
         folds=folds,
-        speaker_disjoint=all(by_name[name].folds.speaker_disjoint for name in trained),
-        dev_speaker_disjoint=all(by_name[name].folds.dev_speaker_disjoint for name in trained),
+        speaker_disjoint=all(source.folds.speaker_disjoint for source in sources if source.name in trained),
+        dev_speaker_disjoint=all(source.folds.dev_speaker_disjoint for source in sources if source.name in trained),
         trained_on=trained_on,
-        corpora={name: source.describe(classes) for name, source in by_name.items()},
+        corpora={source.name: source.describe(classes) for source in sources},
     )
 
 

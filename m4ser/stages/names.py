@@ -1,6 +1,7 @@
 """Names of what depends on options: tags of features, recognised text, training text, experiments."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +32,15 @@ def dump_of(data: Path) -> Path:
     return data.parent.with_name("dump") / data.name
 
 
-def speed_folder(features: str, speed: str) -> str:
-    """Folder of the same features at another speed."""
-    return f"{features}_speed{speed}"
+def copies(speeds: Sequence[str], altered: int) -> dict[str, str]:
+    """Names of further copies of the features, and what each is: other speeds, then other recordings."""
+    found = {f"speed{speed}": f"features at {speed} times the speed" for speed in speeds}
+    return found | {f"altered{n}": f"features of altered recordings, copy {n}" for n in range(1, altered + 1)}
+
+
+def copy_folder(features: str, copy: str) -> str:
+    """Folder of such a copy."""
+    return f"{features}_{copy}"
 
 
 def asr_model_of(asr: str, model: str) -> str:
@@ -61,6 +68,7 @@ class Choices:
         asr_tag: recogniser.
         normaliser: of text.
         speeds: copies at other speeds to train on, as typed.
+        altered: number of altered copies to train on.
     """
 
     text_source: str
@@ -68,6 +76,7 @@ class Choices:
     asr_tag: str
     normaliser: str
     speeds: str
+    altered: int = 0
 
 
 def experiment_tag(
@@ -106,6 +115,8 @@ def experiment_tag(
         words.append(part(text_encoder))
     if asked.speeds != usual.speeds:
         words.append(f"speed{part(asked.speeds or '1')}")
+    if asked.altered != usual.altered:
+        words.append(f"altered{asked.altered}")
     if init_exp:
         words.append(f"from_{part(init_exp)}")
     if train_args:

@@ -18,6 +18,7 @@ from m4ser.utils.cli import shell_words
 from m4ser.utils.errors import UserError
 
 LAST = 7  # stage
+MOST_COPIES = 20  # altered ones of the features
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._+=-]*)?")
 
 
@@ -49,6 +50,7 @@ class Options:
     feats_layers: str
     feats_pool: int
     speed_perturb: str
+    altered_copies: int
     text_source: str
     asr: str
     asr_model: str
@@ -90,6 +92,9 @@ def check(options: Options) -> None:
         f"--stage {o.stage} comes after --stop-stage {o.stop_stage}": o.stage > o.stop_stage,
         f"--num-nodes {o.num_nodes} needs --cmd-backend slurm": o.num_nodes > 1 and o.cmd_backend != "slurm",
         "--feats-pool must be 1 or more": o.feats_pool < 1,
+        f"--altered-copies {o.altered_copies}: must be from 0 to {MOST_COPIES}": not 0
+        <= o.altered_copies
+        <= MOST_COPIES,
         "--nj must be 1 or more": o.nj == 0,
         f"--tag '{o.tag}': only letters, digits and . _ + = - are allowed": not _NAME.fullmatch(o.tag),
         f"--asr-tag '{o.asr_tag}': only letters, digits and . _ + = - are allowed": not _NAME.fullmatch(o.asr_tag),
@@ -108,6 +113,7 @@ class Plan:
         options: options, what was left open filled in.
         features: stage 1 extracts features of a frozen encoder.
         speeds: speeds of further copies of these features.
+        copies: names of all further copies, as :func:`.names.copies` has them.
         tokens: size of the sentencepiece models of stage 3, 0 for none.
         text_tag: name of the training text.
         audio_dir: 16 kHz audio.
@@ -124,6 +130,7 @@ class Plan:
     options: Options
     features: bool
     speeds: list[str]
+    copies: list[str]
     tokens: int
     text_tag: str
     audio_dir: str
@@ -150,7 +157,7 @@ class Plan:
         """Variables of ``ser.sh``: options under their own names, and folders."""
         found = asdict(self.options) | {k: v for k, v in vars(self).items() if isinstance(v, str | bool | int)}
         shown = {name: _text(value) for name, value in found.items()}
-        shown |= {f"speeds[{index}]": speed for index, speed in enumerate(self.speeds)}
+        shown |= {f"copies[{index}]": copy for index, copy in enumerate(self.copies)}
         words = shell_words(self.options.prepare_args, "--prepare-args") if self.corpus_folder else []
         return shown | {f"prepare_words[{index}]": word for index, word in enumerate(words)}
 
@@ -185,6 +192,7 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
         speech_encoder=speech.encoder,
         feats_pool=speech.pool,
         speed_perturb=_speeds(asked, usual, speech.features),
+        altered_copies=_altered(asked, usual, speech.features),
         asr_model=names.asr_model_of(asked.asr, asked.asr_model),
         asr_tag=_asr_tag(asked),
         prepare_args=_prepare_args(asked, parsed),
@@ -198,10 +206,12 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
     corpus = ""
     if options.stage == 0:
         corpus = find_corpus(options.corpus_dir, options.corpus, options.data, options.download, template)
+    speeds = options.speed_perturb.replace(",", " ").split()
     return Plan(
         options=options,
         features=speech.features,
-        speeds=options.speed_perturb.replace(",", " ").split(),
+        speeds=speeds,
+        copies=list(names.copies(speeds, options.altered_copies)),
         tokens=wanted.tokens,
         text_tag=text,
         audio_dir=f"{options.dump}/audio",
@@ -254,6 +264,16 @@ def _speeds(asked: Options, usual: Options, features: bool) -> str:
     return asked.speed_perturb
 
 
+def _altered(asked: Options, usual: Options, features: bool) -> int:
+    """Number of altered copies of the features, none where there are no features."""
+    if asked.altered_copies and not features:
+        if asked.altered_copies != usual.altered_copies:
+            note = f"note: --altered-copies are of features of stage 1, and {asked.train_config} reads none"
+            print(note, file=sys.stderr)
+        return 0
+    return asked.altered_copies
+
+
 def _asr_tag(options: Options) -> str:
     return options.asr_tag or names.asr_tag(options.asr, options.asr_model, options.asr_conf)
 
@@ -264,13 +284,21 @@ def _tag(asked: Options, usual: Options, speech: Speech) -> str:
     speeds_count = speech.features or not asked.speed_perturb
     return names.experiment_tag(
         asked.train_config,
-        names.Choices(asked.text_source, speech.named, _asr_tag(asked), asked.normaliser, asked.speed_perturb),
+        names.Choices(
+            asked.text_source,
+            speech.named,
+            _asr_tag(asked),
+            asked.normaliser,
+            asked.speed_perturb,
+            asked.altered_copies if speech.features else usual.altered_copies,
+        ),
         names.Choices(
             usual.text_source,
             (usual_encoder, usual.feats_layers, usual.feats_pool),
             _asr_tag(usual),
             usual.normaliser,
             usual.speed_perturb if speeds_count else asked.speed_perturb,
+            usual.altered_copies,
         ),
         speech_encoder="" if speech.features else asked.speech_encoder,
         text_encoder=asked.text_encoder,

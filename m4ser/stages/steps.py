@@ -10,7 +10,7 @@ from pathlib import Path
 
 from m4ser.stages.corpus import OPTION
 from m4ser.stages.markers import Leftovers, Runs, Step, Upstream
-from m4ser.stages.names import speed_folder
+from m4ser.stages.names import copies, copy_folder
 from m4ser.stages.plan import Plan
 from m4ser.training.configuration import layers
 
@@ -24,9 +24,8 @@ def steps_of(plan: Plan) -> dict[str, Callable[[], Step]]:
     found: dict[str, tuple[int, Callable[[Plan], Step]]] = {"data": (0, _data), "audio": (1, _audio)}
     if plan.features:
         found["feats"] = (1, partial(_feats, folder=plan.feats_dir, what=f"features of {o.speech_encoder}"))
-    for speed in plan.speeds:
-        folder, what = speed_folder(plan.feats_dir, speed), f"features at {speed} times the speed"
-        found[f"feats_speed{speed}"] = (1, partial(_feats, folder=folder, what=what))
+    for copy, what in copies(plan.speeds, o.altered_copies).items():
+        found[f"feats_{copy}"] = (1, partial(_feats, folder=copy_folder(plan.feats_dir, copy), what=what))
     if o.text_source == "asr":
         found |= {"asr": (2, _asr), "wer": (2, _wer)}
     if o.text_source != "none":
@@ -167,7 +166,7 @@ def _train(plan: Plan) -> Step:
     after = [Upstream(plan.audio_dir, 1)]
     if plan.features:
         after.append(Upstream(plan.feats_dir, 1))
-    after += [Upstream(speed_folder(plan.feats_dir, speed), 1) for speed in plan.speeds]
+    after += [Upstream(copy_folder(plan.feats_dir, copy), 1) for copy in plan.copies]
     if o.text_source != "none":
         after.append(Upstream(plan.text_dir, 3))
         if plan.tokens:

@@ -123,11 +123,12 @@ def _without_reference(edits: dict[str, str]) -> str:
 
 
 def _add_copies(listed: dict[str, dict[str, str]], copy: str, ids: list[str], sets: list[str]) -> None:
-    """Add the utterances once more, with the features of a stage 1 at another speed and all else the same.
+    """Add the utterances once more, with the features of a stage 1 that altered them and all else the same.
 
     A system that reads text only sees it once more: an epoch has as many steps for every system.
     """
-    prefix = f"speed{speed_of(copy, sets):g}-"
+    altered = altered_of(copy, sets)
+    prefix = f"altered{altered}-" if altered else f"speed{speed_of(copy, sets):g}-"
     _check(copy, sets, stage=1)
     features = read_maps(copy, sets, POSITIONS, stage=1)
     changed = {}
@@ -141,6 +142,11 @@ def _add_copies(listed: dict[str, dict[str, str]], copy: str, ids: list[str], se
 def speed_of(copy: str, sets: list[str]) -> float:
     """Speed of the recordings in a stage 1 made with ``--speed``."""
     return read_json(Path(copy) / sets[0] / "info.json")["speed"]
+
+
+def altered_of(copy: str, sets: list[str]) -> int:
+    """Number of the copy in a stage 1 made with ``--altered``, 0 for one of another kind."""
+    return read_json(Path(copy) / sets[0] / "info.json").get("altered", 0)
 
 
 def data_options(folder: Path, part: str, task: argparse.Namespace) -> list[tuple[str, str, str]]:

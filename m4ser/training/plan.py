@@ -11,7 +11,7 @@ from m4ser.models.description import Pipeline, Plan
 from m4ser.models.systems import SER
 from m4ser.training.configuration import parse_task
 from m4ser.training.experiment import choose_folds, parse_seeds, write_plan
-from m4ser.training.lists import check_inputs, needs, speed_of
+from m4ser.training.lists import altered_of, check_inputs, needs, speed_of
 from m4ser.training.pipeline import describe
 from m4ser.training.settings import NO_TEXT, Settings
 from m4ser.utils.errors import UserError
@@ -27,6 +27,7 @@ def plan(settings: Settings, folds: Folds) -> None:
     check_inputs(settings, task)
     names = choose_folds(folds, settings.folds)
     seeds = parse_seeds(settings.seeds)
+    altered = [folder for folder in settings.perturbed if altered_of(folder, folds.sets)]
     fields: Plan = {
         "tag": Path(settings.exp).name,
         "protocol": folds.protocol,
@@ -41,12 +42,14 @@ def plan(settings: Settings, folds: Folds) -> None:
         "config": Path(settings.config).name,
         "train_args": settings.train_args,
         "init_exp": settings.init_exp or None,
-        "speeds": [speed_of(folder, folds.sets) for folder in settings.perturbed] or None,
+        "speeds": [speed_of(folder, folds.sets) for folder in settings.perturbed if folder not in altered] or None,
         "settings": _settings(task),
         "corpora": read_origins(settings.data),
         "folds": names,
         "seeds": seeds,
     }
+    if altered:
+        fields["altered_copies"] = len(altered)
     if folds.trained_on:
         fields["trained_on"] = folds.trained_on
     write_plan(settings.exp, fields)

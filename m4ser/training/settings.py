@@ -15,7 +15,7 @@ class Settings:
         data: folder with ``folds.json``.
         audio: stage 1 audio.
         feats: stage 1 features of one encoder, for ``speech_encoder: precomputed``; empty without.
-        perturbed: stage 1 features at other speeds, to train on too.
+        perturbed: stage 1 features of altered copies, to train on too.
         text: stage 3 targets of one text source; empty without.
         tokenizers: stage 3 sentencepiece models, for ``text_encoder: transformer``; empty without.
         asr_dir: stage 2 of one recogniser, for its error rate in the results; empty without.

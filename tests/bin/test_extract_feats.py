@@ -108,6 +108,16 @@ def test_speed(here, counter):
     assert "--speed 3: must be from 0.5 to 2" in fails("--speed", "3")
 
 
+def test_altered(here, counter):
+    assert "--altered -1: must be 0" in fails("--altered", "-1")
+    plain, first = run()["c-1"], run("--altered", "1")["c-1"]
+    assert first.shape[1] == plain.shape[1] and not np.array_equal(first, plain)
+    assert json.loads(Path("feats/all/info.json").read_text())["altered"] == 1
+    assert np.array_equal(run("--altered", "1")["c-1"], first)
+    second = run("--altered", "2")["c-1"]
+    assert second.shape != first.shape or not np.array_equal(second, first)
+
+
 def test_chosen_layers_and_pooled_frames(here, counter):
     feats = run("--layers", "2,0", "--pool", "5")
     # 16 frames: means of 0..4, 5..9, 10..14, and 15 alone

@@ -315,6 +315,10 @@ def test_copies_at_another_speed_are_trained_on_only(recipe):
     assert read_scp(data / "train/edits")["speed0.9-s0-0"] == read_scp(data / "train/edits")["s0-0"]
     assert not any("speed" in utt for part in ("dev", "test") for utt in ids[part])
     assert json.loads((recipe.folder / "exp/toy/run.json").read_text())["speeds"] == [0.9]
+    (slow / "info.json").write_text(json.dumps({**json.loads((slow / "info.json").read_text()), "altered": 2}))
+    train.main([*recipe(M4SER, "other"), "--perturbed", "dump/feats/slow", "--plan"])
+    plan = json.loads((recipe.folder / "exp/other/run.json").read_text())
+    assert (plan["speeds"], plan["altered_copies"]) == (None, 1)
     wave = {"fusion": "speech", "speech_encoder": "conformer"}
     with pytest.raises(UserError, match="leave --perturbed away"):
         train.main([*recipe(wave, "wave"), "--perturbed", "dump/feats/slow", "--plan"])
@@ -331,6 +335,9 @@ def test_text_alone_is_read_as_often_as_with_copies_of_the_speech(recipe):
     edits, lengths = (read_scp(recipe.folder / "lists/train" / name) for name in ("edits", "lengths"))
     assert len(edits) == 64 and list(edits) == list(lengths)
     assert edits["speed0.9-s0-0"] == edits["s0-0"] and lengths["speed0.9-s0-0"] == lengths["s0-0"]
+    info.write_text(json.dumps({**json.loads(info.read_text()), "speed": 1.0, "altered": 2}))
+    write_data(args, parse_task(args.config), folds, folds.folds["1"], recipe.folder / "lists")
+    assert "altered2-s0-0" in read_scp(recipe.folder / "lists/train/edits")
 
 
 @pytest.mark.slow

@@ -43,6 +43,19 @@ def test_copies_at_other_speeds(recipe):
     assert "--perturbed" not in recipe.calls_file.read_text()
 
 
+def test_altered_copies(recipe):
+    recipe.ok("--corpus-dir", "corpus", "--stop-stage", 1)
+    extractions(recipe)
+    recipe.ok("--altered-copies", "2", "--stop-stage", 4)
+    calls = recipe.calls_file.read_text()
+    feats = "dump/feats/whisper-tiny.en_pool8"
+    first, second = extractions(recipe)
+    assert f"--out {feats}_altered1 " in first and "--altered 1" in first and "--speed" not in first
+    assert f"--out {feats}_altered2 " in second and "--altered 2" in second
+    (train,) = [line for line in calls.splitlines() if line.startswith("train") and "--job 1 " in line]
+    assert f"--feats {feats} --perturbed {feats}_altered1 --perturbed {feats}_altered2 " in train
+
+
 def test_a_recipe_with_speeds_of_its_own(recipe):
     """They are its default, so names do not tell of them, and what has no use for them needs no note."""
     script = recipe.path / "run.sh"

@@ -5,7 +5,15 @@ import pytest
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.folds import Folds, choose_dev_speakers, speaker_folds
 from m4ser.data.origin import write_origins
-from m4ser.recipes.crossing import classes_of, cross, origins_of, read_label_map, read_source
+from m4ser.recipes.crossing import (
+    classes_of,
+    cross,
+    leave_one_out,
+    origins_of,
+    read_label_map,
+    read_source,
+    read_sources,
+)
 from m4ser.utils.errors import UserError
 
 
@@ -121,6 +129,45 @@ def test_whose_they_are_goes_by_the_names_of_the_crossing(corpora):
     origin = {"name": "A", "licence": "odbl", "languages": ["en"], "address": "https://a"}
     write_origins(corpora / "a/data", {"alpha": origin})
     assert origins_of(read(corpora, "first=a", "b")) == {"first": origin}
+
+
+def test_each_corpus_is_left_out_once(corpora):
+    for name in ("c", "new"):
+        prepare(corpora, name, ("1", "2", "3"), ("angry", "happy"))
+    sources = read(corpora, "a", "b", "c", "new")
+    folds = leave_one_out(sources, ["new"])
+    assert folds.trained_on == {"a": "b+c", "b": "a+c", "c": "a+b", "all": "a+b+c"}
+    new = {f"new-{s}-{e}" for s in "123" for e in ("angry", "happy")}
+    parts = {
+        name: [{u.rsplit("-", 1)[0] for u in part} for part in vars(fold).values()]
+        for name, fold in folds.folds.items()
+    }
+    train, dev, test = parts["a"]  # everybody who is not dev in the first fold trains
+    assert (train, dev) == ({"b-1", "b-3", "c-1", "c-3"}, {"b-2", "c-2"})
+    assert test == {"a-1", "a-2", "a-3", "new-1", "new-2", "new-3"}
+    assert new < set(folds.folds["b"].test)
+    assert set(folds.folds["b"].test) - new == {"b-1-angry", "b-1-happy"}  # what its own protocol tests
+    train, dev, test = parts["all"]  # the first fold of each
+    assert (train, dev) == ({"a-3", "b-3", "c-3"}, {"a-2", "b-2", "c-2"})
+    assert test == {"a-1", "b-1", "c-1", "new-1", "new-2", "new-3"}
+    assert folds.protocol == "leave-one-out-a-b-c-2class"
+    folds.labels = ["angry", "happy"]
+    folds.check({u.utt_id: u.speaker for s in sources for u in s.utterances.values()})
+    with pytest.raises(UserError, match="--unheard: there is no corpus d; --corpora has a, b, c, new"):
+        leave_one_out(sources, ["d"])
+    with pytest.raises(UserError, match="takes three at least, not 2"):
+        leave_one_out(sources, ["new", "a"])
+
+
+def test_what_is_left_out_is_told(corpora, capsys):
+    assert [source.name for source in read_sources(["a", "b"], corpora)] == ["a", "b"]
+    assert "note: 3 utterances of a have none of the classes: calm 3" in capsys.readouterr().err
+    with pytest.raises(UserError, match="which corpora"):
+        read_sources([], corpora)
+    with pytest.raises(UserError, match="two corpora are named a"):
+        read_sources(["a", "a"], corpora)
+    with pytest.raises(UserError, match="there is no corpus c; --corpora has a, b"):
+        read_sources(["a", "b"], corpora, texts=["c=ref"])
 
 
 def test_faults(corpora):

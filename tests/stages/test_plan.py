@@ -57,9 +57,22 @@ def test_a_configuration_without_features_has_no_copies_of_them(plan, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_altered_copies_come_behind_those_at_other_speeds(plan, capsys):
+    made = plan("--speed-perturb", "1.1", "--altered-copies", "2")
+    assert made.copies == ["speed1.1", "altered1", "altered2"]
+    assert made.variables()["copies[2]"] == "altered2"
+    assert made.options.tag == "m4ser_speed1.1_altered2"
+    assert plan("--altered-copies", "2", sets=["--altered-copies", "2"]).options.tag == "m4ser"
+    assert plan("--altered-copies", "0", sets=["--altered-copies", "2"]).options.tag == "m4ser_altered0"
+    words = ("--train-config", "conf/train_wave.yaml", "--altered-copies", "2")
+    assert (plan(*words).copies, plan(*words).options.tag) == ([], "wave")
+    assert "note: --altered-copies are of features of stage 1, and conf/train_wave.yaml" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--altered-copies", "21"], "--altered-copies 21: must be from 0 to 20"),
         (["--stop-stage", "8"], "--stop-stage 8: the stages are 0 to 7"),
         (["--stop-stage", "7"], "stage 7 needs --hub-repo org/name"),
         (["--pack-run", "1"], "--pack-run '1': must be like fold1/seed1"),

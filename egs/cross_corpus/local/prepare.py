@@ -10,10 +10,9 @@ from pathlib import Path
 
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import JOIN
-from m4ser.recipes import layout, recipe
-from m4ser.recipes.crossing import classes_of, cross, origins_of, read_label_map, read_source
+from m4ser.recipes import recipe
+from m4ser.recipes.crossing import classes_of, cross, origins_of, read_sources
 from m4ser.utils import cli
-from m4ser.utils.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,29 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def protocol(args: argparse.Namespace) -> recipe.Protocol:
     """Read the corpora; classes and folds come from them."""
-    if not args.corpora:
-        raise UserError('which corpora? give --corpora "ravdess crema_d", recipes that have been run to stage 2')
-    label_map = read_label_map(args.label_map) if args.label_map else {}
-    texts = {name: text for name, _, text in (word.partition("=") for word in args.texts)}
-    args.sources = [read_source(word, args.corpus_dir, label_map, texts) for word in args.corpora]
+    args.sources = read_sources(args.corpora, args.corpus_dir, args.label_map, args.texts)
     names = [source.name for source in args.sources]
-    if twice := [name for index, name in enumerate(names) if name in names[:index]]:
-        raise UserError(f"--corpora: two corpora are named {twice[0]}; name one of them as NAME=FOLDER")
-    if unknown := sorted({*texts, *(corpus for corpus, _ in label_map)} - set(names)):
-        raise UserError(f"--texts, --label-map: there is no corpus {unknown[0]}; --corpora has {', '.join(names)}")
-    for source in args.sources:
-        kinds = ", ".join(f"{label} {count}" for label, count in sorted(source.left_out.items()))
-        layout.note(source.left_out.total(), f"utterances of {source.name} have none of the classes: {kinds}")
-        layout.note(source.skipped, f"recordings of {source.name} were left out by its own stage 1")
-    classes = classes_of(args.sources)
-    if len(classes) < 2:
-        raise UserError("--corpora: have fewer than two classes in common; map their labels with --label-map")
     train = args.train or names
     if args.joint:
         train = [*train, JOIN.join(dict.fromkeys(JOIN.join(train).split(JOIN)))]
     train = list(dict.fromkeys(train))
     return recipe.Protocol(
-        classes, lambda utts: cross(args.sources, train, args.test or names), origins=origins_of(args.sources)
+        classes_of(args.sources),
+        lambda utts: cross(args.sources, train, args.test or names),
+        origins=origins_of(args.sources),
     )
 
 

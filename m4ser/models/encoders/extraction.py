@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
+
+from typing_extensions import NotRequired, TypedDict
 
 from m4ser.data import parts
 from m4ser.data.audio import at_speed, load_16k
+from m4ser.data.channel import altered
 from m4ser.data.contents import CONTENTS, append, remedy, write_contents
 from m4ser.data.datadir import DataDir
 from m4ser.data.features import POSITIONS, FeatureWriter, read_checksums, read_feats_scp, write_checksums
@@ -31,6 +34,7 @@ class FeatureInfo(TypedDict):
     speed: float
     frame_rate: float
     pool: int
+    altered: NotRequired[int]  # number of the copy
 
 
 @dataclass
@@ -45,9 +49,10 @@ class FeatureExtraction(parts.SplitWork):
         layers: `all`, or numbers as :func:`choose_layers` takes them.
         pool: this many consecutive frames are averaged.
         speed: recordings are played so many times faster, pitch included.
+        altered: number of a copy whose recordings are altered at random (:mod:`m4ser.data.channel`); 0: as they are.
 
     Raises:
-        UserError: `pool` or `speed` is out of range.
+        UserError: `pool`, `speed` or `altered` is out of range.
     """
 
     sets: Mapping[str, DataDir]
@@ -57,6 +62,7 @@ class FeatureExtraction(parts.SplitWork):
     layers: str = "all"
     pool: int = 1
     speed: float = 1.0
+    altered: int = 0
     doing = "extract features"
 
     def __post_init__(self) -> None:
@@ -64,6 +70,8 @@ class FeatureExtraction(parts.SplitWork):
             raise UserError(f"--pool {self.pool}: must be 1 (no averaging) or more")
         if not 0.5 <= self.speed <= 2:
             raise UserError(f"--speed {self.speed:g}: must be from 0.5 to 2")
+        if self.altered < 0:
+            raise UserError(f"--altered {self.altered}: must be 0 (as they are) or more")
 
     def settings(self, share: parts.Share) -> parts.Settings:
         """Audio of the utterances, encoder and options."""
@@ -74,6 +82,7 @@ class FeatureExtraction(parts.SplitWork):
             "layers": self.layers,
             "pool": self.pool,
             "speed": self.speed,
+            **({"altered": self.altered} if self.altered else {}),
         }
 
     @cached_property
@@ -103,6 +112,8 @@ class FeatureExtraction(parts.SplitWork):
         writers = {name: FeatureWriter(folder / name, f"feats.{part}", final=self.out / name) for name in self.sets}
         for name, utt in chain.from_iterable(batches):
             samples = at_speed(load_16k(*self.sets[name].audio(utt)), self.speed)
+            if self.altered:
+                samples = altered(samples, self.altered, utt)
             writers[name].write(utt, frozen_features(encoder, samples, layers, self.pool))
         info: FeatureInfo = {
             "encoder": self.encoder,
@@ -112,6 +123,8 @@ class FeatureExtraction(parts.SplitWork):
             "frame_rate": encoder.frame_rate / self.pool,
             "pool": self.pool,
         }
+        if self.altered:
+            info["altered"] = self.altered
         for name, writer in writers.items():
             writer.close()
             if writer.num_frames:
