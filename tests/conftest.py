@@ -390,6 +390,36 @@ def toy_run(tmp_path_factory, tiny_bert, tiny_whisper):
     return root / "exp/toy"
 
 
+@pytest.fixture(scope="session")
+def voice_archive(tmp_path_factory, tiny_whisper):
+    """Archive of a whole graph that hears the voice alone: an untrained model with features of a tiny Whisper."""
+    import torch
+    import yaml
+
+    from m4ser.hub.opening import find_model
+    from m4ser.hub.pack import pack
+    from m4ser.models.build import build_model
+    from m4ser.training.task import SERTask
+    from m4ser.utils.files import write_json
+
+    root = tmp_path_factory.mktemp("voice")
+    torch.manual_seed(0)
+    run = root / "exp/voice/fold1/seed1"
+    args = SERTask.get_parser().parse_args(["--output_dir", str(run)])
+    args.labels, args.fusion, args.fusion_conf = ["happy", "sad", "angry"], "speech", {}
+    args.speech_encoder_conf = {"num_layers": 3, "input_size": 16, "output_size": 16, "frame_rate": 12.5}
+    args.text_encoder = None
+    run.mkdir(parents=True)
+    torch.save(build_model(args).state_dict(), run / "model.pth")
+    (run / "config.yaml").write_text(yaml.safe_dump({**vars(args), "version": "1"}), encoding="utf-8")
+    features = {"encoder": str(tiny_whisper), "layers": [0, 1, 2], "pool": 4}
+    plan = {"tag": "voice", "protocol": "voice-3", "labels": args.labels, "fusion": "speech", "objectives": {}}
+    plan |= {"speech_encoder": str(tiny_whisper), "text_encoder": "none", "folds": ["1"], "seeds": [1]}
+    write_json(root / "exp/voice/run.json", {**plan, "pipeline": {"speech": features, "text": None}})
+    pack(find_model(root / "exp/voice"), root / "voice.m4ser.zip", weights="onnx", temperature=1.25)
+    return root / "voice.m4ser.zip"
+
+
 @pytest.fixture
 def processor(monkeypatch):
     """Call with a precision and instruction sets that the processor is to have."""
