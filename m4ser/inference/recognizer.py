@@ -148,11 +148,12 @@ class EmotionRecognizer:
                 opened.enter_context(_in_one_line(stored))
                 network = open_network(stored, device, onnx, pretrained_dir)
                 recogniser = build_recogniser(stored, network.pretrained_dir, asr, asr_model, words)
+                frontend = Frontend(stored.pipeline, network.features, recogniser)
             except ModuleNotFoundError as error:
                 raise UserError(f"{model or default_model()}: {missing(error)}") from error
             return cls(
                 network.labels,
-                Frontend(stored.pipeline, network.features, recogniser),
+                frontend,
                 network.preprocess,
                 network.pad,
                 network.logits,
@@ -362,9 +363,10 @@ class EmotionRecognizer:
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Probabilities of the classes. Shape: (B, E) -> (B, E) float32."""
-    scaled = np.asarray(logits, dtype=float) / temperature
-    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):  # of a damaged model, which is refused for what comes out
+        scaled = np.asarray(logits, dtype=float) / temperature
+        powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+        return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
 
 
 @contextlib.contextmanager
@@ -374,8 +376,6 @@ def _in_one_line(stored: StoredModel) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(printable(str(error))) from error
-    except ModuleNotFoundError:
-        raise
     except Exception as error:
         raise UserError(
             f"{stored.folder}: cannot be used as a model ({type(error).__name__}: {error_text(error)}); get or train "
