@@ -229,7 +229,7 @@ def _blocks(path: Path, start: float | None, end: float | None, longest: float) 
             yield mixer.mix(channels), rate
         mixer.check()
     except TruncatedError as error:
-        raise AudioError(path, f"is truncated: {error}", "copy it again") from None
+        raise AudioError(path, f"is {error.what}: {error}", "copy it again") from None
     except SampleError as error:
         raise AudioError(path, error.reason, error.remedy) from None
     except (OSError, MemoryError) as error:

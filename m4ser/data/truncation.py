@@ -1,5 +1,7 @@
 """Whether a file holds all that it promises. Decoders take a cut file for a shorter one without a word."""
 
+import functools
+import os
 import re
 import struct
 import zlib
@@ -11,7 +13,7 @@ HEADER_BYTES = 44
 # Programs that write WAV to a pipe cannot go back to fill in the length; they leave 0 or about the largest number.
 UNKNOWN_LENGTH = 0x7FFFF000
 MOST_CHUNKS = 10_000  # before the samples of a WAV file; more of them are damage
-LONGEST_PAGE = 27 + 255 + 255 * 255  # of an Ogg stream, bytes
+_LIVE = "; if it was recorded live and is whole, convert it to FLAC"
 ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")  # how such a file begins
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # How AMR files begin (RFC 4867, section 5), and the bytes of a frame of each kind.
@@ -25,9 +27,17 @@ _BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 class TruncatedError(Exception):
     """What is there and what is missing, in a few words."""
 
+    what = "truncated"
+
+
+class DamagedError(TruncatedError):
+    """Its end is there, and something before it is not."""
+
+    what = "damaged"
+
 
 def check_complete(path: Path) -> None:
-    """Refuse WAV, AIFF, AU, W64, NIST SPHERE, Ogg (Vorbis, Opus), AMR and raw AAC that were cut.
+    """Refuse WAV, AIFF, AU, W64, NIST SPHERE, Ogg (Vorbis, Opus), AMR and raw AAC that were cut, Ogg with damage, too.
 
     Raises:
         TruncatedError: there is less of it than its header promises, or its end is missing.
@@ -36,7 +46,7 @@ def check_complete(path: Path) -> None:
         head = file.read(1024)
         size = file.seek(0, 2)
         if head[:4] == b"OggS":
-            _check_ogg(file, size)
+            _check_ogg(path, file)
         elif is_adts(head):
             _check_adts(file, size)
         elif head.startswith(tuple(AMR)):
@@ -117,21 +127,45 @@ def _other_data(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _check_ogg(file: BinaryIO, size: int) -> None:
-    """The last page of a stream is marked as such (RFC 3533, section 6).
+def _check_ogg(path: Path, file: BinaryIO) -> None:
+    """All pages of a stream are there and as they were written (RFC 3533, section 6); what is behind them is no matter.
 
-    A stream that was recorded live may lack the mark, and nothing tells it from one that was cut.
+    Decoders skip a page whose checksum is another one, or that is missing, and give a shorter recording. The last page
+    is marked as such. A stream that was recorded live may lack the mark, and pages behind its first ones; nothing tells
+    it from one that was cut.
     """
-    file.seek(max(0, size - 2 * LONGEST_PAGE))
-    tail = file.read()
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    length = 27 + len(segments) + sum(segments)
-    whole = bool(segments or len(page) > 26) and len(segments) == page[26] and length <= len(page)
-    if not whole or _ogg_checksum(page[:length]) != page[22:26]:
-        raise TruncatedError("its last page is not complete")
-    if not page[5] & 4:
-        raise TruncatedError("nothing marks its end; if it was recorded live and is whole, convert it to FLAC")
+    status = os.fstat(file.fileno())
+    if fault := _ogg_fault(path, status.st_ino, status.st_size, status.st_mtime_ns):
+        raise fault
+
+
+@functools.lru_cache(maxsize=256)
+def _ogg_fault(path: Path, _inode: int, _size: int, _changed: int) -> TruncatedError | None:
+    """What is wrong with an Ogg file; kept in memory, as many utterances can be parts of one file."""
+    numbers: dict[bytes, int] = {}  # the next page's, by stream
+    last = False  # whether the page before is marked as the last of its stream
+    with path.open("rb") as file:
+        while head := file.read(27):
+            place = file.tell() - len(head)
+            segments = file.read(head[26]) if len(head) == 27 else b""
+            body = file.read(sum(segments))
+            page = head + segments + body
+            whole = len(head) == 27 and len(segments) == head[26] and len(body) == sum(segments)
+            if not (whole and head[:4] == b"OggS" and _ogg_checksum(page) == page[22:26]):
+                file.seek(place + 1)
+                if b"OggS" in file.read():
+                    return DamagedError(f"its page at byte {place} is not as it was written")
+                if head[:4] == b"OggS":
+                    return TruncatedError("its last page is not complete")
+                break  # something else behind the stream, such as a tag
+            stream, number = page[14:18], int.from_bytes(page[18:22], "little")
+            if page[5] & 2:  # the first page of a stream
+                numbers[stream] = number
+            if number != numbers.get(stream):
+                return DamagedError(f"a page is missing before byte {place}{_LIVE}")
+            numbers[stream] = (number + 1) % (1 << 32)
+            last = bool(page[5] & 4)
+    return None if last else TruncatedError(f"nothing marks its end{_LIVE}")
 
 
 def _ogg_checksum(page: bytes) -> bytes:

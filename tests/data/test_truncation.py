@@ -1,13 +1,17 @@
 """Files that were cut, of the kinds whose decoders do not notice."""
 
+import os
 import struct
 
 import av
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from m4ser.data.audio import AudioError, load_16k, read_audio
+from m4ser.data.truncation import DamagedError, check_complete
 
 SECONDS = 6
 NOISE = np.random.default_rng(0).normal(0, 0.1, SECONDS * 48000).astype(np.float32)
@@ -102,6 +106,106 @@ def test_ogg_with_a_damaged_last_page(tmp_path):
     path.write_bytes(content)
     with pytest.raises(AudioError, match="its last page is not complete"):
         read_audio(path)
+
+
+@pytest.mark.parametrize("write", [write_ogg, write_opus])
+def test_ogg_with_damage_in_the_middle(tmp_path, write):
+    """A decoder skips such a page and gives a shorter recording, or noise."""
+    path = tmp_path / "a.ogg"
+    write(path)
+    parts = pages(path.read_bytes())
+    for number in range(len(parts) - 1):
+        page = bytearray(parts[number])
+        page[len(page) // 2] ^= 4
+        path.write_bytes(b"".join([*parts[:number], page, *parts[number + 1 :]]))
+        place = sum(map(len, parts[:number]))
+        with pytest.raises(AudioError, match=f"is damaged: its page at byte {place} is not as it was written"):
+            read_audio(path)
+
+
+@pytest.mark.parametrize("write", [write_ogg, write_opus])
+def test_ogg_with_a_hole(tmp_path, write):
+    """Pages have numbers; without one, or in another order, they are not the recording."""
+    path = tmp_path / "a.ogg"
+    write(path)
+    parts = pages(path.read_bytes())
+    for number in range(len(parts) - 1):
+        before, after = parts[:number], parts[number + 1 :]
+        exchanged = [*before, after[0], parts[number], *after[1:]]
+        for damaged in (before + after, exchanged, [*before, parts[number], *parts[number:]] if number else after):
+            path.write_bytes(b"".join(damaged))
+            with pytest.raises(AudioError, match=r"is damaged: a page is missing before byte \d+; if it was recorded"):
+                read_audio(path, 0.0, 0.1)
+
+
+def test_ogg_that_changes_is_looked_at_again(tmp_path):
+    path = tmp_path / "a.ogg"
+    write_ogg(path)
+    content = bytearray(path.read_bytes())
+    assert len(read_audio(path)[0]) == len(NOISE)
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match="is damaged"):
+        read_audio(path)
+
+
+def test_ogg_streams_behind_and_beside_one_another(tmp_path):
+    """Chained and multiplexed streams: each has numbers of its own."""
+    for name, write in (("a.ogg", write_ogg), ("b.ogg", write_opus)):
+        write(tmp_path / name)
+    first, second = (pages((tmp_path / name).read_bytes()) for name in ("a.ogg", "b.ogg"))
+    for parts in (first + first, first + second, [first[0], second[0], *first[1:], *second[1:]]):
+        (tmp_path / "c.ogg").write_bytes(b"".join(parts))
+        check_complete(tmp_path / "c.ogg")
+    (tmp_path / "c.ogg").write_bytes(b"".join([first[0], second[0], *first[1:], second[2], *second[3:]]))
+    with pytest.raises(DamagedError, match="a page is missing"):
+        check_complete(tmp_path / "c.ogg")
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory):
+    """A second of Vorbis and of Opus, a file to try with."""
+    path = tmp_path_factory.mktemp("ogg") / "a.ogg"
+    found = []
+    for subtype in ("VORBIS", "OPUS"):
+        soundfile.write(path, NOISE[:48000], 48000, format="OGG", subtype=subtype)
+        found.append(path.read_bytes())
+    return path, found
+
+
+@pytest.mark.slow
+@given(
+    st.integers(0, 1),
+    st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), min_size=1, max_size=5, unique_by=lambda c: c[0]),
+)
+@settings(max_examples=int(os.environ.get("M4SER_FUZZ", "0")) or 100)
+def test_no_changed_byte_of_ogg_goes_unnoticed(streams, kind, changes):
+    path, found = streams
+    content = bytearray(found[kind])
+    for place, bits in changes:
+        content[place % len(content)] ^= bits
+    path.write_bytes(content)
+    if content == found[kind]:
+        assert len(read_audio(path)[0]) == 48000
+    else:
+        with pytest.raises(AudioError):
+            read_audio(path)
+
+
+@pytest.mark.slow
+@given(st.integers(0, 1), st.data())
+@settings(max_examples=int(os.environ.get("M4SER_FUZZ", "0")) or 100)
+def test_pages_of_ogg_are_all_there_in_their_order(streams, kind, data):
+    path, found = streams
+    parts = pages(found[kind])
+    every = list(range(len(parts)))
+    chosen = data.draw(st.lists(st.sampled_from(every), max_size=len(every) + 1) | st.permutations(every))
+    path.write_bytes(b"".join(parts[number] for number in chosen))
+    if list(chosen) == every:
+        assert len(read_audio(path)[0]) == 48000
+    else:
+        with pytest.raises(AudioError):
+            read_audio(path)
 
 
 def test_whole_ogg_with_something_behind_it(tmp_path):

@@ -3,11 +3,11 @@
 
     python tools/benchmarks/growth.py [--sizes 1000 10000 100000 1000000] [--out docs/results/growth]
 
-Two kinds of rows. *Measured*: each step runs on a made-up corpus of every size. Its recordings last 20 ms, what a
-network would give (features, recognised words) is made up, and all else is done as in a run: lists, checks, FLAC files,
-chunks, archives, joining, checksums, word errors, alignment. *Scaled*: real recordings go through the real step at a
-few small sizes; what one more of them costs is multiplied. Both kinds together are what a corpus costs, at most:
-writing FLAC files is in both.
+Two kinds of rows. *Measured*: each step runs on a made-up corpus of every size. What costs the same for every recording
+(decoding its audio and writing it as FLAC, features, recognised words, normalised text) is made up; all else is done as
+in a run: lists, checks, files, chunks, archives, joining, checksums, word errors, alignment. *Scaled*: that other part
+is done for a few recordings, real ones where there is audio; what one more of them costs is multiplied. Both kinds
+together are what a corpus costs.
 
 Each measurement is a process of its own. Seconds are those of the processor, user and system, with child processes;
 memory is the peak of a process. A slope is that of the last two sizes: 1.00 is ten times as much for ten times as many.
@@ -43,6 +43,7 @@ LINKS = 50_000  # names of one file; a file system may allow no more than 65,000
 WORDS, ERRORS = 10, 0.2  # words of an utterance, and how many of them are recognised wrongly
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a")
 LABELS = ("angry", "happy", "neutral", "sad")
+NORMALISER, TEXTS = "2, 3: normaliser", 10  # of texts, ten times as many as of recordings
 FEATURES = (4, 8)  # frames and values of made-up features
 
 
@@ -81,28 +82,36 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--max-slope", type=float, default=1.1, help="more is a failure (default: 1.1)")
     parser.add_argument("--out", type=Path, help="writes OUT.md, OUT.csv, OUT.json")
-    parser.add_argument("--known", type=Path, help="OUT.json of an earlier run on this machine: measure what it lacks")
+    parser.add_argument(
+        "--known", type=Path, nargs="+", default=[], help="OUT.json of earlier runs here: measure what they lack"
+    )
+    parser.add_argument("--report", action="store_true", help="measure nothing, show what is known")
     parser.add_argument("--part", choices=sorted(PARTS), help=argparse.SUPPRESS)
+    parser.add_argument("--normalise", type=int, help=argparse.SUPPRESS)
     return parser
 
 
 # ------------------------------------------------------------------------------------------------ made-up corpora
 def make_corpus(count: int) -> None:
     """A table of the recipe `csv` and its recordings, in the current folder: 500 utterances a speaker."""
-    rng = random.Random(count)
-    vocabulary = ["".join(rng.choices("aeioudlmnrst", k=6)) for _ in range(2000)]
     speakers = max(10, count // 500)
     Path("audio").mkdir()
     with open("table.csv", "w", encoding="utf-8") as table:
         table.write("file,emotion,speaker,text\n")
-        for number in range(count):
+        for number, words in enumerate(made_up_texts(count, random.Random(count))):
             if number % LINKS == 0:
                 template = Path(f"audio/{number}.wav")
                 write_wav(template)
             name = f"u{number:07d}.wav"
             os.link(template, f"audio/{name}")
-            words = " ".join(rng.choices(vocabulary, k=WORDS))
-            table.write(f"{name},{LABELS[number % 4]},spk{number % speakers:05d},{words}\n")
+            table.write(f"{name},{LABELS[number % 4]},spk{number % speakers:05d},{' '.join(words)}\n")
+
+
+def made_up_texts(count: int, rng: random.Random) -> Iterator[list[str]]:
+    """Words of so many utterances."""
+    vocabulary = ["".join(rng.choices("aeioudlmnrst", k=6)) for _ in range(2000)]
+    for _ in range(count):
+        yield rng.choices(vocabulary, k=WORDS)
 
 
 def write_wav(path: Path) -> None:
@@ -124,6 +133,30 @@ def with_errors(words: Sequence[str], rng: random.Random) -> Iterator[str]:
         elif kind < 0.8:
             yield word
             yield rng.choice(words)
+
+
+def make_audio() -> None:
+    """Stage 1 with recordings that nobody reads and files with nothing in them."""
+    import numpy as np
+
+    from m4ser.bin import format_audio
+    from m4ser.data import formatting
+
+    samples = np.ones(320, np.float32)
+    formatting.load_16k = lambda *_: samples
+    formatting.write_flac = lambda path, *_, **__: Path(path).touch()
+    format_audio.main([])
+
+
+def normalise_texts(count: int) -> None:
+    """The texts that stages 2 and 3 normalise of so many utterances: each twice, reference and hypothesis."""
+    from m4ser.asr.normalise import normaliser
+
+    rng, normalise = random.Random(count), normaliser("english")
+    for words in made_up_texts(count, rng):
+        for text in (words, [*with_errors(words, rng)]):
+            for _ in range(2):
+                normalise(" ".join(text))
 
 
 def make_features() -> None:
@@ -191,7 +224,12 @@ def ask_markers() -> None:
         raise RuntimeError("something is not done")
 
 
-PARTS: dict[str, Callable[[], None]] = {"features": make_features, "text": make_text, "markers": ask_markers}
+PARTS: dict[str, Callable[[], None]] = {
+    "audio": make_audio,
+    "features": make_features,
+    "text": make_text,
+    "markers": ask_markers,
+}
 
 
 # ------------------------------------------------------------------------------------------------ measuring
@@ -224,12 +262,18 @@ MEASURED = {  # step: the program, the folder that it writes
         [str(ROOT / "egs/csv/local/prepare.py"), "--corpus-dir", "audio", "--csv", "table.csv"],
         "data",
     ),
-    "1: audio": (["-m", "m4ser.bin.format_audio"], "dump/audio"),
+    "1: audio": ([__file__, "--part", "audio"], "dump/audio"),
     "1: features": ([__file__, "--part", "features"], "dump/feats/made_up"),
     "2: recognition": ([__file__, "--part", "text"], "dump/asr/made_up"),
-    "2: word errors": (["-m", "m4ser.bin.asr_score", "--asr-dir", "dump/asr/made_up"], ""),
+    "2: word errors": (
+        ["-m", "m4ser.bin.asr_score", "--asr-dir", "dump/asr/made_up", "--normaliser", "none"],
+        "",
+    ),
     "3: alignment, targets": (
-        ["-m", "m4ser.bin.make_targets", "--asr-dir", "dump/asr/made_up", "--out", "dump/text/made_up"],
+        [
+            *("-m", "m4ser.bin.make_targets", "--asr-dir", "dump/asr/made_up", "--out", "dump/text/made_up"),
+            *("--normaliser", "none"),
+        ],
         "dump/text/made_up",
     ),
     "what is done": ([__file__, "--part", "markers"], ""),
@@ -275,7 +319,7 @@ def measure_real(args: argparse.Namespace, work: Path) -> tuple[dict[str, dict[i
     found = sorted(path for path in args.audio.rglob("*") if path.suffix in AUDIO)
     if len(found) < max(args.real_sizes):
         raise UserError(f"{args.audio}: has {len(found)} recordings; give another folder or smaller --real-sizes")
-    costs: dict[str, dict[int, Cost]] = {step: {} for step in real_steps(args)}
+    costs: dict[str, dict[int, Cost]] = {step: {} for step in [*real_steps(args), NORMALISER]}
     seconds = 0.0
     for size in args.real_sizes:
         folder = work / f"real{size}"
@@ -287,6 +331,9 @@ def measure_real(args: argparse.Namespace, work: Path) -> tuple[dict[str, dict[i
         for step, words in real_steps(args).items():
             costs[step][size] = spend(words, folder)
             say(f"{size} real recordings", step, costs[step][size])
+        texts = TEXTS * size
+        costs[NORMALISER][texts] = spend([str(Path(__file__).resolve()), "--normalise", str(texts)], folder)
+        say(f"{texts} texts", NORMALISER, costs[NORMALISER][texts])
         lengths = (folder / "dump/audio/all/utt2num_samples").read_text(encoding="utf-8").split()[1::2]
         seconds = sum(map(int, lengths)) / 16000 / len(lengths)
         shutil.rmtree(folder)
@@ -395,17 +442,18 @@ def named(size: int) -> str:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Command line entry."""
     args = get_parser().parse_args(cmd)
-    if args.part:
-        PARTS[args.part]()
+    if args.part or args.normalise:
+        PARTS[args.part]() if args.part else normalise_texts(args.normalise)
         return
     with tempfile.TemporaryDirectory(dir=args.work) as temporary:
         work = Path(temporary)
         rows = [Row(step, "measured") for step in MEASURED]
         real: dict[str, dict[int, Cost]] = {}
-        about = {"processor": processor(), "seconds_of_a_recording": 0.0}
-        if args.known:
-            about |= read_known(args.known, rows, real)
-        if args.real_sizes and not real:
+        about: dict[str, Any] = {"processor": processor(), "seconds_of_a_recording": 0.0}
+        for path in args.known:
+            found = read_known(path, rows, real)
+            about = found if found["seconds_of_a_recording"] else about
+        if args.real_sizes and not real and not args.report:
             real, about["seconds_of_a_recording"] = measure_real(args, work)
         rows += [
             Row(step, "scaled", {size: Cost(fit(costs) * size, 0) for size in args.sizes})
@@ -417,16 +465,17 @@ def main(cmd: Sequence[str] | None = None) -> None:
             for size, cost in costs.items()
         ]
         notes = [
-            "Measured: the whole step on recordings of 20 ms, with made-up features and recognised words.",
+            "Measured: all of a step but what it does with one recording or text alone, which is made up here.",
             "Slopes are those of the last two sizes in a double logarithmic plot; 1.00 grows as the corpus does.",
-            "Scaled, not measured: what one more real recording costs (a line through "
-            f"{', '.join(map(str, next(iter(real.values()))))} of them, {about['seconds_of_a_recording']:.1f} s long, "
-            f"with {args.speech_encoder} and {args.asr}), times the number of utterances."
+            "Scaled, not measured: what one more recording or text costs, times the number of utterances. The lines go "
+            f"through {', '.join(map(str, next(iter(real.values()))))} real recordings of "
+            f"{about['seconds_of_a_recording']:.1f} s with {args.speech_encoder} and {args.asr}, and ten times as many "
+            f"made-up texts of {WORDS} words."
             if real
             else "",
         ]
         for count, size in enumerate(args.sizes, 1):
-            if all(size in row.costs for row in rows):
+            if args.report or all(size in row.costs for row in rows):
                 table = report(rows, args.sizes[:count], notes, about)
                 continue
             for row, (step, cost) in zip(rows, measure(size, work / str(size)), strict=False):
