@@ -146,11 +146,11 @@ def answers(
         found[f"probe/{name}"] = probes.answers(vector, states.ref, group, vector, group)[None]
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(states.ref)) for _ in range(shuffles)]
-    for name, place in states.slices.items():
+    for name, place in states.places.items():
         rows = []
         for order in orders:
             mixed = states.utterance.copy()
-            mixed[:, place] = mixed[order, place]
+            mixed[:, place] = states.utterance[order][:, place]
             rows.append(states.classify(mixed))
         found[f"shuffled/{name}"] = np.stack(rows)
     return found

@@ -131,7 +131,8 @@ def _emotion(every: Sequence[Measured]) -> Table:
     rows: list[list[Cell]] = []
     for one in every:
         rows.append([f"{one.name}: all", one.cell(f"ua/probe/{WHOLE}"), one.cell("ua/model"), None])
-        for part in one.parts:
+        others = [key.removeprefix("change/") for key in one.values if key.startswith("change/")]
+        for part in [*one.parts, *(part for part in others if part not in one.parts)]:
             change = one.cell(f"change/{part}", difference=True)
             rows.append([_named(one, part), one.cell(f"ua/probe/{part}"), one.cell(f"ua/shuffled/{part}"), change])
     columns = [

@@ -55,7 +55,7 @@ class RunStates:
     ``parts`` by name: ``speech``, ``text``, ``invariant``, as far as the model has them; of a model with
     modality-specific states (``specific``) the first two are these, of another one the pooled vectors that its
     classifier reads. Where the query of the invariant part is both modalities one after the other, also
-    ``invariant_speech`` and ``invariant_text``. ``slices``: places of the parts in the utterance vector, empty if it is
+    ``invariant_speech`` and ``invariant_text``. ``places``: of the parts in the utterance vector, empty if it is
     not made of them; ``classify``: utterance vectors (K, U) -> class indices (K,).
 
     Shape: ref, hyp (N,); utterance (N, U).
@@ -68,7 +68,7 @@ class RunStates:
     utterance: np.ndarray
     specific: bool
     parts: Mapping[str, Part]
-    slices: Mapping[str, slice]
+    places: Mapping[str, np.ndarray]
     classify: Callable[[np.ndarray], np.ndarray]
 
 
@@ -133,14 +133,14 @@ def run_states(folder: str | Path, part: str = "test", limit: int = MAX_UTTERANC
     others = [utts[i] for i in derangement(len(utts), seed)]
     found = _collect(model, inputs, utts, utts)
     voices, words = _collect(model, inputs, others, utts), _collect(model, inputs, utts, others)
-    slices = part_slices(model)
+    places = part_places(model)
     parts = {
         name: Part(pooled, voices.pooled[name], words.pooled[name], *found.states[name])
         for name, pooled in found.pooled.items()
         if name in voices.pooled and name in words.pooled
     }
     specific = SPEECH in parts
-    for name, place in slices.items() if not specific else ():
+    for name, place in places.items() if not specific else ():
         parts[name] = Part(*(each.utterance[:, place] for each in (found, voices, words)))
 
     @torch.no_grad()
@@ -149,7 +149,7 @@ def run_states(folder: str | Path, part: str = "test", limit: int = MAX_UTTERANC
 
     index = {label: i for i, label in enumerate(model.labels)}
     ref = np.array([index[inputs.emotions[utt]] for utt in utts])
-    return RunStates(utts, list(model.labels), ref, found.hyp, found.utterance, specific, parts, slices, classify)
+    return RunStates(utts, list(model.labels), ref, found.hyp, found.utterance, specific, parts, places, classify)
 
 
 def derangement(count: int, seed: int = 0) -> np.ndarray:
@@ -161,19 +161,25 @@ def derangement(count: int, seed: int = 0) -> np.ndarray:
     return np.array(order)
 
 
-def part_slices(model: EmotionModel) -> dict[str, slice]:
-    """Where the parts are in the utterance vector; empty where it is not made of parts that the model names."""
+def part_places(model: EmotionModel) -> dict[str, np.ndarray]:
+    """Where the parts are in the utterance vector, by name the indices of their values.
+
+    A fusion says so itself by a method ``places``; else its poolings of speech, text and invariant part, in this order,
+    do. Empty where the vector is made otherwise.
+    """
     fusion = getattr(model, "fusion", None)
     if fusion is None:
         return {}
+    if hasattr(fusion, "places"):
+        return {name: np.asarray(place) for name, place in fusion.places().items()}
     pools = {name: getattr(fusion, f"pool_{name}", None) for name in (SPEECH, TEXT, INVARIANT)}
     sizes = {name: pool.output_size for name, pool in pools.items() if pool is not None}
     if not (fusion.uses_speech and fusion.uses_text):
         sizes = {SPEECH if fusion.uses_speech else TEXT: fusion.output_size}
     if sum(sizes.values()) != fusion.output_size:
         return {}
-    ends = np.cumsum(list(sizes.values())).tolist()
-    return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+    ends = np.cumsum(list(sizes.values()))
+    return {name: np.arange(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
 
 
 @dataclass(frozen=True)

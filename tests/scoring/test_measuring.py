@@ -32,14 +32,14 @@ def model():
         positions = rng.normal(size=(COUNT, 4)) + sign * np.array([0, 0, 9, 0])
         parts[f"invariant_{name}"] = Part(positions, positions, positions, positions, np.arange(COUNT))
     utterance = np.concatenate([parts[name].pooled for name in makers], axis=1).astype(np.float32)
-    slices = {"speech": slice(0, 4), "text": slice(4, 8), "invariant": slice(8, 12)}
+    places = {"speech": np.arange(4), "text": np.arange(4, 8), "invariant": np.arange(8, 12)}
 
     def classify(vectors):
         return (vectors[:, 7] > 0).astype(int)
 
     hyp = classify(utterance)
     utts = [f"u{i}" for i in range(COUNT)]
-    return RunStates(utts, ["calm", "angry"], ref, hyp, utterance, True, parts, slices, classify)
+    return RunStates(utts, ["calm", "angry"], ref, hyp, utterance, True, parts, places, classify)
 
 
 def test_parts_that_are_what_they_are_called(model, speakers):
@@ -74,7 +74,7 @@ def test_a_model_without_specific_states_has_no_sides(model, speakers):
         "speech": Part(*(each[:, :3] for each in (model.parts["speech"].pooled,) * 3)),
         "text": model.parts["text"],
     }
-    plain = RunStates(**{**vars(model), "parts": parts, "specific": False, "slices": {}})
+    plain = RunStates(**{**vars(model), "parts": parts, "specific": False, "places": {}})
     found = measuring.statistics(plain, speakers)
     assert set(found) == {
         *(f"{what}/{part}" for what in ("voices", "words", "ratio") for part in ("speech", "text")),

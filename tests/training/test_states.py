@@ -69,14 +69,22 @@ def test_in_an_exchange_nobody_keeps_what_he_has(count):
 
 def test_where_parts_are_in_the_utterance_vector():
     def of(fusion):
-        return states.part_slices(types.SimpleNamespace(fusion=fusion))
+        found = states.part_places(types.SimpleNamespace(fusion=fusion))
+        assert all((np.diff(place) == 1).all() for place in found.values())
+        return {name: (place[0], place[-1]) for name, place in found.items()}
 
-    parts = {"speech": slice(0, 16), "text": slice(16, 32), "invariant": slice(32, 48)}
+    parts = {"speech": (0, 15), "text": (16, 31), "invariant": (32, 47)}
     assert of(M4serFusion(8, 8, size=8, heads=2, pooling="statistics")) == parts
-    assert of(ConcatFusion(8, 6)) == {"speech": slice(0, 16), "text": slice(16, 22)}
-    assert of(SpeechFusion(8)) == {"speech": slice(0, 16)} and of(TextFusion(0, 6)) == {"text": slice(0, 6)}
+    assert of(ConcatFusion(8, 6)) == {"speech": (0, 15), "text": (16, 21)}
+    assert of(SpeechFusion(8)) == {"speech": (0, 15)} and of(TextFusion(0, 6)) == {"text": (0, 5)}
     assert of(GatedFusion(8, 6)) == {}  # a mixture, of no parts
-    assert states.part_slices(types.SimpleNamespace()) == {}
+    assert states.part_places(types.SimpleNamespace()) == {}
+
+
+def test_a_fusion_can_say_itself_where_its_parts_are():
+    fusion = types.SimpleNamespace(places=lambda: {"voice": [0, 1, 5]})
+    found = states.part_places(types.SimpleNamespace(fusion=fusion))
+    assert found["voice"].tolist() == [0, 1, 5]
 
 
 def test_positions_of_the_invariant_part_by_the_modality_that_they_stem_from():
@@ -97,9 +105,9 @@ def test_states_of_a_run(trained):
     found = states.run_states(run)
     assert len(found.utts) == 8 and found.specific
     assert list(found.parts) == ["speech", "text", "invariant", "invariant_speech", "invariant_text"]
-    assert list(found.slices) == ["speech", "text", "invariant"]
+    assert list(found.places) == ["speech", "text", "invariant"]
     # the utterance vector is made of means over time: they are those of the parts
-    for name, place in found.slices.items():
+    for name, place in found.places.items():
         np.testing.assert_allclose(found.utterance[:, place], found.parts[name].pooled, atol=1e-5)
     assert (found.classify(found.utterance) == found.hyp).all()
     part = found.parts["text"]
