@@ -33,6 +33,7 @@ skip_bad_audio=false              # [bool] leave unusable recordings out and lis
 min_duration=                     # [number] leave out shorter utterances, seconds
 max_duration=                     # [number] leave out longer utterances, seconds
 speech_encoder=                   # [path] offline:NAME, folder, hub id or none; default: Whisper tiny.en, or see the configuration
+own_features=                     # [path] your own features instead: table by utterance, .npz or .scp; {set} in its name stands for each set
 feats_layers=all                  # [text] hidden layers for features of stage 1: all, or numbers such as 0,2,4
 feats_pool=8                      # [int] in those features, average this many consecutive frames; 1 keeps them all
 speed_perturb=                    # [text] train on copies at these speeds too, e.g. "0.9 1.1"; for features of stage 1
@@ -149,6 +150,11 @@ stage_1() {
 # extract STEP FOLDER OPTION...: features of all utterances
 extract() {
     if begin "$1" "$2"; then
+        if [ -n "$own_features" ] && [ "$join_dumps" = false ]; then
+            python -m m4ser.bin.own_feats --features "$own_features" --data "$data" --audio "$audio_dir" --out "$folder"
+            finish
+            return
+        fi
         split extract_feats --data-dir "$audio_dir" --speech-encoder "$speech_encoder" --layers "$feats_layers" \
             --pool "$feats_pool" ${pretrained_dir:+--pretrained-dir "$pretrained_dir"} "${@:3}"
         finish

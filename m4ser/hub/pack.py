@@ -18,6 +18,7 @@ import yaml
 import m4ser
 from m4ser.data.folds import JOIN
 from m4ser.data.origin import Origin
+from m4ser.data.own_names import OWN
 from m4ser.hub.archive import ALLOWED, CARD, ENDING, FORMAT, GRAPH, LICENCE, sha256_of
 from m4ser.hub.card import model_card, scores_of
 from m4ser.hub.stored import ASR, DESCRIPTION, SAFE_RECOGNISERS, SPEECH_ENCODER, TOKENIZER, StoredModel
@@ -260,7 +261,7 @@ def _add_speech_encoder(
     """Write the frozen encoder of the speech features if it goes into the archive; ``features`` then say so."""
     if not features:
         return
-    if _is_included(include, features["encoder"]) and not features["encoder"].startswith(PREFIX):
+    if _is_included(include, features["encoder"]) and not features["encoder"].startswith((PREFIX, OWN)):
         from safetensors.torch import save_file
 
         encoder = stored.speech_encoder(pretrained_dir)

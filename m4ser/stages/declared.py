@@ -201,9 +201,14 @@ class Parser:
 def where_typed(path: str) -> str:
     """A path as a user typed it, for the current folder: the recipe's, which ``run.sh`` has changed to."""
     there = os.environ.get("OLDPWD", str(here()))
-    if path and not path.startswith("/") and there != str(here()) and Path(there, path).exists():
+    if path and not path.startswith("/") and there != str(here()) and _exists(there, path):
         return f"{there}/{path}".removeprefix(f"{here()}/")
     return path
+
+
+def _exists(there: str, path: str) -> bool:
+    """Whether a file is there, or any that a name with ``{set}`` stands for."""
+    return Path(there, path).exists() or ("{set}" in path and any(Path(there).glob(path.replace("{set}", "*"))))
 
 
 def here() -> Path:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from m4ser.data.own_names import files_of, name_of
 from m4ser.stages import names
 from m4ser.stages.corpus import find_corpus
 from m4ser.stages.declared import Parsed
@@ -47,6 +48,7 @@ class Options:
     min_duration: str
     max_duration: str
     speech_encoder: str
+    own_features: str
     feats_layers: str
     feats_pool: int
     speed_perturb: str
@@ -78,6 +80,10 @@ class Options:
         return cls(**{field.name: types.get(field.type, str)(values[field.name]) for field in fields(cls)})
 
 
+def _is_there(pattern: str) -> bool:
+    return any(Path(file).is_file() for file in files_of(pattern))
+
+
 def check(options: Options) -> None:
     """Refuse options that do not go together.
 
@@ -91,6 +97,10 @@ def check(options: Options) -> None:
         f"--pack-run '{o.pack_run}': must be like fold1/seed1": not re.fullmatch("(fold[^/]+/seed[0-9]+)?", o.pack_run),
         f"--stage {o.stage} comes after --stop-stage {o.stop_stage}": o.stage > o.stop_stage,
         f"--num-nodes {o.num_nodes} needs --cmd-backend slurm": o.num_nodes > 1 and o.cmd_backend != "slurm",
+        "--own-features takes the place of --speech-encoder; give one of the two": bool(
+            o.own_features and o.speech_encoder
+        ),
+        f"--own-features {o.own_features}: no such file": bool(o.own_features) and not _is_there(o.own_features),
         "--feats-pool must be 1 or more": o.feats_pool < 1,
         f"--altered-copies {o.altered_copies}: must be from 0 to {MOST_COPIES}": not 0
         <= o.altered_copies
@@ -191,6 +201,7 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
         folds=asked.folds.replace(",", " "),
         speech_encoder=speech.encoder,
         feats_pool=speech.pool,
+        feats_layers="all" if asked.own_features else asked.feats_layers,
         speed_perturb=_speeds(asked, usual, speech.features),
         altered_copies=_altered(asked, usual, speech.features),
         asr_model=names.asr_model_of(asked.asr, asked.asr_model),
@@ -246,6 +257,11 @@ class Speech:
 def _choose_speech(asked: Options, wanted: Needs) -> Speech:
     if asked.speech_encoder == names.NONE:
         return Speech(False, "", asked.feats_pool)
+    if asked.own_features:
+        if not wanted.features:
+            raise UserError(f"--own-features: {asked.train_config} reads no features of stage 1; choose another one")
+        own = name_of(asked.own_features)
+        return Speech(True, own, 1, (own, "all", 1))
     if not wanted.features:
         return Speech(False, asked.speech_encoder, asked.feats_pool)
     if wanted.encoder and not asked.speech_encoder:  # the configuration is for these features, whole
@@ -255,7 +271,11 @@ def _choose_speech(asked: Options, wanted: Needs) -> Speech:
 
 
 def _speeds(asked: Options, usual: Options, features: bool) -> str:
-    """Speeds of further copies of the features, none where there are no features."""
+    """Speeds of further copies of the features, none where there are no features, or your own."""
+    if asked.own_features:
+        if asked.speed_perturb != usual.speed_perturb:
+            print("note: --speed-perturb does not alter features of your own", file=sys.stderr)
+        return ""
     if asked.speed_perturb and not features:
         if asked.speed_perturb != usual.speed_perturb:
             note = f"note: --speed-perturb alters features of stage 1, and {asked.train_config} reads none"
@@ -281,7 +301,7 @@ def _asr_tag(options: Options) -> str:
 def _tag(asked: Options, usual: Options, speech: Speech) -> str:
     """Name of the experiment."""
     usual_encoder = usual.speech_encoder or names.DEFAULT_ENCODER
-    speeds_count = speech.features or not asked.speed_perturb
+    speeds_count = (speech.features and not asked.own_features) or not asked.speed_perturb
     return names.experiment_tag(
         asked.train_config,
         names.Choices(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from m4ser.data.own_names import files_of
 from m4ser.stages.corpus import OPTION
 from m4ser.stages.markers import Leftovers, Runs, Step, Upstream
 from m4ser.stages.names import copies, copy_folder
@@ -94,6 +95,19 @@ def _audio(plan: Plan) -> Step:
 
 def _feats(plan: Plan, folder: str, what: str) -> Step:
     o = plan.options
+    if o.own_features and not o.join_dumps:
+        given, made_from = {"own-features": o.own_features}, [*files_of(o.own_features), f"{o.data}/@set"]
+        what = f"your own features of {o.own_features}"
+        return Step(
+            stage=1,
+            folder=folder,
+            what=what,
+            after=[Upstream(plan.audio_dir, 1)],
+            options=given,
+            inputs=made_from,
+            outputs=[f"{folder}/@set/feats.scp"],
+            leftovers=Leftovers.REMOVE,
+        )
     chosen = {"speech-encoder": o.speech_encoder, "feats-layers": o.feats_layers, "feats-pool": str(o.feats_pool)}
     return Step(
         stage=1,

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from m4ser.data.folds import Folds
+from m4ser.data.own_names import OWN
 from m4ser.data.scp import read_scp
 from m4ser.training.experiment import Run
 from m4ser.training.lists import data_options, needs
@@ -37,6 +38,8 @@ def task_command(settings: Settings, task: argparse.Namespace, folds: Folds, run
         for option, key in (("input_size", "dim"), ("frame_rate", "frame_rate")):
             options += ["--speech_encoder_conf", f"{option}={info[key]}"]
         options += ["--speech_encoder_conf", f"num_layers={len(info['layers'])}"]
+        if info["encoder"].startswith(OWN):
+            options += _scaled(settings, task, folds)
     for modality, model in (("speech", settings.speech_encoder), ("text", settings.text_encoder)):
         if model and needs(task, modality) and getattr(task, f"{modality}_encoder") != "precomputed":
             options += [f"--{modality}_encoder_conf", f"model={model}"]
@@ -50,6 +53,25 @@ def task_command(settings: Settings, task: argparse.Namespace, folds: Folds, run
     if task.model_conf.get("class_weights") == "balanced":  # the last word, wherever it was asked for
         options += ["--model_conf", f"class_weights={_balanced(data, folds.labels)}"]
     return options
+
+
+def _scaled(settings: Settings, task: argparse.Namespace, folds: Folds) -> list[str]:
+    """How features of one's own are normalised: by the training part, which the scale of other encoders does without.
+
+    Raises:
+        UserError: the configuration says otherwise, and some values are missing.
+    """
+    stated = (getattr(task, "speech_encoder_conf", None) or {}).get("normalise")
+    encoder = getattr(task, "speech_encoder", "") == "precomputed"
+    fills_in = (
+        encoder and stated in (None, "corpus") and "augmentation" not in (getattr(task, "objectives", None) or {})
+    )
+    missing = sum(read_json(Path(settings.feats) / name / "info.json").get("missing", 0) for name in folds.sets)
+    if missing and not fills_in:
+        fault = f"{settings.feats}: {missing} utterances lack some of their features"
+        remedy = "only speech_encoder_conf normalise: corpus, the default for them, fills these in"
+        raise UserError(f"{fault}, and {settings.config} cannot use them so; {remedy}")
+    return ["--speech_encoder_conf", "normalise=corpus"] if encoder and stated is None else []
 
 
 def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:

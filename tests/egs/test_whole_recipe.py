@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from m4ser.bin import report_html
+from m4ser.bin import predict, report_html
 
 pytestmark = pytest.mark.slow
 
@@ -70,3 +70,24 @@ def test_killed_at_every_stage_ends_with_the_same_table(toy):
         process.stdout.close()
     toy.run("--tag", "first")
     assert toy.result("first") == expected
+
+
+def test_features_of_ones_own(toy_recipe):
+    """A table by names of recordings, some of its values missing: trained, scored, refused for new recordings."""
+    toy = toy_recipe()
+    lines = ["file;pitch;level"]
+    for path in sorted((toy.root / "corpus").glob("*.wav")):
+        happy = int(path.stem[1:]) % 2 == 0
+        lines.append(f"{path.name};{300.0 if happy else 120.0};{'' if path.stem == 'a1' else '-20.5'}")
+    (toy.root / "corpus/cues.csv").write_text("\n".join(lines) + "\n")
+    at = toy.options.index("--speech-encoder")
+    toy.options[at : at + 2] = ["--own-features", toy.root / "corpus/cues.csv"]
+    output = toy.run("--train-config", "conf/train_speech.yaml", "--text-source", "none", "--tag", "own")
+    assert "2 features of 32 utterances, some of them missing in 1" in output
+    run = toy.recipe / "exp/own"
+    assert "normalise: corpus" in (run / "fold1/seed1/config.yaml").read_text()
+    assert json.loads((run / "metrics.json").read_text())["pooled"]["utterances"] == 8
+    again = toy.run("--train-config", "conf/train_speech.yaml", "--text-source", "none", "--tag", "own")
+    assert "stage 1: done already" in again and "stage 5: done already" in again
+    with pytest.raises(SystemExit, match=r"own:cues: the model was trained on features of your own \(--own-features\)"):
+        predict.main([str(toy.root / "corpus/a0.wav"), "--model", str(run)])

@@ -86,6 +86,11 @@ def test_altered_copies_come_behind_those_at_other_speeds(plan, capsys):
             ["--join-dumps", "true", "--max-duration", "3"],
             "recordings cannot be left out here; do so in the corpora's own recipes",
         ),
+        (["--own-features", "x.csv"], "--own-features x.csv: no such file"),
+        (
+            ["--own-features", "run.sh", "--speech-encoder", "e"],
+            "--own-features takes the place of --speech-encoder; give one of the two",
+        ),
         (["--baseline", "x"], "--baseline x: there is no experiment exp/x"),
         (["--init-exp", "x"], "--init-exp x: there is no experiment exp/x"),
         (["--train-args", "it's"], '--train-args "it\'s": No closing quotation; quote it as for a shell'),
@@ -97,6 +102,25 @@ def test_what_does_not_go_together(plan, words, message):
     assert str(error.value) == message
     with pytest.raises(UserError, match=r"conf/no\.yaml: no such training configuration"):
         plan("--train-config", "conf/no.yaml")
+
+
+def test_features_of_ones_own_take_the_place_of_an_encoder(recipe, plan, capsys):
+    for name in ("train", "test"):
+        (recipe / f"corpus/cues_{name}.csv").touch()
+    words = ("--own-features", "corpus/cues_{set}.csv")
+    made = plan(*words, "--feats-layers", "0,2", sets=("--speed-perturb", "0.9"))
+    assert (made.feats_dir, made.exp_dir, made.speeds) == ("dump/feats/own_cues", "exp/m4ser_own_cues", [])
+    assert capsys.readouterr().err == ""
+    plan(*words, "--speed-perturb", "1.1")
+    assert capsys.readouterr().err == "note: --speed-perturb does not alter features of your own\n"
+    with pytest.raises(UserError, match=r"^--own-features: conf/train_wave\.yaml reads no features of stage 1; choose"):
+        plan(*words, "--train-config", "conf/train_wave.yaml")
+
+
+def test_a_pattern_is_found_where_the_user_is(recipe, plan, tmp_path, monkeypatch):
+    (tmp_path / "cues_all.csv").touch()
+    monkeypatch.setenv("OLDPWD", str(tmp_path))
+    assert plan("--own-features", "cues_{set}.csv").options.own_features == f"{tmp_path}/cues_{{set}}.csv"
 
 
 def test_an_experiment_is_named_by_its_tag_or_folder(plan):

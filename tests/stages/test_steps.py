@@ -57,6 +57,17 @@ def test_what_the_dumps_are_made_from(plan):
     assert steps_of(plan("--text-source", "ref"))["text"]().after == [AUDIO]
 
 
+def test_features_of_ones_own_are_made_from_their_files(recipe, plan):
+    (recipe / "data").mkdir()
+    (recipe / "data/folds.json").write_text(json.dumps({"protocol": "p", "description": "", "sets": ["all"]}))
+    (recipe / "cues_all.csv").touch()
+    step = steps_of(plan("--own-features", "cues_{set}.csv"))["feats"]()
+    assert step.folder == "dump/feats/own_cues" and step.after == [AUDIO]
+    assert step.options == {"own-features": "cues_{set}.csv"}
+    assert step.inputs == ["cues_all.csv", "data/@set"]
+    assert step.outputs == ["dump/feats/own_cues/@set/feats.scp"]
+
+
 def test_other_pretrained_models_make_other_results(recipe, plan):
     steps = steps_of(plan("--pretrained-dir", "models"))
     assert [name for name, step in steps.items() if step().options.get("pretrained-dir") == "models"] == [

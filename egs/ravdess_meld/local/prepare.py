@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from m4ser.data.datadir import Utterance
+from m4ser.data.origin import read_origins
 from m4ser.recipes import layout, pairing, recipe
 
 # RAVDESS -> MELD
@@ -42,7 +43,8 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
     lines = pairing.read_side(args.words, root, "--words", {label: label for label in LABELS})
     args.pairs, folds = pairing.draw(voices, lines, args.lines_per_clip, args.pair_seed)
     made = pairing.protocol(voices, lines, args.lines_per_clip, args.pair_seed, folds)
-    return recipe.Protocol(LABELS, lambda _: made)
+    origins = read_origins(voices.data) | read_origins(lines.data)
+    return recipe.Protocol(LABELS, lambda _: made, origins=origins)
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:

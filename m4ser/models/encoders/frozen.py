@@ -11,9 +11,11 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from m4ser.data.own_names import OWN
 from m4ser.models.encoders.backbones import Backbone, load_backbone
 from m4ser.models.encoders.opensmile import PREFIX, OpenSmileFunctionals
 from m4ser.models.representations import average_frames
+from m4ser.utils.errors import UserError
 
 
 class SpeechFeatures(Protocol):
@@ -72,6 +74,9 @@ def load_frozen(name: str, pretrained_dir: str | Path | None = None) -> SpeechFe
     Raises:
         UserError: it is not there, incomplete, or of a type that is not a speech encoder.
     """
+    if name.startswith(OWN):
+        fault = f"{name}: the model was trained on features of your own (--own-features)"
+        raise UserError(f"{fault}, which nothing here can make of a recording")
     if name.startswith(PREFIX):
         return OpenSmileFunctionals(name.removeprefix(PREFIX))
     return FrozenEncoder(load_backbone(name, pretrained_dir))

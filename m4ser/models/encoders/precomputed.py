@@ -7,6 +7,39 @@ from m4ser.models.encoders.base import Encoder
 from m4ser.models.representations import length_mask, masked_mean, masked_std
 
 
+class RunningStandard(nn.Module):
+    """Zero mean and unit deviation of every dimension, over all that was seen in training.
+
+    Values that are missing (NaN) do not count, and become the mean. The sums are exact enough in double precision for
+    features of any unit; a dimension that never varied is only shifted.
+    """
+
+    def __init__(self, size: int):
+        super().__init__()
+        for name in ("count", "total", "squares"):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+        self.count: Tensor
+        self.total: Tensor
+        self.squares: Tensor
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, M, F), valid frames (B, M) -> (B, M, F)."""
+        known = ~x.isnan()
+        if self.training:
+            with torch.no_grad():
+                valid = known & mask.unsqueeze(-1)
+                values = torch.where(valid, x, 0.0).double()
+                self.count += valid.sum((0, 1))
+                self.total += values.sum((0, 1))
+                self.squares += values.square().sum((0, 1))
+        count = self.count.clamp(min=1)
+        mean = self.total / count
+        variance = self.squares / count - mean.square()
+        varied = variance > 1e-12 * (1 + mean.square())
+        deviation = torch.where(varied, variance, 1.0).sqrt()
+        return torch.where(known, (x - mean.to(x.dtype)) / deviation.to(x.dtype), 0.0)
+
+
 class PrecomputedEncoder(Encoder):
     """Learned weighted sum of the dumped layers, standardised, then projected to the model size.
 
@@ -21,8 +54,10 @@ class PrecomputedEncoder(Encoder):
         output_size: D; 0 keeps F without a projection.
         dropout: on the output.
         layers: "weighted" for the sum, "concat" to project all layers side by side (L F -> D).
-        normalise: "frame" (layer norm of each layer and frame) or "utterance" (zero mean, unit deviation over the
-            utterance of every dimension: removes speaker and channel level).
+        normalise: "frame" (layer norm of each layer and frame), "utterance" (zero mean, unit deviation over the
+            utterance of every dimension: removes speaker and channel level), "corpus" (zero mean, unit deviation over
+            the training part of every dimension, whatever its unit; a value that is missing, NaN, becomes the mean) or
+            "none".
         time_mask: largest share of frames hidden (set to zero) in training, as in SpecAugment; 0 for none.
     """
 
@@ -40,10 +75,11 @@ class PrecomputedEncoder(Encoder):
         super().__init__()
         if layers not in ("weighted", "concat"):
             raise ValueError(f"layers must be weighted or concat, not {layers!r}")
-        if normalise not in ("frame", "utterance", "none"):
-            raise ValueError(f"normalise must be frame, utterance or none, not {normalise!r}")
+        if normalise not in ("frame", "utterance", "corpus", "none"):
+            raise ValueError(f"normalise must be frame, utterance, corpus or none, not {normalise!r}")
         self.num_layers, self.input_size, self.frame_rate = num_layers, input_size, frame_rate
         self.normalise, self.time_mask = normalise, time_mask
+        self.standardise = RunningStandard(num_layers * input_size) if normalise == "corpus" else None
         self.layer_weights = nn.Parameter(torch.zeros(num_layers)) if layers == "weighted" else None
         summed = input_size if layers == "weighted" else num_layers * input_size
         self.projection = nn.Linear(summed, output_size) if output_size else nn.Identity()
@@ -57,6 +93,8 @@ class PrecomputedEncoder(Encoder):
     def forward(self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None) -> tuple[Tensor, Tensor, None]:
         """(B, M, L F), (B,) -> (B, M, D), (B,), None; padded frames come out as zeros."""
         mask = length_mask(ilens, xs_pad.shape[1])
+        if self.standardise is not None:
+            xs_pad = self.standardise(xs_pad, mask)
         x = xs_pad.unflatten(-1, (self.num_layers, self.input_size))  # (B, M, L, F)
         if self.normalise == "frame":
             x = nn.functional.layer_norm(x, (self.input_size,))

@@ -11,7 +11,9 @@ def make(**conf):
     return PrecomputedEncoder(num_layers=3, input_size=4, output_size=5, **conf).eval()
 
 
-@pytest.mark.parametrize("conf", [{}, {"layers": "concat"}, {"normalise": "utterance"}, {"normalise": "none"}])
+@pytest.mark.parametrize(
+    "conf", [{}, {"layers": "concat"}, {"normalise": "utterance"}, {"normalise": "corpus"}, {"normalise": "none"}]
+)
 def test_padding_changes_nothing(conf):
     encoder = make(**conf)
     x = torch.randn(2, 6, 12)
@@ -44,5 +46,32 @@ def test_time_mask_hides_at_most_its_share_and_only_in_training():
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="weighted or concat"):
         make(layers="mean")
-    with pytest.raises(ValueError, match="frame, utterance or none"):
+    with pytest.raises(ValueError, match="frame, utterance, corpus or none"):
         make(normalise="batch")
+
+
+def test_corpus_normalisation_is_that_of_all_training_frames():
+    from m4ser.models.encoders.precomputed import RunningStandard
+
+    standard = RunningStandard(3)
+    nan = float("nan")
+    first = torch.tensor([[[1.0, 500.0, 7.0], [3.0, nan, 7.0]], [[5.0, 900.0, 7.0], [99.0, 99.0, 99.0]]])
+    mask = torch.tensor([[True, True], [True, False]])
+    standard(first, mask)
+    standard(torch.tensor([[[7.0, 700.0, 7.0]]]), torch.tensor([[True]]))
+    standard.eval()
+    seen = {name: value.clone() for name, value in standard.state_dict().items()}
+    # of 1 3 5 7: mean 4, variance 5; of 500 900 700: mean 700, variance 80000/3; the third never varies
+    out = standard(torch.tensor([[[4.0, nan, 9.0], [4.0 + 5**0.5, 700.0, 7.0]]]), torch.tensor([[True, True]]))
+    torch.testing.assert_close(out, torch.tensor([[[0.0, 0.0, 2.0], [1.0, 0.0, 0.0]]]))
+    high = standard(torch.tensor([[[4.0, 700.0 + (80000 / 3) ** 0.5, 7.0]]]), torch.tensor([[True]]))
+    torch.testing.assert_close(high, torch.tensor([[[0.0, 1.0, 0.0]]]))
+    assert all(torch.equal(value, seen[name]) for name, value in standard.state_dict().items())
+
+
+def test_missing_values_give_finite_gradients_from_the_first_batch_on():
+    encoder = PrecomputedEncoder(1, 2, output_size=4, layers="concat", normalise="corpus", dropout=0.0)
+    x = torch.tensor([[[float("nan"), 1.0]], [[float("nan"), 3.0]]])
+    out, _, _ = encoder(x, torch.tensor([1, 1]))
+    out.sum().backward()
+    assert out.isfinite().all() and all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
