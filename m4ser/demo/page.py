@@ -2,6 +2,7 @@
 
 import html
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from importlib import resources
@@ -58,7 +59,7 @@ def build_page(recognizer: "EmotionRecognizer", uploads: Path, max_bytes: int, h
         return {
             label: result.probabilities,
             text: answer.words(result),
-            note: answer.summary(result),
+            note: plain(answer.summary(result)),
             timeline: gradio.update(visible=split),
             plot: pandas.DataFrame(answer.curves(result), columns=list(answer.CURVES)) if split else None,
             table: answer.parts(result) if split else None,
@@ -109,6 +110,15 @@ def build_page(recognizer: "EmotionRecognizer", uploads: Path, max_bytes: int, h
     return page
 
 
+def plain(text: str) -> str:
+    r"""Markdown that shows a text as it is, on one line: names come from recordings and models.
+
+    >>> plain("a_b <i>")
+    'a\\_b \\<i\\>'
+    """
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
 def mount(page: gradio.Blocks, max_bytes: int) -> FastAPI:
     """The application that serves the page, with everything off that the page does not need.
 
@@ -151,7 +161,7 @@ def _error(reason: str) -> gradio.Error:
 def _about(recognizer: "EmotionRecognizer") -> str:
     known: Mapping[str, Any] = recognizer.about
     about = [f"{key.replace('_', ' ')} {known[key]}" for key in ABOUT if known.get(key) not in (None, "", "none")]
-    return html.escape(", ".join(recognizer.labels) + (f" — {', '.join(about)}" if about else ""))
+    return plain(", ".join(recognizer.labels) + (f" — {', '.join(about)}" if about else ""))
 
 
 def _limits(longest: float, max_bytes: int, here: bool) -> str:

@@ -93,9 +93,9 @@ class Guard:
             return
         try:
             await self.app(scope, receive, send_with_headers)
-        except Exception as error:  # of Gradio, about a request that its own page does not send; it has been answered
+        except Exception as error:  # of Gradio, as for a request that its own page does not send; it has been refused
             fault = f"{scope['method']} {scope['path']}: {type(error).__name__}: {error_text(error)}"
-            print(f"note: a request was not understood: {printable(fault)}", file=sys.stderr)
+            print(f"note: a request could not be answered: {printable(fault)}", file=sys.stderr)
 
     def _refused(self, method: str, path: str, fields: Mapping[str, str]) -> tuple[int, str] | None:
         """Status and reason, if the request is not to be answered."""

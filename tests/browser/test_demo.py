@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from m4ser.data.audio import load_16k
+from m4ser.inference.results import Failure
 
 pytest.importorskip("gradio")
 pytestmark = pytest.mark.slow
@@ -51,7 +52,8 @@ def nothing_kept(folder):
 
 
 @pytest.fixture
-def page(serve_demo, browser):
+def page(serve_demo, browser, loudness_recognizer):
+    loudness_recognizer.about["tag"] = "*loud* <b>[ness](x)"
     address = serve_demo()
     browser.looks(1000, 1000)
     browser.open(address)
@@ -110,6 +112,17 @@ def test_faults_are_shown_in_one_line(browser, page, tmp_path):
     soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(np.arange(16000) / 10), 16000)
     choose(browser, tmp_path / "a.wav")
     answered(browser, "a.wav")
+
+
+def test_texts_are_shown_as_they_are(browser, page, loudness_recognizer, tmp_path):
+    assert "tag *loud* <b>[ness](x), protocol by ear" in browser.value("document.body.innerText")
+    reason = "it's <b>5 < 6</b> & *more*"
+    loudness_recognizer.stream = lambda items: [Failure(item.name, reason) for item in items]
+    soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(np.arange(16000) / 10), 16000)
+    choose(browser, tmp_path / "a.wav")
+    toasts = "[...document.querySelectorAll('.toast-body, .toast-message-item')].map(e => e.innerText).join('|')"
+    browser.wait(f"{toasts}.includes('a.wav: ')")
+    assert reason in browser.value(toasts)
 
 
 def test_examples(browser, page, tmp_path):

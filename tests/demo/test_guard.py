@@ -100,7 +100,7 @@ def test_sizes():
 
 def test_what_gradio_does_not_understand_is_one_line(capsys):
     assert ask(behind=TypeError("no\nfile")) is None
-    assert capsys.readouterr().err == "note: a request was not understood: GET /: TypeError: no file\n"
+    assert capsys.readouterr().err == "note: a request could not be answered: GET /: TypeError: no file\n"
 
 
 def test_loopback():

@@ -1,5 +1,6 @@
 """The page's server over real HTTP, asked as the page asks it."""
 
+import errno
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +176,71 @@ def test_memory_is_flat(serve_demo, tmp_path, sound, ask):
     for _ in range(20):
         ask(address, path)
     assert resident() - before < 10e6  # each upload is 0.3 MB, and 0.6 MB once decoded
+
+
+@pytest.mark.slow
+def test_several_at_once(serve_demo, tmp_path, sound, ask):
+    """The model takes one after the other; the same recording twice at once is one file, and may be gone."""
+    address, answers = serve_demo(), []
+    paths = [sound(tmp_path / f"{number}.wav", level=0.5 - 0.01 * number) for number in range(4)]
+    threads = [threading.Thread(target=lambda path=path: answers.append(ask(address, path))) for path in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [answer["label"]["label"] for answer in answers] == ["excited"] * 4
+
+
+@pytest.mark.slow
+def test_a_large_recording_takes_little_memory(serve_demo, tmp_path, ask, left):
+    """Silence in eight channels of 96 kHz: some kilobytes that were gigabytes."""
+    block = np.zeros((96000, 8), np.int16)
+    with soundfile.SoundFile(tmp_path / "a.flac", "w", 96000, 8, subtype="PCM_16") as file:
+        for _ in range(15):
+            file.write(block)
+    address = serve_demo()
+    ask(address, tmp_path / "a.flac")
+    tracemalloc.start()
+    try:
+        error = ask(address, tmp_path / "a.flac")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "all samples are zero" in error and left(tmp_path / "uploads") == []
+    assert peak < 20e6  # decoded, the upload is 46 MB
+
+
+@pytest.mark.slow
+def test_full_disk(serve_demo, tmp_path, monkeypatch, capfd, sound, ask, left):
+    address, path = serve_demo(), sound(tmp_path / "a.wav")
+
+    async def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gradio.route_utils.GradioUploadFile.write", full)
+        answer = httpx.post(f"{address}gradio_api/upload", files={"files": ("a.wav", path.read_bytes())})
+    assert answer.status_code == 500
+    errors = ""
+    for _ in range(100):  # the answer comes first
+        errors += capfd.readouterr().err
+        if errors:
+            break
+        time.sleep(0.05)
+    place = "POST /gradio_api/upload"
+    assert errors == f"note: a request could not be answered: {place}: OSError: No space left on device\n"
+    server.sweep(tmp_path / "uploads", -1.0)
+    assert ask(address, path)["label"]["label"] == "excited" and left(tmp_path / "uploads") == []
+
+
+@pytest.mark.slow
+def test_a_defect_is_answered_and_logged(serve_demo, loudness_recognizer, tmp_path, capfd, sound, ask, left):
+    address = serve_demo()
+    loudness_recognizer.stream = lambda items: 1 / 0
+    error = ask(address, sound(tmp_path / "a.wav"))
+    assert "\n" not in (error or "") and left(tmp_path / "uploads") == []
+    assert "ZeroDivisionError" in capfd.readouterr().err
+    assert httpx.get(address).status_code == 200
 
 
 def test_uploads_that_nobody_asks_about_are_deleted(tmp_path, left):

@@ -43,7 +43,14 @@ def archive(tmp_path_factory, toy_run):
     torch.save(build_model(args).state_dict(), run / "model.pth")
     (run / "config.yaml").write_text(yaml.safe_dump({**vars(args), "version": "1"}), encoding="utf-8")
     plan = read_json(toy_run / "run.json")
-    plan |= {"tag": "voice", "labels": args.labels, "fusion": "speech", "text_encoder": "none"}
+    origin = {"name": "nEMO", "licence": "cc-by-nc-sa-4.0", "languages": ["pl"], "address": "https://example.org"}
+    plan |= {
+        "corpora": {"nemo": origin},
+        "tag": "voice",
+        "labels": args.labels,
+        "fusion": "speech",
+        "text_encoder": "none",
+    }
     write_json(exp / "run.json", {**plan, "pipeline": {**plan["pipeline"], "text": None}})
     pack(find_model(exp), exp / "voice.m4ser.zip")
     return exp / "voice.m4ser.zip"
@@ -64,6 +71,7 @@ def test_header_is_what_the_hub_reads(folder):
     assert (folder / header["app_file"]).is_file() and re.fullmatch(r"3\.1\d", header["python_version"])
     assert {header["colorFrom"], header["colorTo"]} <= set("red yellow green blue indigo purple pink gray".split())
     assert len(header["short_description"]) <= 60 and len(header["emoji"].replace("\ufe0f", "")) == 1
+    assert header["license"] == "cc-by-nc-sa-4.0"  # what the model's card says
     assert "happy, sad." in text
 
 
@@ -116,6 +124,15 @@ def test_it_starts_and_answers(folder, tmp_path, sound, ask, left):
         process.wait(30)
         process.stdout.close()
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_model_of_the_package_is_not_copied_again(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(space, "IN_THE_BOX", archive)
+    space.write_space(tmp_path / "s", str(archive))
+    assert not (tmp_path / "s" / space.ARCHIVE).exists()
+    assert 'main(["--host", host' in (tmp_path / "s/app.py").read_text()
+    assert "license: cc-by-nc-sa-4.0" in (tmp_path / "s/README.md").read_text()
 
 
 def test_requirements():
