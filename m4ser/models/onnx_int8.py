@@ -4,7 +4,7 @@ Weights of matrix products are stored as integers from -127 to 127 with one scal
 tables with one scale for a row. The few weights of convolutions, which suffer most, are stored in half precision. They
 become floats again where the graph is opened or run (``DequantizeLinear``, ``Cast``: operators of ONNX itself, so that
 no other package is needed). Whether sums are then computed with integers, too, is onnxruntime's choice: it does so
-where it is faster, block by block, with as good results. docs/inference.md says what is lost and what other ways would
+where it is faster, block by block, with as good results. docs/use.md says what is lost and what other ways would
 lose.
 """
 

@@ -12,6 +12,7 @@ margin is.
 """
 
 import argparse
+import dataclasses
 import os
 import time
 from collections.abc import Sequence
@@ -28,8 +29,8 @@ from m4ser.inference.inputs import items
 from m4ser.inference.live import LiveStream
 from m4ser.inference.timeline import MARGIN
 from m4ser.scoring.table import Column, Row, Table
-from m4ser.utils.files import rounded, write_json
-from m4ser.utils.provenance import processor
+from m4ser.utils.files import write_json
+from m4ser.utils.provenance import made_by, processor
 
 BLOCK = RATE // 50
 PAUSES, NOISE = (0.8, 2.0), 1e-3
@@ -96,14 +97,15 @@ def main() -> None:
     hearing = sum(found["hearing"]) / (len(samples) / RATE)
     caption = (
         f"Milliseconds, {len(found['known'])} segments (median {np.median(found['length']):.1f} s) in blocks of "
-        f"{1000 * BLOCK / RATE:.0f} ms; processor time of the model on one core of {processor()}, of which looking for "
-        f"speech takes {100 * hearing:.1f} % all the time."
+        f"{1000 * BLOCK / RATE:.0f} ms; time of the model on one core of {processor()}. Looking for speech takes "
+        f"{100 * hearing:.1f} % of a core all the time."
     )
     columns = [Column("from the end of speech"), *(Column(name, digits=0) for name in ("median", "95 %", "largest"))]
     table = Table(columns, rows, caption=caption)
     print(caption, *table.lines(aligned=True), sep="\n")
     if args.out:
-        write_json(args.out, rounded(table.json()))
+        made = {key: value for key, value in made_by().items() if key != "date"}
+        write_json(args.out, {"kind": "table", **dataclasses.replace(table, made_by=made).json()})
 
 
 if __name__ == "__main__":
