@@ -180,7 +180,7 @@ def test_memory_is_flat(serve_demo, tmp_path, sound, ask):
 
 @pytest.mark.slow
 def test_several_at_once(serve_demo, tmp_path, sound, ask):
-    """The model takes one after the other; the same recording twice at once is one file, and may be gone."""
+    """The model takes one after the other."""
     address, answers = serve_demo(), []
     paths = [sound(tmp_path / f"{number}.wav", level=0.5 - 0.01 * number) for number in range(4)]
     threads = [threading.Thread(target=lambda path=path: answers.append(ask(address, path))) for path in paths]
