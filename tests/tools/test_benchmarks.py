@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from m4ser.hub.opening import IN_THE_BOX
+
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "tools/benchmarks"
 
@@ -36,6 +38,53 @@ def test_alignment(run):
     result = run("alignment.py", "--utterances", "200", "--repeat", "1")
     assert result.returncode == 0, result.stderr
     assert re.search(r"^align and check: \d+ utterances/s$", result.stdout, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def start():
+    spec = importlib.util.spec_from_file_location("start", BENCHMARKS / "start.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_start_finds_the_slowest_import(start):
+    messages = """import time: self [us] | cumulative | imported package
+import time:       100 |        100 |     zlib
+import time:       200 |     900000 |   numpy.core
+import time:       300 |     610000 |   m4ser.hub
+note: model x
+import time:       400 |     950000 | onnxruntime
+"""
+    assert start.slowest_import(messages) == (0.61, "m4ser.hub")
+
+
+def test_start_names_the_limits_that_are_passed(start):
+    kept = start.Start(seconds=1.5, megabytes=300.0, imported=0.5, module="a", factor=0.03)
+    slow = start.Start(seconds=1.6, megabytes=301.0, imported=0.61, module="b", factor=0.13)
+    sizes = {"m4ser": start.Installed(35, 500.0), "another": start.Installed(60, 9000.0)}
+    assert start.passed_limits({"voice alone": kept, "with words": kept}, sizes) == []
+    assert start.passed_limits({"voice alone": slow, "with words": slow}, {"m4ser": start.Installed(35, 501.0)}) == [
+        "voice alone: real-time factor 0.130",
+        "voice alone: 0.61 s to import b",
+        "voice alone: 1.60 s",
+        "voice alone: 301 MB",
+        "with words: real-time factor 0.130",
+        "with words: 0.61 s to import b",
+        "m4ser: 501 MB installed",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IN_THE_BOX.is_file(), reason="no model in the package")
+def test_start(run, tmp_path):
+    result = run("start.py", "--rounds", "1", "--model", "ours=", timeout=200)
+    assert result.stderr == "error: ours=: must be NAME=VALUE\n"
+    result = run("start.py", "--rounds", "1", "--model", f"ours={IN_THE_BOX}", "--out", "start", timeout=200)
+    assert result.returncode == 0, result.stderr
+    (row,) = json.loads((tmp_path / "start.json").read_text())["rows"]
+    name, seconds, megabytes, imported, factor = row
+    assert name == "ours" and 0.1 < seconds < 20 and 50 < megabytes < 1000 and 0 < imported < 5 and 0 < factor < 0.3
 
 
 @pytest.mark.slow
