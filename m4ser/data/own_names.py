@@ -15,9 +15,10 @@ def files_of(pattern: str) -> list[str]:
 
 
 def name_of(pattern: str) -> str:
-    """What such features are called: ``own:egemaps`` for ``/x/egemaps.csv``, ``own:egemaps`` for ``egemaps_{set}.csv``.
+    """What such features are called: ``own:egemaps`` for ``/x/egemaps.csv`` and for ``egemaps_{set}.csv``.
 
-    >>> name_of("/x/egemaps_{set}.csv"), name_of("cues.npz")
-    ('own:egemaps', 'own:cues')
+    >>> name_of("/x/egemaps_{set}.csv"), name_of("my_{set}_cues.npz")
+    ('own:egemaps', 'own:my_cues')
     """
-    return OWN + (PurePosixPath(pattern).stem.replace(SET, "").strip("_-. ") or "features")
+    words = [word.strip("_-. ") for word in PurePosixPath(pattern).stem.split(SET)]
+    return OWN + ("_".join(filter(None, words)) or "features")
