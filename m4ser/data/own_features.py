@@ -75,7 +75,7 @@ def make(pattern: str, data: Path, audio: Path, out: Path) -> list[str]:
 def read(path: str) -> Mapping[str, np.ndarray]:
     """Features by what they are called by.
 
-    Three kinds of files, known by their suffix: ``.npz`` with an array (D,) or (frames, D) for each utterance; ``.scp``,
+    Three kinds of files, by their suffix: ``.npz`` with an array (D,) or (frames, D) for each utterance; ``.scp``,
     a list of matrices in Kaldi archives; anything else is a table with a header: the first column calls the utterance,
     all others are numbers (empty or ``nan`` where there is none).
 
