@@ -10,8 +10,9 @@ Predicts `count` recordings (those of FOLDER, again and again), one batch after 
 - two threads: the same with prefetch.
 
 All work on the same batches. Another way begins in each round, and a batch before the first is not counted: whoever
-comes first finds colder caches. Prints the real-time factor (processing time over duration) in wall and processor time
-with the processor's name, the overhead over bare, and the resident memory after each round.
+comes first finds colder caches. Prints the real-time factor (processing time over duration) in processor and wall time
+with the processor's name, the overhead over bare, and the resident memory after each round. Other work on the machine
+moves wall time much and processor time little.
 """
 
 import argparse
@@ -20,7 +21,8 @@ import os
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,6 +34,7 @@ from m4ser import EmotionRecognizer
 from m4ser.data.audio import RATE, as_stage_1
 from m4ser.inference.inputs import items
 from m4ser.models.onnx_session import threads
+from m4ser.scoring.table import Cell, Column, Table
 from m4ser.utils.provenance import processor
 
 TEXT = "this is said in every recording"
@@ -70,6 +73,27 @@ def run(recognizer: EmotionRecognizer, way: str, files: Sequence[Any], given: bo
     return time.perf_counter() - begin[0], time.process_time() - begin[1]
 
 
+def report(
+    ways: Sequence[str], cpu: Mapping[str, float], wall: Mapping[str, float], seconds: float, what: str
+) -> Table:
+    """Real-time factors and overhead; ``seconds`` of recordings."""
+
+    def over(times: Mapping[str, float], way: str) -> float | None:
+        return times[way] / times["bare"] - 1 if "bare" in times and way != "bare" else None
+
+    rows: list[list[Cell]] = [
+        [way, cpu[way] / seconds, over(cpu, way), wall[way] / seconds, over(wall, way)] for way in ways
+    ]
+    columns = [
+        Column("way"),
+        Column("real-time factor, processor", "cpu", digits=4),
+        Column("over bare, %", "cpu_overhead", digits=1, scale=100),
+        Column("real-time factor, wall", "wall", digits=4),
+        Column("over bare, %", "wall_overhead", digits=1, scale=100),
+    ]
+    return Table(columns, rows, caption=f"{what}, {threads()} thread(s) of {processor()}.")
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -78,13 +102,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--text-given", action="store_true", help="recognise nothing: shows the rest more clearly")
+    parser.add_argument("--out", type=Path, help="writes OUT.md, OUT.csv, OUT.json")
     parser.add_argument("--ways", nargs="+", default=["bare", "one thread", "two threads"])
     args = parser.parse_args()
     recognizer = EmotionRecognizer.from_pretrained(args.model, device="cpu")
     files = [item.audio for item in itertools.islice(itertools.cycle(list(items(args.folder))), args.count)]
-    share = -(-len(files) // args.rounds)
+    share, size = -(-len(files) // args.rounds), recognizer.batch_size
     for way in args.ways:  # caches, and memory that is asked for once
-        run(recognizer, way, files[: recognizer.batch_size], args.text_given)
+        run(recognizer, way, files[:size], args.text_given)
     wall: dict[str, float] = defaultdict(float)
     cpu: dict[str, float] = defaultdict(float)
     seconds = 0.0
@@ -97,13 +122,10 @@ def main() -> None:
             wall[way] += took[0]
             cpu[way] += took[1]
         print(f"round {number + 1}: {memory():.0f} MB resident", flush=True)
-    print(f"{len(files)} recordings, {seconds:.0f} s, {threads()} thread(s) on {processor()}")
-    for way in args.ways:
-        line = f"{way:12} real-time factor {wall[way] / seconds:.4f} wall, {cpu[way] / seconds:.4f} processor"
-        if way != "bare" and "bare" in args.ways:
-            line += f"; overhead {100 * (wall[way] / wall['bare'] - 1):+.1f} % wall, "
-            line += f"{100 * (cpu[way] / cpu['bare'] - 1):+.1f} % processor"
-        print(line)
+    table = report(args.ways, cpu, wall, seconds, f"{len(files)} recordings of {seconds:.0f} s, batches of {size}")
+    print(table.markdown(aligned=True))
+    if args.out:
+        table.save(args.out)
 
 
 if __name__ == "__main__":
