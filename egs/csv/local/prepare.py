@@ -56,11 +56,14 @@ def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance
     """Yield what the lines of the table say."""
     lines: dict[str, str] = {}
     left_out: Counter[str] = Counter()
-    for row in args.rows:
+    root, rows = corpus_dir.absolute(), args.rows[::-1]
+    args.rows = []
+    while rows:  # a line is forgotten when it has been read: a million of them take a gigabyte
+        row = rows.pop()
         value, where = row.values, row.where
         file, speaker, emotion = value["file"].replace("\\", "/"), _word(value["speaker"]), _word(value["emotion"])
         utt_id = value.get("id") or f"{speaker}-{_word(file.rpartition('.')[0] or file)}"
-        audio = corpus_dir.absolute() / file
+        audio = root / file
         if args.labels and emotion not in args.labels:
             left_out["of other emotions"] += 1
             continue
