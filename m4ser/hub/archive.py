@@ -39,7 +39,8 @@ ALLOWED = re.compile(
 )
 NEEDED = ("config.yaml", "model.safetensors")
 GRAPH = "model.onnx"
-LONGEST = 3600.0  # seconds that a graph may take at a time
+LONGEST = (1.0, 3600.0)  # seconds that a graph may take at a time
+TEMPERATURES = (1e-6, 1e6)
 MOST_FILES, MOST_BYTES, MOST_TEXT = 100, 20 << 30, 64 << 20  # of an archive; of one file that is not weights
 BLOCK = 1 << 20
 CLASSIFIER = re.compile(r"classifier\.(classifiers\.\d+\.)?bias")  # of each expert, where there are several
@@ -244,8 +245,9 @@ def _check_graph_description(description: ArchiveDescription) -> None:
     if (graph := description.get("graph")) is None:
         return
     speech, text = description["pipeline"]["speech"], description["pipeline"]["text"]
-    for name, value, most in (("longest", graph["longest"], LONGEST), ("temperature", temperature_of(graph), 1e6)):
-        if not 0 < value <= most:
+    limits = {"longest": (graph["longest"], *LONGEST), "temperature": (temperature_of(graph), *TEMPERATURES)}
+    for name, (value, least, most) in limits.items():
+        if not least <= value <= most:
             raise ValueError(f"graph.{name}: cannot be {value}")
     if (graph["speech"] is None) != (speech is None) or (graph["text"] is None) != (text is None):
         raise ValueError("graph: has other inputs than the pipeline")

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from m4ser import EmotionRecognizer
+from m4ser.hub.archive import unpack
 from m4ser.hub.opening import find_model
 from m4ser.hub.pack import pack
 from m4ser.inference.recognizer import softmax
@@ -87,6 +88,18 @@ def test_long_recordings_are_cut_where_the_graph_ends(archive, tone, tmp_path, m
 def test_a_graph_runs_on_the_cpu(archive):
     with pytest.raises(UserError, match="--device cuda: this model is an ONNX graph, which runs on the CPU"):
         EmotionRecognizer.from_pretrained(archive, device="cuda")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("key", "value"), [("longest", 0.01), ("longest", 1e9), ("temperature", 0.0)])
+def test_a_graph_that_cannot_be_used(archive, tmp_path, key, value):
+    """Such as one that would cut a recording into single samples."""
+    folder = unpack(archive, tmp_path / "model").folder
+    description = json.loads((folder / "m4ser.json").read_text())
+    description["graph"][key] = value
+    (folder / "m4ser.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match=rf"graph\.{key}: cannot be {value}"):
+        EmotionRecognizer.from_pretrained(folder)
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra(toy_run, monkeypatch):
