@@ -1,11 +1,10 @@
 """8-bit weights for a graph that stays what it is elsewhere.
 
 Weights of matrix products are stored as integers from -127 to 127 with one scale for each 32 inputs of an output,
-tables with one scale for a row. The few weights of convolutions, which suffer most, are stored in half precision. They
-become floats again where the graph is opened or run (``DequantizeLinear``, ``Cast``: operators of ONNX itself, so that
-no other package is needed). Whether sums are then computed with integers, too, is onnxruntime's choice: it does so
-where it is faster, block by block, with as good results. docs/use.md says what is lost and what other ways would
-lose.
+tables with one scale for a row. The few weights of convolutions are stored in half precision. They become floats again
+where the graph is opened or run (``DequantizeLinear``, ``Cast``: operators of ONNX itself, so that no other package is
+needed). Whether sums are then computed with integers, too, is onnxruntime's choice: it does so where it is faster,
+block by block, with as good results. docs/use.md says what is lost and what other ways would lose.
 """
 
 from typing import Any, NamedTuple
@@ -25,8 +24,14 @@ class Use(NamedTuple):
     axis: int = 0
 
 
-def quantise_weights(model: Any) -> None:
-    """Change an ``onnx.ModelProto`` in place."""
+def quantise_weights(model: Any, block: int = BLOCK, convolutions: bool = False) -> None:
+    """Change an ``onnx.ModelProto`` in place.
+
+    Args:
+        model: a graph with weights in single precision.
+        block: inputs of an output that share a scale.
+        convolutions: make integers of their weights, too, with a scale for each output.
+    """
     import onnx
 
     graph = model.graph
@@ -45,7 +50,7 @@ def quantise_weights(model: Any) -> None:
         if use.kind == "other":
             continue
         graph.initializer.remove(initializer)
-        stored, node = _stored(values, initializer.name, use)
+        stored, node = _stored(values, initializer.name, use, block, convolutions)
         graph.initializer.extend(stored)
         if use.kind == "table" and all(user.op_type == "Gather" for user, _ in users[initializer.name]):
             for user, _ in users[initializer.name]:  # the rows that are looked up become floats, not the table
@@ -85,22 +90,23 @@ def _use(node: Any, place: int, rank: int) -> Use:
     return Use("other")
 
 
-def _stored(values: np.ndarray, name: str, use: Use) -> tuple[list[Any], Any]:
+def _stored(values: np.ndarray, name: str, use: Use, block: int, convolutions: bool) -> tuple[list[Any], Any]:
     """What is stored of a weight, and the node that makes the weight of it."""
     import onnx
 
     make, to_tensor = onnx.helper.make_node, onnx.numpy_helper.from_array
-    if use.kind == "convolution":
+    if use.kind == "convolution" and not convolutions:
         half = to_tensor(values.astype(np.float16), f"{name}_half")
         return [half], make("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT)
-    size = BLOCK if use.kind == "product" else values.shape[1]
-    integers, scales = rounded(values, use.axis, size)
     inputs = [f"{name}_int8", f"{name}_scale"]
-    if use.kind == "table":  # one scale for a row is older than blocks
-        scales = scales[:, 0]
+    if use.kind == "product":
+        integers, scales = rounded(values, use.axis, block)
+        node = make("DequantizeLinear", inputs, [name], axis=use.axis, block_size=block)
+    else:  # rows of a table, outputs of a convolution
+        rows = values.reshape(len(values), -1)
+        integers, scales = rounded(rows, 1, rows.shape[1])
+        integers, scales = integers.reshape(values.shape), scales[:, 0]
         node = make("DequantizeLinear", inputs, [name], axis=0)
-    else:
-        node = make("DequantizeLinear", inputs, [name], axis=use.axis, block_size=size)
     return [to_tensor(integers, inputs[0]), to_tensor(scales, inputs[1])], node
 
 
