@@ -1,21 +1,31 @@
 """A whole graph computes what stages 1 to 3 and the model do, for any batch and lengths."""
 
 import json
+from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+import yaml
 
 from m4ser.bin import export_onnx
+from m4ser.data.audio import load_16k
 from m4ser.data.log_mel import LogMel
 from m4ser.hub.opening import find_model
+from m4ser.models.build import build_model
 from m4ser.models.checkpoint import load_run
-from m4ser.models.encoders.frozen import frozen_features
+from m4ser.models.encoders.fbank import ConformerEncoder
+from m4ser.models.encoders.frozen import FrozenEncoder, frozen_features
+from m4ser.models.encoders.opensmile import OpenSmileFunctionals
 from m4ser.models.onnx_graph import export_whole
 from m4ser.models.onnx_session import open_session
+from m4ser.models.whole_graph import WholeGraph
+from m4ser.utils.errors import UserError
 
 pytestmark = pytest.mark.slow
+MINI = Path(__file__).resolve().parents[2] / "egs/mini/corpus"
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +124,85 @@ def test_command_and_eight_bits(stored, tmp_path, capsys):
     samples, pieces = clips([9000, 30_000]), [[1, 2], [3, 4, 5, 6]]
     (found,) = open_session(tmp_path / "whole.onnx").run(None, batch_of(stored, samples, pieces))
     assert 0 < np.abs(found - expected_logits(stored, samples, pieces)).max() < 0.1
+
+
+def voice_run(folder, name, conf):
+    """A run of an untrained model that reads the voice alone."""
+    from m4ser.training.task import SERTask
+
+    torch.manual_seed(0)
+    args = SERTask.get_parser().parse_args(["--output_dir", str(folder)])
+    args.labels, args.fusion = ["happy", "sad", "angry"], "speech"
+    args.speech_encoder, args.speech_encoder_conf = name, conf
+    folder.mkdir(parents=True)
+    torch.save(build_model(args).state_dict(), folder / "model.pth")
+    (folder / "config.yaml").write_text(yaml.safe_dump({**vars(args), "version": "1"}), encoding="utf-8")
+    return folder
+
+
+def test_real_clips_with_the_real_encoder(tmp_path):
+    """Whisper tiny.en on recordings of the demonstration's corpus, and its size and loss in 8 bits."""
+    from m4ser.models.encoders.frozen import load_frozen
+
+    conf = {"num_layers": 5, "input_size": 384, "output_size": 256, "frame_rate": 6.25}
+    run = voice_run(tmp_path / "fold1/seed1", "precomputed", conf)
+    encoder, speech = load_frozen("offline:whisper-tiny.en"), {"encoder": "x", "layers": [0, 1, 2, 3, 4], "pool": 8}
+    model, _ = load_run(run)
+    log_mel = LogMel(encoder.backbone.hf_features)
+    samples = [load_16k(path) for path in sorted(MINI.glob("*/*.opus"))[::12]]
+    assert len(samples) >= 12
+    for int8, tolerance, most in ((False, 1e-4, 40e6), (True, 0.05, 11e6)):
+        made = export_whole(run, tmp_path / "model.onnx", encoder, speech, int8)
+        assert made.exported.size < most
+        session = open_session(tmp_path / "model.onnx")
+        for clip in samples:
+            features = torch.from_numpy(frozen_features(encoder, clip, speech["layers"], speech["pool"]))[None]
+            with torch.no_grad():
+                reps = model.represent(speech=features, speech_lengths=torch.tensor([features.shape[1]]))
+                expected = model.logits(reps).numpy()
+            mel = log_mel(clip)
+            (found,) = session.run(None, {"log_mel": mel[None], "log_mel_lengths": np.array([mel.shape[1]])})
+            assert np.abs(found - expected).max() < tolerance
+
+
+def test_an_encoder_that_was_trained_itself(tiny_whisper, tmp_path):
+    conf = {"model": str(tiny_whisper), "hidden_layers": [1, 2], "pool": 3, "output_size": 8, "trained_layers": 1}
+    run = voice_run(tmp_path / "fold1/seed1", "huggingface", conf)
+    made = export_whole(run, tmp_path / "model.onnx", None, {})
+    assert made.exported.inputs == ["log_mel", "log_mel_lengths"]
+    assert made.exported.difference < 1e-4
+    assert (made.speech["encoder"], made.speech["layers"], made.speech["pool"]) == (str(tiny_whisper), [1, 2], 3)
+    assert made.description["text"] is None and "pieces" not in made.description
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_encoders_of_waveforms_are_refused(tiny_speech, tmp_path, trained):
+    from m4ser.models.encoders.frozen import load_frozen
+
+    folder = str(tiny_speech("hubert"))
+    if trained:
+        run, encoder, speech = voice_run(tmp_path / "r", "huggingface", {"model": folder, "output_size": 8}), None, {}
+    else:
+        conf = {"num_layers": 4, "input_size": 16, "output_size": 8, "frame_rate": 50.0}
+        run, encoder = voice_run(tmp_path / "r", "precomputed", conf), load_frozen(folder)
+        speech = {"encoder": folder, "layers": [0, 1, 2, 3], "pool": 1}
+    with pytest.raises(UserError, match="hubert: there is no whole graph with this kind of speech encoder"):
+        export_whole(run, tmp_path / "model.onnx", encoder, speech)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_features_that_no_graph_makes_are_refused():
+    smile = OpenSmileFunctionals.__new__(OpenSmileFunctionals)
+    with pytest.raises(UserError, match="opensmile:x: there is no whole graph with this speech encoder"):
+        WholeGraph(Namespace(speech_encoder=torch.nn.Identity()), smile, {"encoder": "opensmile:x"})
+    encoder = ConformerEncoder.__new__(ConformerEncoder)
+    with pytest.raises(UserError, match="ConformerEncoder: there is no whole graph with this speech encoder"):
+        WholeGraph(Namespace(speech_encoder=encoder), None, {})
+
+
+def test_a_graph_that_computes_something_else_is_not_written(stored, tmp_path, monkeypatch):
+    honest = FrozenEncoder.layers
+    monkeypatch.setattr(FrozenEncoder, "layers", lambda self, samples: 1.01 * honest(self, samples))
+    with pytest.raises(UserError, match="the exported graph differs from the model by"):
+        export_whole(stored.folder, tmp_path / "m.onnx", stored.speech_encoder(), stored.pipeline["speech"])
+    assert not (tmp_path / "m.onnx").exists()
