@@ -1,6 +1,7 @@
 """A whole graph computes what stages 1 to 3 and the model do, for any batch and lengths."""
 
 import json
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from m4ser.bin import export_onnx
 from m4ser.data.audio import load_16k
 from m4ser.data.log_mel import LogMel
 from m4ser.hub.opening import find_model
+from m4ser.models import onnx_graph
 from m4ser.models.build import build_model
 from m4ser.models.checkpoint import load_run
 from m4ser.models.encoders.fbank import ConformerEncoder
 from m4ser.models.encoders.frozen import FrozenEncoder, frozen_features
 from m4ser.models.encoders.opensmile import OpenSmileFunctionals
 from m4ser.models.onnx_graph import export_whole
+from m4ser.models.onnx_int8 import quantise_weights
 from m4ser.models.onnx_session import open_session
 from m4ser.models.whole_graph import WholeGraph
 from m4ser.utils.errors import UserError
@@ -151,10 +154,15 @@ def test_real_clips_with_the_real_encoder(tmp_path):
     log_mel = LogMel(encoder.backbone.hf_features)
     samples = [load_16k(path) for path in sorted(MINI.glob("*/*.opus"))[::12]]
     assert len(samples) >= 12
-    for int8, tolerance, most in ((False, 1e-4, 40e6), (True, 0.05, 11e6)):
-        made = export_whole(run, tmp_path / "model.onnx", encoder, speech, int8)
-        assert made.exported.size < most
-        session = open_session(tmp_path / "model.onnx")
+    made = export_whole(run, tmp_path / "float.onnx", encoder, speech)
+    assert made.exported.size < 40e6
+    rounded = onnx.load(tmp_path / "float.onnx")
+    del rounded.graph.value_info[:]
+    quantise_weights(rounded)
+    onnx.save(rounded, tmp_path / "int8.onnx")
+    assert (tmp_path / "int8.onnx").stat().st_size < 11e6
+    for name, tolerance in (("float", 1e-4), ("int8", 0.05)):
+        session = open_session(tmp_path / f"{name}.onnx")
         for clip in samples:
             features = torch.from_numpy(frozen_features(encoder, clip, speech["layers"], speech["pool"]))[None]
             with torch.no_grad():
@@ -200,9 +208,12 @@ def test_features_that_no_graph_makes_are_refused():
         WholeGraph(Namespace(speech_encoder=encoder), None, {})
 
 
-def test_a_graph_that_computes_something_else_is_not_written(stored, tmp_path, monkeypatch):
+def test_a_graph_that_computes_something_else_is_not_written(stored, exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_graph, "_export", lambda graph, values, path, notes: shutil.copy(exported[0], path))
+    made = export_whole(stored.folder, tmp_path / "m.onnx", stored.speech_encoder(), stored.pipeline["speech"])
+    assert made.exported.difference < 1e-4
     honest = FrozenEncoder.layers
-    monkeypatch.setattr(FrozenEncoder, "layers", lambda self, samples: 1.01 * honest(self, samples))
+    monkeypatch.setattr(FrozenEncoder, "layers", lambda self, samples: honest(self, samples)[:, ::-1].copy())
     with pytest.raises(UserError, match="the exported graph differs from the model by"):
-        export_whole(stored.folder, tmp_path / "m.onnx", stored.speech_encoder(), stored.pipeline["speech"])
-    assert not (tmp_path / "m.onnx").exists()
+        export_whole(stored.folder, tmp_path / "n.onnx", stored.speech_encoder(), stored.pipeline["speech"])
+    assert not (tmp_path / "n.onnx").exists()
