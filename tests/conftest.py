@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import types
+from pathlib import Path
 
 # One thread per process: tiny tensors run up to fifty times slower when two cores share them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -418,6 +420,23 @@ def voice_archive(tmp_path_factory, tiny_whisper):
     write_json(root / "exp/voice/run.json", {**plan, "pipeline": {"speech": features, "text": None}})
     pack(find_model(root / "exp/voice"), root / "voice.m4ser.zip", weights="onnx", temperature=1.25)
     return root / "voice.m4ser.zip"
+
+
+@pytest.fixture(scope="session")
+def javascript_example(tmp_path_factory):
+    """Folder of the example in JavaScript, with the packages it names."""
+    example = Path(__file__).resolve().parents[1] / "docs/examples/javascript"
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("no node and npm here")
+    if (example / "node_modules/onnxruntime-web").is_dir():
+        return example
+    folder = tmp_path_factory.mktemp("javascript") / "example"
+    shutil.copytree(example, folder)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"onnxruntime-web cannot be had from the package registry: {done.stderr[-200:]}")
+    return folder
 
 
 @pytest.fixture

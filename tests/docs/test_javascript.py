@@ -1,8 +1,6 @@
 """The example in JavaScript (docs/examples/javascript): from a WAV file to the same numbers as in Python."""
 
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,26 +13,8 @@ from m4ser.data.audio import load_16k
 from m4ser.hub.archive import unpack
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "docs/examples/javascript"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="no node and npm here"),
-]
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory):
-    """The example with the packages it names."""
-    if (EXAMPLE / "node_modules/onnxruntime-web").is_dir():
-        return EXAMPLE
-    folder = tmp_path_factory.mktemp("javascript") / "example"
-    shutil.copytree(EXAMPLE, folder)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"onnxruntime-web cannot be had from the package registry: {done.stderr[-200:]}")
-    return folder
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +22,16 @@ def model(voice_archive, tmp_path_factory):
     return unpack(voice_archive, tmp_path_factory.mktemp("model") / "model").folder
 
 
-def run(example, *words):
+def run(javascript_example, *words):
     return subprocess.run(
-        ["node", str(example / "predict.mjs"), *map(str, words)], capture_output=True, text=True, env=os.environ
+        ["node", str(javascript_example / "predict.mjs"), *map(str, words)],
+        capture_output=True,
+        text=True,
     )
 
 
-def predicted(example, model, *files):
-    done = run(example, "--json", model, *files)
+def predicted(javascript_example, model, *files):
+    done = run(javascript_example, "--json", model, *files)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -67,10 +49,10 @@ def clips(tmp_path_factory):
     return folder
 
 
-def test_the_numbers_are_those_of_python(example, model, clips):
+def test_the_numbers_are_those_of_python(javascript_example, model, clips):
     files = sorted(clips.iterdir())
     recognizer = EmotionRecognizer.from_pretrained(model, split=0)
-    found = predicted(example, model, *files)
+    found = predicted(javascript_example, model, *files)
     expected = recognizer(list(files))
     assert expected[3].duration > 30
     for one, other in zip(found, expected, strict=True):
@@ -80,20 +62,20 @@ def test_the_numbers_are_those_of_python(example, model, clips):
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
-def test_other_rates_are_resampled(example, model, clips, rate, tmp_path):
+def test_other_rates_are_resampled(javascript_example, model, clips, rate, tmp_path):
     """By another filter than in Python, so the numbers are nearly the same."""
     samples, _ = soundfile.read(clips / "a.wav", dtype="float32")
     from m4ser.data.audio import resample
 
     soundfile.write(tmp_path / "a.wav", resample(samples, 16000, rate), rate)
-    (found,) = predicted(example, model, tmp_path / "a.wav")
+    (found,) = predicted(javascript_example, model, tmp_path / "a.wav")
     expected = EmotionRecognizer.from_pretrained(model)(tmp_path / "a.wav")
     assert found["probabilities"] == pytest.approx(expected.probabilities, abs=2e-3)
 
 
-def test_for_people_and_faults(example, model, clips, tmp_path):
+def test_for_people_and_faults(javascript_example, model, clips, tmp_path):
     expected = EmotionRecognizer.from_pretrained(model)(clips / "a.wav")
-    done = run(example, model, clips / "a.wav")
+    done = run(javascript_example, model, clips / "a.wav")
     probability = expected.probabilities[expected.label]
     assert done.stdout == f"{expected.label}  {probability:.3f}  {clips / 'a.wav'}\n"
     (tmp_path / "x.wav").write_bytes(b"no")
@@ -102,6 +84,6 @@ def test_for_people_and_faults(example, model, clips, tmp_path):
         (model, tmp_path / "none.wav"): "error: ",
         (tmp_path, clips / "a.wav"): f"error: {tmp_path}: ENOENT",
     }.items():
-        done = run(example, *words)
+        done = run(javascript_example, *words)
         assert done.returncode == 1 and done.stderr.startswith(says) and done.stderr.count("\n") == 1
-    assert run(example).returncode == 2
+    assert run(javascript_example).returncode == 2
