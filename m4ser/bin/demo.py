@@ -5,6 +5,7 @@ elsewhere. It needs Gradio: pip install "m4ser[demo]".
 """
 
 import argparse
+import shlex
 from pathlib import Path
 
 from m4ser.inference.loading import add_arguments, load_recognizer
@@ -44,9 +45,8 @@ def main(cmd: list[str] | None = None) -> None:
         from m4ser.demo.space import write_space
 
         write_space(args.space, model)
-        print(
-            f"{args.space}: try it with `python app.py` there; then hf upload ORG/NAME {args.space} --repo-type space"
-        )
+        upload = f"hf upload ORG/NAME {shlex.quote(str(args.space))} --repo-type space"
+        print(f"{args.space}: try it with `python app.py` there; then {upload}")
         return
     serve(model, lambda: load_recognizer(model, args), args.host, args.port, int(args.max_mb * 2**20), args.open)
 

@@ -1,9 +1,9 @@
 """The page: record, upload or choose an example; label, transcript and timeline are shown."""
 
+import contextlib
 import html
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -44,15 +44,17 @@ def build_page(recognizer: "EmotionRecognizer", uploads: Path, max_bytes: int, h
     gradio.set_static_paths(examples)  # served as they are, never copied
     colours = {label: COLOURS[number % len(COLOURS)] for number, label in enumerate(recognizer.labels)}
 
+    def nothing() -> dict[Any, Any]:
+        return {label: None, text: "", note: "", timeline: gradio.update(visible=False)}
+
     def predict(path: str | None) -> dict[Any, Any]:
         if path is None:  # the recording was removed
-            return {label: None, text: "", note: "", timeline: gradio.update(visible=False)}
+            return nothing()
         file = Path(path)
         try:
             (result,) = recognizer.stream([Item(file.name, file)])
         finally:
-            if uploads.resolve() in file.resolve().parents:
-                shutil.rmtree(file.parent, ignore_errors=True)
+            _forget(file, uploads)
         if isinstance(result, Failure):
             raise _error(f"{result.name}: {result.reason}")
         split = answer.is_timeline(result)
@@ -98,14 +100,16 @@ def build_page(recognizer: "EmotionRecognizer", uploads: Path, max_bytes: int, h
                 elem_id="plot",
             )
             table = gradio.Dataframe(headers=list(answer.PARTS), interactive=False, wrap=True, elem_id="parts")
-        recording.change(
+        shown: list[Any] = [label, text, note, timeline, plot, table]
+        asked = recording.change(
             predict,
             inputs=recording,
-            outputs=[label, text, note, timeline, plot, table],
+            outputs=shown,
             api_visibility="private",
             concurrency_limit=1,
             show_progress_on=label,
         )
+        asked.failure(nothing, outputs=shown, api_visibility="private", show_progress="hidden")
     page.queue(max_size=WAITING)
     return page
 
@@ -116,7 +120,7 @@ def plain(text: str) -> str:
     >>> plain("a_b <i>")
     'a\\_b \\<i\\>'
     """
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>&#|~$!])", r"\\\1", " ".join(text.split()))
 
 
 def mount(page: gradio.Blocks, max_bytes: int) -> FastAPI:
@@ -153,13 +157,21 @@ def _take_uploads_only(recording: gradio.Audio, uploads: Path) -> None:
     recording.async_move_resource_to_block_cache = checked  # type: ignore[method-assign]
 
 
+def _forget(file: Path, uploads: Path) -> None:
+    """Delete a recording that was uploaded, with the folder that Gradio has made for it; leave others alone."""
+    if uploads.resolve() in file.resolve().parents:
+        with contextlib.suppress(OSError):
+            file.unlink()
+            file.parent.rmdir()
+
+
 def _error(reason: str) -> gradio.Error:
     """One line on the page, which stays until it is closed; nothing on the terminal."""
     return gradio.Error(html.escape(" ".join(reason.split())), duration=None, print_exception=False)
 
 
 def _about(recognizer: "EmotionRecognizer") -> str:
-    known: Mapping[str, Any] = recognizer.about
+    known: Mapping[str, Any] = {**recognizer.about.get("training", {}), **recognizer.about}  # of an archive, of a run
     about = [f"{key.replace('_', ' ')} {known[key]}" for key in ABOUT if known.get(key) not in (None, "", "none")]
     return plain(", ".join(recognizer.labels) + (f" — {', '.join(about)}" if about else ""))
 

@@ -101,10 +101,15 @@ def test_timeline_of_a_long_recording(browser, page, tmp_path):
 
 
 def test_faults_are_shown_in_one_line(browser, page, tmp_path):
+    soundfile.write(tmp_path / "long.flac", spoken(), 16000)
+    choose(browser, tmp_path / "long.flac")
+    browser.wait(there("#plot svg"))
     (tmp_path / "notes.wav").write_text("no sound " * 50)
     choose(browser, tmp_path / "notes.wav")
     toasts = "[...document.querySelectorAll('.toast-body, .toast-message-item')].map(e => e.innerText).join('|')"
     browser.wait(f"{toasts}.includes('notes.wav: is not audio that can be decoded')")
+    browser.wait("!document.querySelector('#timeline')?.offsetHeight")  # of the one before
+    browser.wait("!document.querySelector('#label').innerText.includes('excited')")
     (tmp_path / "big.wav").write_bytes(bytes(2 * 2**20 + 1))
     choose(browser, tmp_path / "big.wav")
     browser.wait(f"{toasts}.includes('exceed the maximum allowed size of 2')")

@@ -116,6 +116,8 @@ def test_it_starts_and_answers(folder, tmp_path, sound, ask, left):
         assert answer.json()["root"] == "https://org-name.hf.space"
         assert answer.json()["title"] == "Copied speech emotion recognition"
         assert answer.json()["analytics_enabled"] is False
+        shown = answer.json()["components"][0]["props"]["value"].replace("\\", "")
+        assert "happy, sad — tag voice, protocol toy-3, fusion speech" in shown
         found = ask(address, sound(tmp_path / "a.wav"))
         assert found["label"]["label"] in ("happy", "sad") and found["text"] == "(this model hears the voice only)"
         assert left(tmp_path / "temporary") == []
