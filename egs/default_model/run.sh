@@ -9,4 +9,4 @@ label_map=  # [path] table with the columns corpus, label, class, for other clas
 # --- end of options
 CDPATH='' cd -- "$(dirname -- "$0")"
 exec ../TEMPLATE/ser.sh --corpus default_model --corpus-dir .. --join-dumps true --text-source none \
-    --train-config conf/train_voice.yaml -- "$@"
+    --train-config conf/train_voice.yaml --altered-copies 1 -- "$@"

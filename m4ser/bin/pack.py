@@ -35,6 +35,12 @@ def get_parser() -> argparse.ArgumentParser:
         "one for the development part, as stage 5 has predicted it (default: 1)",
     )
     parser.add_argument("--licence", type=Path, metavar="FILE", help="terms of use, which go in as LICENSE")
+    parser.add_argument(
+        "--left-out",
+        type=Path,
+        metavar="TABLE",
+        help="for the card: JSON of the table of corpora that were left out (m4ser table left_out), its .md beside it",
+    )
     parser.add_argument("--pretrained-dir", help="where local copies of models are looked for first")
     return parser
 
@@ -50,7 +56,15 @@ def main(cmd: list[str] | None = None) -> None:
     archive = args.out or default_archive(stored)
     temperature = parse_temperature(args.temperature, stored)
     description = pack(
-        stored, archive, args.include, args.onnx, args.pretrained_dir, args.weights, temperature, args.licence
+        stored,
+        archive,
+        args.include,
+        args.onnx,
+        args.pretrained_dir,
+        args.weights,
+        temperature,
+        args.licence,
+        args.left_out,
     )
     print(f"{archive}: fold {stored.fold}, seed {stored.seed}, {archive.stat().st_size / 1e6:.1f} MB")
     if "graph" in description:

@@ -44,6 +44,12 @@ def get_parser() -> argparse.ArgumentParser:
     one = kind("crossed", _crossed, "crossed corpora, from the metrics.json of stage 5; also OUT.png", "exp/crossed")
     one.add_argument("--exp", type=Path, required=True, help="folder exp/<tag>, scored")
 
+    one = kind("left_out", _left_out, "systems on corpora that they were not trained on", "exp/left_out")
+    rows(one, "--exp", "folders exp/<tag> of crossed corpora: the system in question, then others")
+    one.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json (default: data)")
+    one.add_argument("--seeds", type=words, default=[], help="seeds of the first (default: those of run.json)")
+    one.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples")
+
     one = kind(
         "robustness", _robustness, "systems under several conditions of their text; also OUT.png", "exp/robustness"
     )
@@ -117,6 +123,14 @@ def _crossed(args: argparse.Namespace) -> None:
 
     found = crossed.read(args.exp / "metrics.json")
     _write(figures.illustrated(crossed.headline(found), args.out, figures.crossed), args.out)
+
+
+def _left_out(args: argparse.Namespace) -> None:
+    from m4ser.data.corpus import Corpus
+    from m4ser.scoring import left_out
+
+    names = args.names and row_names(args.names, args.folders)
+    _write(left_out.table(args.folders, Corpus.read(args.data), names, args.seeds, args.resamples), args.out)
 
 
 def _robustness(args: argparse.Namespace) -> None:

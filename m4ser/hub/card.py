@@ -7,6 +7,7 @@ and languages are those that the recipes of the corpora declare (:mod:`m4ser.dat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from m4ser.data.folds import JOIN
 from m4ser.data.origin import OTHER, Origin, identifier, licence_of
 from m4ser.hub.header import check_card
 from m4ser.hub.stored import StoredModel
@@ -40,7 +41,8 @@ def scores_of(stored: StoredModel) -> dict[str, Any]:
     kept = ("protocol", "protocol_description", "partition", "seeds", "folds", "partial", "definitions", "ci", "pooled")
     scored = {key: metrics[key] for key in (*kept, "per_class", "asr_word_errors", "majority") if metrics.get(key)}
     tested = stored.folder / "predictions_test.tsv"
-    if tested.is_file():
+    # Of crossed corpora some that are tested are known to the model and others are not.
+    if tested.is_file() and "pooled" in metrics:
         own = read_predictions(tested, stored.labels)
         values = scores(own.ref, own.hyp)
         scored["this_model"] = {"utterances": len(own.utts), **{key: round(values[key], 6) for key in SHOWN}}
@@ -82,6 +84,8 @@ def _base_models(training: Training) -> list[str]:
 def _eval_results(about: ArchiveDescription) -> "list[EvalResult]":
     """The test scores: of this model alone where they are known, else those of its experiment."""
     metrics = about["metrics"]
+    if "left_out" in metrics:
+        return _results_left_out(about)
     own, pooled = metrics.get("this_model"), metrics.get("pooled")
     if not own and not pooled:
         return []
@@ -90,6 +94,16 @@ def _eval_results(about: ArchiveDescription) -> "list[EvalResult]":
     title = " + ".join(corpus["name"] for corpus in corpora) or protocol
     found = own or {key: score["mean"] for key, score in (pooled or {}).items() if key in SHOWN}
     return [_eval_result(metric, found[metric], dataset, title, protocol) for metric in SHOWN if metric in found]
+
+
+def _results_left_out(about: ArchiveDescription) -> "list[EvalResult]":
+    """UA on corpora that were left out of the training of models made alike."""
+    protocol = str(about["metrics"].get("protocol", "unknown"))
+    found = []
+    for each in about["metrics"]["left_out"]["scores"]:
+        name = f"{each['tested']}, by a model made alike of {each['trained'].replace(JOIN, ', ')}"
+        found.append(_eval_result("ua", each["ua"], each["tested"], name, protocol))
+    return found
 
 
 def _eval_result(metric: Metric, value: float, dataset: str, title: str, protocol: str) -> "EvalResult":
@@ -184,6 +198,12 @@ def _making(about: ArchiveDescription) -> list[tuple[str, str]]:
 
 
 def _results(metrics: dict[str, Any], training: Training) -> list[str]:
+    if "left_out" in metrics:
+        return [
+            "Models that were made like this one, each tested on a corpus that it was not trained on.",
+            "",
+            metrics["left_out"]["text"].rstrip("\n"),
+        ]
     if "pooled" not in metrics:
         return ["The model was packed before it was tested (stage 5)."]
     pooled = metrics["pooled"]

@@ -9,7 +9,9 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -52,6 +54,7 @@ def pack(
     weights: str = "torch",
     temperature: float | None = None,
     licence: Path | None = None,
+    left_out: Path | None = None,
 ) -> ArchiveDescription:
     """Write `archive` of a run; returns its description (``m4ser.json``).
 
@@ -66,6 +69,7 @@ def pack(
             model as a graph instead, see :func:`.export_whole`.
         temperature: of a whole graph, what probabilities are made with; None: 1, logits as they are.
         licence: file with the terms of use, which goes in as LICENSE.
+        left_out: for the card, see :func:`read_left_out`.
 
     Raises:
         UserError: the run is not complete, a pretrained model is not there, or there is no graph of the model.
@@ -82,20 +86,39 @@ def pack(
         raise UserError(f"--temperature {temperature:g}: must be a number above 0")
     if licence is not None and not licence.is_file():
         raise UserError(f"{licence}: no such file")
+    known = read_left_out(left_out) if left_out else {}
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pack-", dir=archive.parent) as folder:
         parts = Path(folder)
         if licence is not None:
             shutil.copyfile(licence, parts / LICENCE)
         if weights == "torch":
-            description = write_folder(stored, parts, include, onnx, pretrained_dir)
+            description = write_folder(stored, parts, include, onnx, pretrained_dir, known)
         else:
             int8 = weights == "onnx-int8"
-            description = write_graph(stored, parts, include, int8, temperature or 1.0, pretrained_dir)
+            description = write_graph(stored, parts, include, int8, temperature or 1.0, pretrained_dir, known)
         with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
             for path in sorted(p for p in parts.rglob("*") if p.is_file()):
                 file.write(path, path.relative_to(parts))
     return description
+
+
+def read_left_out(path: Path) -> dict[str, Any]:
+    """What ``m4ser table left_out`` has written, for ``metrics.json`` and the card: the scores and the page.
+
+    Args:
+        path: the JSON; the Markdown is beside it.
+
+    Raises:
+        UserError: a file is missing or something else.
+    """
+    page = path.with_suffix(".md")
+    if missing := [file for file in (path, page) if not file.is_file()]:
+        raise UserError(f"{missing[0]}: no such file; make it with m4ser table left_out")
+    scores = read_json(path).get("about", {}).get("scores")
+    if not isinstance(scores, list):
+        raise UserError(f"{path}: is not what m4ser table left_out writes; make it again")
+    return {"left_out": {"scores": scores, "text": page.read_text(encoding="utf-8")}}
 
 
 def parse_temperature(text: str | None, stored: StoredModel) -> float | None:
@@ -118,9 +141,14 @@ def default_archive(stored: StoredModel) -> Path:
 
 
 def write_folder(
-    stored: StoredModel, folder: Path, include: str, onnx: bool, pretrained_dir: str | None
+    stored: StoredModel,
+    folder: Path,
+    include: str,
+    onnx: bool,
+    pretrained_dir: str | None,
+    known: Mapping[str, Any] = MappingProxyType({}),
 ) -> ArchiveDescription:
-    """Write the files of an archive to an empty folder; arguments as for :func:`pack`.
+    """Write the files of an archive to an empty folder; arguments as for :func:`pack`, ``known`` adds to the scores.
 
     Raises:
         UserError: see there.
@@ -140,13 +168,19 @@ def write_folder(
         from m4ser.models.onnx_graph import export
 
         export(stored.folder, folder / GRAPH)
-    return _describe(stored, folder, pipeline, sum(value.numel() for value in weights.values()))
+    return _describe(stored, folder, pipeline, sum(value.numel() for value in weights.values()), None, known)
 
 
 def write_graph(
-    stored: StoredModel, folder: Path, include: str, int8: bool, temperature: float, pretrained_dir: str | None
+    stored: StoredModel,
+    folder: Path,
+    include: str,
+    int8: bool,
+    temperature: float,
+    pretrained_dir: str | None,
+    known: Mapping[str, Any] = MappingProxyType({}),
 ) -> ArchiveDescription:
-    """Write the files of an archive with a whole graph to an empty folder; arguments as for :func:`pack`.
+    """Write the files of an archive with a whole graph to an empty folder; arguments as for :func:`write_folder`.
 
     Raises:
         UserError: see there.
@@ -167,14 +201,19 @@ def write_graph(
         made.speech["encoder"] = _public_name(made.speech["encoder"])
     _add_recogniser(pipeline["text"], folder, include, pretrained_dir)
     parameters = sum(value.numel() for value in read_weights(stored.folder).values())
-    return _describe(stored, folder, pipeline, parameters, made.description)
+    return _describe(stored, folder, pipeline, parameters, made.description, known)
 
 
 def _describe(
-    stored: StoredModel, folder: Path, pipeline: Pipeline, parameters: int, graph: GraphDescription | None = None
+    stored: StoredModel,
+    folder: Path,
+    pipeline: Pipeline,
+    parameters: int,
+    graph: GraphDescription | None,
+    known: Mapping[str, Any],
 ) -> ArchiveDescription:
     """Write card, scores and description to a folder that holds everything else."""
-    metrics = scores_of(stored)
+    metrics = {**scores_of(stored), **known}
     if metrics:
         write_json(folder / "metrics.json", metrics)
     description: ArchiveDescription = {

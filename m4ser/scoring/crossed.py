@@ -52,7 +52,7 @@ def evaluate(
     for row, column in itertools.product(rows, names):
         keep = (trained_on == row) & (tested_on == column)
         if keep.any():
-            answers = _side_by_side(experiment, keep)
+            answers = side_by_side(experiment, keep)
             cell = {
                 "train": row,
                 "test": column,
@@ -69,7 +69,7 @@ def evaluate(
     return cast(Crossed, rounded({**result, "rows": rows, "columns": names, "cells": cells, "corpora": corpora}))
 
 
-def _side_by_side(experiment: Experiment, keep: np.ndarray) -> Answers:
+def side_by_side(experiment: Experiment, keep: np.ndarray) -> Answers:
     """Each utterance of the items `keep` once, with the answers of all models: k for each seed if k folds test it."""
     index = np.flatnonzero(keep)
     utts, first, position = np.unique(np.array(experiment.items)[index], return_index=True, return_inverse=True)

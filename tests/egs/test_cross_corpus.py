@@ -58,16 +58,19 @@ def cross(checkout):
     """Function that runs the recipe next to the corpora `one` and `two`."""
     corpus(checkout / "egs/one", ("joy", "sadness", "fear"), folds=2)
     corpus(checkout / "egs/two", ("happy", "sad"), folds=1, asr=False)
+    for recipe in ("cross_corpus", "default_model"):
+        ignored = shutil.ignore_patterns("data", "dump", "exp")
+        shutil.copytree(ROOT / "egs" / recipe, checkout / "egs" / recipe, ignore=ignored)
     folder = checkout / "egs/cross_corpus"
-    ignored = shutil.ignore_patterns("data", "dump", "exp")
-    shutil.copytree(ROOT / "egs/cross_corpus", folder, ignore=ignored)
     python = Path(sys.executable).parent
     (checkout / "tools/activate_python.sh").write_text(f'export PATH="{python}:$PATH"\n')
     env = {key: value for key, value in os.environ.items() if not key.startswith("M4SER_")}
 
-    def run(*words, ok=True):
+    def run(*words, ok=True, recipe="cross_corpus"):
         command = ["./run.sh", "--nj", "2", *map(str, words)]
-        result = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=900)
+        result = subprocess.run(
+            command, cwd=checkout / "egs" / recipe, env=env, capture_output=True, text=True, timeout=900
+        )
         assert (result.returncode == 0) == ok, result.stdout + result.stderr
         return result.stdout + result.stderr if ok else result.stderr
 
@@ -126,3 +129,22 @@ def test_faults(cross):
     assert f"error: ../two/dump/{ASR}: is not there or not finished; run ../two/run.sh --stop-stage 2" in message
     assert "--texts two=ref" in message
     assert "recordings cannot be left out here" in cross("--max-duration", "3", ok=False)
+
+
+def test_each_corpus_left_out_and_one_model_of_all(cross):
+    """The recipe of the package's model: trained, scored, and its table."""
+    root = cross.folder.parent
+    corpus(root / "three", ("joy", "sadness"), folds=4)
+    corpus(root / "far", ("joy", "sadness"), folds=4)
+    words = ("--corpora", "one two three", "--unheard", "far", "--altered-copies", "0", "--tag", "voice")
+    cross(*words, "--train-args", "--max_epoch 2 --keep_nbest_models 1", recipe="default_model")
+    folder = root / "default_model"
+    folds = json.loads((folder / "data/folds.json").read_text())["trained_on"]
+    assert folds == {"one": "two+three", "two": "one+three", "three": "one+two", "all": "one+two+three"}
+    command = [sys.executable, "-m", "m4ser.bin.m4ser", "table", "left_out", "--exp", "exp/voice", "--resamples", "50"]
+    subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=300)
+    rows = json.loads((folder / "exp/left_out.json").read_text())["about"]["scores"]
+    assert [(row["tested"], row["trained"]) for row in rows] == [
+        *(("one", "two+three"), ("two", "one+three"), ("three", "one+two"), ("far", "one+two+three"))
+    ]
+    assert all(row["ua"] > 0.6 for row in rows)  # the features tell the emotion

@@ -117,3 +117,13 @@ def test_a_header_that_no_hub_takes():
         model_card(about([{**RAVDESS, "hub": "a//b"}]))
     with pytest.raises(UserError, match="none that a hub takes"):
         check_card("---\nmodel-index: [{results: 1}]\n---\n", "x")
+
+
+def test_a_model_whose_like_were_tested_on_corpora_left_out():
+    scores = [{"tested": "nemo", "trained": "ravdess+emodb", "ua": 0.48768}]
+    metrics = {"protocol": "leave-one-out", "left_out": {"scores": scores, "text": "| tested on |\n| nemo |\n"}}
+    card = model_card(about([NEMO, RAVDESS], metrics))
+    assert "each tested on a corpus that it was not trained on.\n\n| tested on |\n| nemo |\n" in card
+    (result,) = ModelCard(card).data.eval_results
+    assert result.dataset_name == "nemo, by a model made alike of ravdess, emodb"
+    assert (result.metric_type, result.metric_value, result.dataset_config) == ("recall", 0.4877, "leave-one-out")

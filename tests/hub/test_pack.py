@@ -60,6 +60,21 @@ def test_named_encoders_are_not_packed(toy_run, tmp_path):
     assert made["pipeline"]["speech"]["encoder"] == "whisper"
 
 
+def test_scores_on_corpora_left_out_go_into_the_card(toy_run, tmp_path):
+    table = tmp_path / "left_out.json"
+    with pytest.raises(UserError, match=r"left_out\.json: no such file; make it with m4ser table left_out"):
+        pack(find_model(toy_run), tmp_path / "x.zip", left_out=table)
+    write_json(table, {"about": {"scores": [{"tested": "b", "trained": "a", "ua": 0.5}]}})
+    table.with_suffix(".md").write_text("| tested on |\n| b |\n")
+    made = pack(find_model(toy_run), tmp_path / "x.zip", left_out=table)
+    assert made["metrics"]["left_out"]["scores"][0]["ua"] == 0.5
+    card = (unpack(tmp_path / "x.zip", tmp_path / "m").folder / "README.md").read_text()
+    assert "| tested on |\n| b |\n" in card and "b, by a model made alike of a" in card
+    write_json(table, {"about": {}})
+    with pytest.raises(UserError, match=r"left_out\.json: is not what m4ser table left_out writes"):
+        pack(find_model(toy_run), tmp_path / "y.zip", left_out=table)
+
+
 def test_a_model_knows_whose_corpora_it_was_trained_on():
     """Of crossed corpora only those that its fold trains on."""
     origins = {name: {"name": name.upper()} for name in ("a", "b", "c")}
