@@ -2,6 +2,7 @@
 
 from m4ser.inference.results import Prediction
 
+TITLE = "Speech emotion recognition"
 CURVES = ("seconds", "probability", "emotion")  # columns of the plot
 PARTS = ("from", "to", "emotion", "probability", "words")  # columns of the table
 

@@ -24,7 +24,6 @@ from m4ser.inference.results import Failure
 if TYPE_CHECKING:
     from m4ser.inference.recognizer import EmotionRecognizer
 
-TITLE = "Speech emotion recognition"
 ABOUT = ("tag", "protocol", "fusion", "speech_encoder", "text_encoder", "asr")
 # Colours of classes, as in the figures of results.
 COLOURS = "#4477aa #ee6677 #228833 #b8860b #aa3377 #2aa5b8 #e07b39 #8c6bb1 #7f7f7f #a05a2c".split()
@@ -67,9 +66,9 @@ def build_page(recognizer: "EmotionRecognizer", uploads: Path, max_bytes: int, h
             table: answer.parts(result) if split else None,
         }
 
-    page = gradio.Blocks(title=TITLE, analytics_enabled=False)
+    page = gradio.Blocks(title=answer.TITLE, analytics_enabled=False)
     with page:
-        gradio.Markdown(f"# {TITLE}\n{_about(recognizer)}")
+        gradio.Markdown(f"# {answer.TITLE}\n{_about(recognizer)}")
         with gradio.Row():
             with gradio.Column():
                 recording = gradio.Audio(

@@ -108,7 +108,7 @@ class Guard:
             if self.here and origin is not None and origin.partition("://")[2] != host:
                 return 403, "requests of other web sites are not answered"
             size = fields.get("content-length", "")
-            if not (size.isascii() and size.isdigit()):
+            if not (size.isascii() and size.isdigit() and len(size) < 16):
                 return 411, "the request does not say how long it is (Content-Length)"
             if int(size) > (self.max_bytes + FRAME if path.rstrip("/").endswith("/upload") else QUESTION):
                 return 413, f"this has {int(size) / 2**20:.1f} MB, more than the limit of {self.max_bytes / 2**20:g} MB"

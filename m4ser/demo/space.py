@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 import m4ser
+from m4ser.demo.answer import TITLE
 from m4ser.hub.archive import CARD
 from m4ser.hub.header import check_card
 from m4ser.hub.opening import IN_THE_BOX, open_model
@@ -144,8 +145,6 @@ def requirements(declared: Iterable[str], extras: Sequence[str]) -> list[str]:
 
 def readme(shown: Shown) -> str:
     """The page of the Space, with the header that the hub reads."""
-    from m4ser.demo.page import TITLE
-
     header = {
         "title": TITLE,
         "emoji": "🗣️",

@@ -10,7 +10,6 @@ import soundfile
 from m4ser.data.audio import load_16k
 from m4ser.inference.results import Failure
 
-pytest.importorskip("gradio")
 pytestmark = pytest.mark.slow
 
 CORPUS = Path(__file__).resolve().parents[2] / "egs/mini/corpus"

@@ -16,7 +16,6 @@ from m4ser.demo import space
 from m4ser.utils.errors import UserError
 
 httpx = pytest.importorskip("httpx")
-pytest.importorskip("gradio")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,7 +93,7 @@ def test_everything_is_in_it(folder, archive):
 def test_it_starts_and_answers(folder, tmp_path, sound, ask, left):
     """As a Space starts it, behind a server that forwards requests; nothing of this checkout is used."""
     copy = shutil.copytree(folder, tmp_path / "copy")
-    page = copy / "m4ser/demo/page.py"
+    page = copy / "m4ser/demo/answer.py"
     page.write_text(page.read_text().replace('TITLE = "Speech', 'TITLE = "Copied speech'))
     (tmp_path / "temporary").mkdir()
     away = {"PYTHONPATH": "", "SYSTEM": "spaces", "SPACE_ID": "org/name", "TMPDIR": str(tmp_path / "temporary")}
