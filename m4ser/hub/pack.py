@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import copy
 import json
-import math
 import shutil
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import m4ser
 from m4ser.data.folds import JOIN
 from m4ser.data.origin import Origin
 from m4ser.data.own_names import OWN
-from m4ser.hub.archive import ALLOWED, CARD, ENDING, FORMAT, GRAPH, LICENCE, sha256_of
+from m4ser.hub.archive import ALLOWED, CARD, ENDING, FORMAT, GRAPH, LICENCE, TEMPERATURES, sha256_of
 from m4ser.hub.card import model_card, scores_of
 from m4ser.hub.stored import ASR, DESCRIPTION, SAFE_RECOGNISERS, SPEECH_ENCODER, TOKENIZER, StoredModel
 from m4ser.models.checkpoint import read_config, read_weights
@@ -82,8 +81,9 @@ def pack(
         raise UserError("--temperature is for a whole graph: give --weights onnx or onnx-int8, too")
     if weights != "torch" and onnx:
         raise UserError("--onnx true adds a graph to PyTorch's weights, and --weights onnx holds a whole one: give one")
-    if temperature is not None and not 0 < temperature < math.inf:
-        raise UserError(f"--temperature {temperature:g}: must be a number above 0")
+    least, most = TEMPERATURES
+    if temperature is not None and not least <= temperature <= most:
+        raise UserError(f"--temperature {temperature:g}: must be a number from {least:g} to {most:g}")
     if licence is not None and not licence.is_file():
         raise UserError(f"{licence}: no such file")
     known = read_left_out(left_out) if left_out else {}

@@ -13,7 +13,7 @@ from m4ser.training.predictions import read_predictions
 from m4ser.utils.errors import UserError
 
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures; a set on which everything is right would call for 0
-SMALLEST = 1e-7  # probability; files of predictions have six decimals
+SMALLEST = 5e-7  # probability: files of predictions have six decimals, and say 0 of what is less
 PRECISION = 1e-6  # of the temperature, relative
 
 

@@ -4,13 +4,17 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from m4ser import EmotionRecognizer
+from m4ser.bin import pack as command
 from m4ser.hub.archive import unpack
 from m4ser.hub.opening import find_model, open_model
-from m4ser.hub.pack import corpora_of, pack
+from m4ser.hub.pack import corpora_of, pack, parse_temperature
 from m4ser.hub.stored import StoredModel
+from m4ser.training.calibration import softmax
+from m4ser.training.predictions import Predictions, write_predictions
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json
 
@@ -106,3 +110,51 @@ def test_recogniser_goes_in_and_comes_out(toy_run, tmp_path, monkeypatch):
     assert not any(name.startswith("asr/") for name in made["files"])
     with open_model(tmp_path / "b.zip") as stored, pytest.raises(UserError, match="files can run code"):
         stored.recogniser()
+
+
+@pytest.mark.slow
+def test_a_whole_graph_with_all_that_belongs_to_it(toy_run, tmp_path, capsys):
+    """Three of four dev utterances with a lead of 4 over two classes are right: the temperature is 4 / ln 6."""
+    exp = shutil.copytree(toy_run, tmp_path / "exp/toy")
+    logits = np.tile([4.0, 0.0, 0.0], (4, 1))
+    made = Predictions.from_probabilities(["happy", "sad", "angry"], "abcd", "abcd", [0, 0, 0, 1], softmax(logits))
+    write_predictions(exp / "fold1/seed1/predictions_dev.tsv", made)
+    (tmp_path / "terms").write_text("Not for sale.")
+    out, options = tmp_path / "toy.m4ser.zip", ["--weights", "onnx-int8", "--temperature", "dev"]
+    command.main([str(exp), "--out", str(out), *options, "--licence", str(tmp_path / "terms")])
+    assert "temperature: 2.232" in capsys.readouterr().out
+    stored = unpack(out, tmp_path / "m")
+    names = {str(path.relative_to(stored.folder)) for path in stored.folder.rglob("*") if path.is_file()}
+    assert names == {"LICENSE", "README.md", "m4ser.json", "model.onnx", "tokenizer/tokenizer.json"}
+    assert (stored.folder / "LICENSE").read_text() == "Not for sale."
+    graph = stored.about["graph"]
+    assert (graph["speech"], graph["text"], graph["int8"], graph["longest"]) == ("log_mel", "pieces", True, 30.0)
+    assert graph["pieces"] == {"dummy_tokens": False, "max_pieces": 128}
+    assert str(tmp_path) not in (stored.folder / "m4ser.json").read_text()
+    assert stored.pipeline["speech"]["encoder"] == "whisper"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": "tensorflow"}, "--weights tensorflow: must be one of torch, onnx, onnx-int8"),
+        ({"temperature": 2.0}, "--temperature is for a whole graph"),
+        ({"weights": "onnx", "onnx": True}, "give one"),
+        ({"weights": "onnx", "temperature": 0.0}, "--temperature 0: must be a number from 1e-06 to 1e"),
+        ({"weights": "onnx", "temperature": float("nan")}, "--temperature nan: must be"),
+        ({"licence": Path("no such terms")}, "no such terms: no such file"),
+    ],
+)
+def test_options_that_do_not_fit(toy_run, tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        pack(find_model(toy_run), tmp_path / "x.zip", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_temperatures_by_name(toy_run):
+    stored = find_model(toy_run)
+    assert parse_temperature(None, stored) is None and parse_temperature("1.5", stored) == 1.5
+    with pytest.raises(UserError, match="--temperature warm: must be a number, or dev"):
+        parse_temperature("warm", stored)
+    with pytest.raises(UserError, match="run the inference of stage 5"):
+        parse_temperature("dev", stored)
