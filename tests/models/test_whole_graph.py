@@ -11,10 +11,12 @@ import pytest
 import torch
 import yaml
 
+from m4ser import EmotionRecognizer
 from m4ser.bin import export_onnx
 from m4ser.data.audio import load_16k
 from m4ser.data.log_mel import LogMel
 from m4ser.hub.opening import find_model
+from m4ser.hub.pack import pack
 from m4ser.models import onnx_graph
 from m4ser.models.build import build_model
 from m4ser.models.checkpoint import load_run
@@ -181,6 +183,26 @@ def test_an_encoder_that_was_trained_itself(tiny_whisper, tmp_path):
     assert made.exported.difference < 1e-4
     assert (made.speech["encoder"], made.speech["layers"], made.speech["pool"]) == (str(tiny_whisper), [1, 2], 3)
     assert made.description["text"] is None and "pieces" not in made.description
+
+
+def test_a_model_that_reads_words_alone(toy_run, tiny_bert, tmp_path):
+    from m4ser.training.task import SERTask
+
+    args = SERTask.get_parser().parse_args(["--output_dir", str(tmp_path / "exp/words/fold1/seed1")])
+    args.labels, args.fusion = ["happy", "sad", "angry"], "text"
+    args.text_encoder_conf = {"model": str(tiny_bert), "trained_layers": 0}
+    run = tmp_path / "exp/words/fold1/seed1"
+    torch.save(build_model(args).state_dict(), run / "model.pth")
+    (run / "config.yaml").write_text(yaml.safe_dump({**vars(args), "version": "1"}), encoding="utf-8")
+    plan = json.loads((toy_run / "run.json").read_text())
+    plan["pipeline"]["speech"] = None
+    (run.parents[1] / "run.json").write_text(json.dumps({**plan, "fusion": "text"}))
+    made = pack(find_model(run), tmp_path / "words.m4ser.zip", weights="onnx")
+    assert made["graph"]["speech"] is None and made["pipeline"]["speech"] is None
+    clip, said = clips([16_000])[0], "i am so very happy today"
+    expected = EmotionRecognizer.from_pretrained(run, device="cpu")(clip, 16_000, text=said)
+    found = EmotionRecognizer.from_pretrained(tmp_path / "words.m4ser.zip")(clip, 16_000, text=said)
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
 
 
 @pytest.mark.parametrize("trained", [False, True])
