@@ -190,6 +190,8 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
     """
     asked, usual = Options.of(parsed.values), Options.of(parsed.usual)
     check(asked)
+    if asked.own_features:
+        asked, usual = _unaltered(asked, usual)
     config = str(find_config(asked.train_config, "."))
     wanted = needs(config, asked.train_args)
     speech = _choose_speech(asked, wanted)
@@ -201,7 +203,6 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
         folds=asked.folds.replace(",", " "),
         speech_encoder=speech.encoder,
         feats_pool=speech.pool,
-        feats_layers="all" if asked.own_features else asked.feats_layers,
         speed_perturb=_speeds(asked, usual, speech.features),
         altered_copies=_altered(asked, usual, speech.features),
         asr_model=names.asr_model_of(asked.asr, asked.asr_model),
@@ -254,6 +255,14 @@ class Speech:
     named: tuple[str, str, int] | None = None
 
 
+def _unaltered(asked: Options, usual: Options) -> tuple[Options, Options]:
+    """Options where features are the user's own: nothing here can choose layers of them, or alter them."""
+    if (asked.speed_perturb, asked.altered_copies) != (usual.speed_perturb, usual.altered_copies):
+        print("note: --speed-perturb and --altered-copies do not alter features of your own", file=sys.stderr)
+    fixed: dict[str, Any] = {"speed_perturb": "", "altered_copies": 0, "feats_layers": "all"}
+    return replace(asked, **fixed), replace(usual, **fixed)
+
+
 def _choose_speech(asked: Options, wanted: Needs) -> Speech:
     if asked.speech_encoder == names.NONE:
         return Speech(False, "", asked.feats_pool)
@@ -271,11 +280,7 @@ def _choose_speech(asked: Options, wanted: Needs) -> Speech:
 
 
 def _speeds(asked: Options, usual: Options, features: bool) -> str:
-    """Speeds of further copies of the features, none where there are no features, or your own."""
-    if asked.own_features:
-        if asked.speed_perturb != usual.speed_perturb:
-            print("note: --speed-perturb does not alter features of your own", file=sys.stderr)
-        return ""
+    """Speeds of further copies of the features, none where there are no features."""
     if asked.speed_perturb and not features:
         if asked.speed_perturb != usual.speed_perturb:
             note = f"note: --speed-perturb alters features of stage 1, and {asked.train_config} reads none"
@@ -301,7 +306,7 @@ def _asr_tag(options: Options) -> str:
 def _tag(asked: Options, usual: Options, speech: Speech) -> str:
     """Name of the experiment."""
     usual_encoder = usual.speech_encoder or names.DEFAULT_ENCODER
-    speeds_count = (speech.features and not asked.own_features) or not asked.speed_perturb
+    speeds_count = speech.features or not asked.speed_perturb
     return names.experiment_tag(
         asked.train_config,
         names.Choices(

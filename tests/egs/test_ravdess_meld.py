@@ -146,3 +146,18 @@ def test_faults(pairs):
     )
     message = pairs("--words", "../meld_tts/data/clean", "--lines-per-clip", "4", ok=False).splitlines()[-1]
     assert "meld_tts/data/clean: train, anger: there are 3 lines for 4 of a clip; prepare more lines, or ask" in message
+
+
+@pytest.mark.timeout(900)
+def test_a_row_for_each_noise(pairs):
+    short = "--train-args '--max_epoch 1 --keep_nbest_models 1' --nj 2"
+    options = ("--configs", "speech late", "--baseline", "late", "--folds", "1", "--lines-per-clip", "1")
+    pairs("--conditions", "reference babble0", *options, "--run-args", short, script="./run_study.sh")
+    table = (pairs.folder / "exp/study.md").read_text()
+    assert "reference text" in table and "babble 0 dB" in table and "late" in table
+    assert "asr_word_errors" in (pairs.folder / "exp/reference/late/metrics.json").read_text()
+    metrics = json.loads((pairs.folder / "exp/babble0/late/metrics.json").read_text())
+    assert metrics["asr_word_errors"]["wer"] == 0.25
+    assert sorted(path.name for path in (pairs.folder / "data").iterdir()) == ["babble0", "clean"]
+    message = pairs("--conditions", "pink3", script="./run_study.sh", ok=False)
+    assert "--conditions: pink3 is none of reference, clean, white10, babble5 ..." in message

@@ -111,8 +111,8 @@ def test_features_of_ones_own_take_the_place_of_an_encoder(recipe, plan, capsys)
     made = plan(*words, "--feats-layers", "0,2", sets=("--speed-perturb", "0.9"))
     assert (made.feats_dir, made.exp_dir, made.speeds) == ("dump/feats/own_cues", "exp/m4ser_own_cues", [])
     assert capsys.readouterr().err == ""
-    plan(*words, "--speed-perturb", "1.1")
-    assert capsys.readouterr().err == "note: --speed-perturb does not alter features of your own\n"
+    assert plan(*words, "--altered-copies", "2").exp_dir == "exp/m4ser_own_cues"
+    assert capsys.readouterr().err == "note: --speed-perturb and --altered-copies do not alter features of your own\n"
     with pytest.raises(UserError, match=r"^--own-features: conf/train_wave\.yaml reads no features of stage 1; choose"):
         plan(*words, "--train-config", "conf/train_wave.yaml")
 
