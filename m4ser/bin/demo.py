@@ -19,6 +19,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("given", nargs="?", metavar="MODEL", help="the same as --model")
     parser.add_argument("--model", help="exp/<tag>, one of its runs, an archive, an unpacked one, or a hub id org/name")
     add_arguments(parser)
+    parser.add_argument(
+        "--words",
+        type=boolean,
+        help="show words where the model reads the voice alone (default: if m4ser's extra `words` is installed)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine)")
     parser.add_argument("--port", type=int, default=7860, help="port; 0 takes a free one (default: 7860)")
     parser.add_argument("--open", type=boolean, default=False, help="open the page in the browser (default: false)")
@@ -48,7 +53,17 @@ def main(cmd: list[str] | None = None) -> None:
         upload = f"hf upload ORG/NAME {shlex.quote(str(args.space))} --repo-type space"
         print(f"{args.space}: try it with `python app.py` there; then {upload}")
         return
-    serve(model, lambda: load_recognizer(model, args), args.host, args.port, int(args.max_mb * 2**20), args.open)
+    from m4ser.pretrained import WORDS, packaged_dir
+
+    words = packaged_dir(WORDS) is not None if args.words is None else args.words
+    serve(
+        model,
+        lambda: load_recognizer(model, args, words=words),
+        args.host,
+        args.port,
+        int(args.max_mb * 2**20),
+        args.open,
+    )
 
 
 if __name__ == "__main__":

@@ -268,7 +268,7 @@ def test_where_it_listens():
 
 
 def test_command_tells_of_a_taken_port_before_it_loads_a_model(monkeypatch):
-    monkeypatch.setattr(demo, "load_recognizer", lambda model, args: pytest.fail("loaded"))
+    monkeypatch.setattr(demo, "load_recognizer", lambda *args, **options: pytest.fail("loaded"))
     with server.listen("127.0.0.1", 0) as other, pytest.raises(SystemExit, match="cannot listen there"):
         demo.main(["exp/m4ser", "--port", str(other.getsockname()[1])])
 
@@ -277,6 +277,19 @@ def test_command_without_gradio(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SystemExit, match=r"^error: m4ser demo needs .* gradio; run: pip install 'm4ser\[demo\]' "):
         demo.main(["exp/m4ser"])
+
+
+@pytest.mark.parametrize(
+    ("installed", "options", "words"),
+    [("/a", [], True), (None, [], False), (None, ["--words", "true"], True), ("/a", ["--words", "false"], False)],
+)
+def test_words_are_shown_where_they_can_be_recognised(monkeypatch, installed, options, words):
+    asked = {}
+    monkeypatch.setattr("m4ser.pretrained.packaged_dir", lambda name: installed)
+    monkeypatch.setattr(demo, "load_recognizer", lambda model, args, **options: asked.update(options))
+    monkeypatch.setattr(server, "serve", lambda model, load, *rest: load())
+    demo.main(["exp/m4ser", *options])
+    assert asked == {"words": words}
 
 
 def test_command_defaults_and_wrong_options():

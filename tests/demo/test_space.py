@@ -118,7 +118,8 @@ def test_it_starts_and_answers(folder, tmp_path, sound, ask, left):
         shown = answer.json()["components"][0]["props"]["value"].replace("\\", "")
         assert "happy, sad — tag voice, protocol toy-3, fusion speech" in shown
         found = ask(address, sound(tmp_path / "a.wav"))
-        assert found["label"]["label"] in ("happy", "sad") and found["text"] == "(this model hears the voice only)"
+        assert found["label"]["label"] in ("happy", "sad")
+        assert not found["text"].startswith("(this model")  # words of a tone: whatever the recogniser makes of it
         assert left(tmp_path / "temporary") == []
     finally:
         process.terminate()
