@@ -31,14 +31,10 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
     from m4ser.hub.opening import open_model
-    from m4ser.models.onnx_graph import export, export_whole
+    from m4ser.hub.pack import export_stored
 
     with open_model(args.model, args.fold, args.seed) as stored:
-        if args.whole:
-            encoder, speech = stored.speech_encoder(args.pretrained_dir), stored.pipeline["speech"]
-            graph = export_whole(stored.folder, args.out, encoder, speech, args.int8).exported
-        else:
-            graph = export(stored.folder, args.out, args.int8, args.head)
+        graph = export_stored(stored, args.out, args.int8, args.head, args.whole, args.pretrained_dir)
     print(
         f"{args.out}: {graph.size / 1e6:.1f} MB, inputs {', '.join(graph.inputs)}; "
         f"logits differ from PyTorch's by at most {graph.difference:.1e} on random input"

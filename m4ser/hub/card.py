@@ -11,7 +11,7 @@ from m4ser.data.folds import JOIN
 from m4ser.data.origin import OTHER, Origin, identifier, licence_of
 from m4ser.hub.header import check_card
 from m4ser.hub.stored import StoredModel
-from m4ser.models.description import ArchiveDescription, Pipeline, Training
+from m4ser.models.description import ArchiveDescription, Pipeline, Training, temperature_of
 from m4ser.pretrained import OFFLINE, PUBLISHED
 from m4ser.training.metrics import NAMES, Metric, scores
 from m4ser.training.predictions import read_predictions
@@ -270,6 +270,9 @@ def summary(about: dict[str, Any], pipeline: Pipeline) -> list[tuple[str, str]]:
         said = f"{asr.get('name')} {asr.get('model') or ''}".strip() if asr else "none: the text has to be given"
         rows += [("text encoder", str(training.get("text_encoder"))), ("recogniser", said)]
         rows.append(("text normaliser", text["normaliser"]))
+    if graph := about.get("graph"):
+        bits = "8-bit weights, " if graph["int8"] else ""
+        rows.append(("ONNX graph", f"of the whole model, {bits}temperature {temperature_of(graph):.4g}"))
     if "pooled" in metrics:
         pooled = metrics["pooled"]
         shown = [f"{key.upper()} {100 * pooled[key]['mean']:.2f} %" for key in ("wa", "ua")]

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import yaml
@@ -40,6 +40,9 @@ from m4ser.training.calibration import run_temperature
 from m4ser.training.experiment import TRAIN_INFO
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_path, read_json, write_json
+
+if TYPE_CHECKING:
+    from m4ser.models.onnx_graph import Exported
 
 WEIGHTS = ("torch", "onnx", "onnx-int8")  # what an archive computes with
 
@@ -202,6 +205,29 @@ def write_graph(
     _add_recogniser(pipeline["text"], folder, include, pretrained_dir)
     parameters = sum(value.numel() for value in read_weights(stored.folder).values())
     return _describe(stored, folder, pipeline, parameters, made.description, known)
+
+
+def export_stored(
+    stored: StoredModel,
+    path: Path,
+    int8: bool = False,
+    head: bool = False,
+    whole: bool = False,
+    pretrained_dir: str | None = None,
+) -> "Exported":
+    """Write an ONNX graph of a stored model: see :func:`.export` and, with ``whole``, :func:`.export_whole`.
+
+    Raises:
+        UserError: see there, or the model is a graph already.
+    """
+    from m4ser.models.onnx_graph import export, export_whole
+
+    if stored.graph is not None:
+        raise UserError("the model is a whole graph already: m4ser unpack gives its model.onnx")
+    if not whole:
+        return export(stored.folder, path, int8, head)
+    encoder, speech = stored.speech_encoder(pretrained_dir), stored.pipeline["speech"]
+    return export_whole(stored.folder, path, encoder, speech, int8).exported
 
 
 def _describe(

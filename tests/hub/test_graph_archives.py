@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from m4ser import EmotionRecognizer
+from m4ser.bin import export_onnx, info
 from m4ser.data.audio import load_16k
 from m4ser.data.log_mel import LogMel
 from m4ser.hub.archive import unpack
@@ -198,6 +199,16 @@ def test_a_graph_beside_weights_is_checked_alike(tampered, tmp_path):
 def test_a_licence_may_be_added_on_a_hub(tampered, tmp_path):
     changed = tampered(lambda c: c.describe(lambda d: d["files"].pop("LICENSE")), of="graph_archive")
     assert unpack(changed, tmp_path / "out").labels == ["happy", "sad", "angry"]
+
+
+def test_other_graphs_are_neither_used_nor_made(graph_archive, tmp_path, capsys):
+    with pytest.raises(UserError, match=r"--onnx x\.onnx: the model is a whole graph itself"):
+        EmotionRecognizer.from_pretrained(graph_archive, onnx="x.onnx")
+    for options in ([], ["--whole"]):
+        with pytest.raises(SystemExit, match="the model is a whole graph already"):
+            export_onnx.main([str(graph_archive), "--out", str(tmp_path / "x.onnx"), *options])
+    info.main([str(graph_archive)])
+    assert "ONNX graph        of the whole model, temperature 2\n" in capsys.readouterr().out
 
 
 @given(content=st.binary(max_size=200))

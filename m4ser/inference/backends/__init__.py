@@ -4,6 +4,7 @@ from pathlib import Path
 
 from m4ser.hub.stored import StoredModel
 from m4ser.inference.backends.base import Network
+from m4ser.utils.errors import UserError
 
 __all__ = ["Network", "open_network"]
 
@@ -14,12 +15,14 @@ def open_network(
     """The network of a stored model; arguments as for :meth:`.EmotionRecognizer.from_pretrained`.
 
     Raises:
-        UserError: it is damaged, or there is no such device.
+        UserError: it is damaged, there is no such device, or another graph is asked for than the one that it is.
         ModuleNotFoundError: it needs PyTorch, which is not installed.
     """
     if stored.graph is not None:
         from m4ser.inference.backends.onnx import open_graph
 
+        if not isinstance(onnx, bool):
+            raise UserError(f"--onnx {onnx}: the model is a whole graph itself; leave --onnx away")
         return open_graph(stored, device, pretrained_dir)
     from m4ser.inference.backends.torch import open_run
 
