@@ -302,13 +302,14 @@ def make_loudness_recognizer():
     """An EmotionRecognizer of calm and excited: all of it is real but the model, which only hears how loud it is."""
     import torch
 
+    from m4ser.asr.backends import Hypothesis
     from m4ser.inference.recognizer import EmotionRecognizer
 
     frontend = types.SimpleNamespace(
         uses_text=True,
         speech=lambda samples: np.float32([np.abs(samples).max()]),
-        transcribe=lambda many: [("well <b>hello</b>", 0.9) for _ in many],
-        edits=str,
+        transcribe=lambda many: [Hypothesis("well <b>hello</b>", 0.9) for _ in many],
+        edits=lambda text, confidences: text,
     )
 
     def forward(batch):

@@ -7,6 +7,8 @@ importing PyTorch and ESPnet2. Run it again when an option, a class or ESPnet2's
 """
 
 import argparse
+import builtins
+import collections
 import collections.abc
 import contextlib
 import inspect
@@ -94,7 +96,9 @@ COUNTS: dict[str, tuple[int, int]] = {
     **dict.fromkeys(
         ("heads", "attention_heads", "pool", "upsample", "n_mels", "num_blocks", "linear_units"), (1, LARGEST)
     ),
-    **dict.fromkeys(("hidden", "speech_hidden", "tokens", "max_pieces", "num_layers", "input_size"), (1, LARGEST)),
+    **dict.fromkeys(
+        ("hidden", "speech_hidden", "mir_queries", "tokens", "max_pieces", "num_layers", "input_size"), (1, LARGEST)
+    ),
     **dict.fromkeys(("size", "feed_forward", "layers", "cme_layers", "hma_layers", "output_size"), (0, LARGEST)),
     **dict.fromkeys(("keep_layers", "lora_rank", "time_masks", "freq_mask", "max_correction"), (0, LARGEST)),
     "trained_layers": (-1, LARGEST),
@@ -102,13 +106,21 @@ COUNTS: dict[str, tuple[int, int]] = {
 # Words of our own classes, which check them when they are built.
 WORDS = {
     "layers": ["weighted", "concat"],
-    "mir_query": ["concat", "text"],
+    "mir_query": ["concat", "text", "mixed", "learned"],
     "hma_norm": ["layer", "batch"],
     "cell": ["lstm", "gru"],
     "form": ["supcon", "clmlf"],
 }
-SHARES = ("dropout", "dropout_rate", "input_dropout", "time_mask", "masked_pieces", "label_smoothing")
-NOT_NEGATIVE = ("type_weight", "reconstruction_weight", "invariant_weight", "lora_alpha")
+SHARES = (
+    "modality_dropout",
+    "dropout",
+    "dropout_rate",
+    "input_dropout",
+    "time_mask",
+    "masked_pieces",
+    "label_smoothing",
+)
+NOT_NEGATIVE = ("type_weight", "reconstruction_weight", "invariant_weight", "lora_alpha", "diversity", "middle")
 ABOVE_ZERO = ("temperature", "clamp", "frame_rate")
 TASKS_OWN = "it follows from the task"
 PHASES, BETTER = ["train", "valid"], ["min", "max"]
@@ -164,8 +176,10 @@ def of_call(make: Callable[..., Any], extra: dict[str, Schema] | None = None, fi
     """
     properties, required = dict(extra or {}), []
     function = make.__init__ if inspect.isclass(make) else make
-    names = {**vars(typing), **vars(collections.abc), **vars(sys.modules[make.__module__])}
-    hints = typing.get_type_hints(function, globalns=names, include_extras=True)
+    # What a module imports for its types alone is not there now; nothing of it can be said in a configuration.
+    names = collections.defaultdict(lambda: object)
+    names |= {**vars(builtins), **vars(typing), **vars(collections.abc), **vars(sys.modules[make.__module__])}
+    hints = typing.get_type_hints(function, globalns={}, localns=names, include_extras=True)
     open_ended = False
     for name, parameter in inspect.signature(make).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -325,6 +339,7 @@ def _of_model(
     """What a model of this project is built from."""
     from m4ser.models import build
     from m4ser.models.augment import AUGMENTATIONS
+    from m4ser.models.fusion.m4ser import M4serFusion
     from m4ser.models.model import SERModel
     from m4ser.models.text import TextProcessor
     from m4ser.training.task import PARTS
@@ -357,7 +372,7 @@ def _of_model(
                 "then": {"properties": {"objectives": {"properties": dict.fromkeys(needing, never)}}},
             }
         )
-    others = [name for name in fusion.classes if name != "m4ser"]
+    others = [name for name, part in fusion.classes.items() if not issubclass(part, M4serFusion)]
     never = {"not": {}, "description": "left out: it needs specific and invariant representations, fusion: m4ser"}
     rules.append(
         {

@@ -4,14 +4,15 @@ A trained run says in its ``run.json``, under ``pipeline``, what was done to the
 :class:`~m4ser.models.description.Pipeline`. An empty ``speech`` there means that the model reads the waveform.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from m4ser.asr.backends.base import Backend
+from m4ser.asr.alignment import to_line
+from m4ser.asr.backends.base import Backend, Hypothesis
 from m4ser.asr.normalise import normaliser
+from m4ser.asr.texts import confidences_of_normalised
 from m4ser.models.description import Pipeline
 from m4ser.utils.errors import UserError
 
@@ -51,8 +52,8 @@ class Frontend:
             raise ValueError("the pipeline has features of a speech encoder, and there is none")
         return self.features(samples)
 
-    def transcribe(self, batch: Sequence[np.ndarray]) -> list[tuple[str, float]]:
-        """Recognised text, as written by the recogniser, and its confidence.
+    def transcribe(self, batch: Sequence[np.ndarray]) -> list[Hypothesis]:
+        """Recognised text, as written by the recogniser, and its confidence in it and in its words.
 
         Raises:
             UserError: there is no recogniser.
@@ -66,9 +67,12 @@ class Frontend:
                 f"has no text, and no recogniser is chosen; the model was trained with text of {trained}: give the "
                 "text (--text, a line for each recording), or choose a recogniser (--asr)"
             )
-        return [(heard.text, heard.confidence) for heard in self.recogniser.transcribe_batch(list(batch))]
+        return self.recogniser.transcribe_batch(list(batch))
 
-    def edits(self, text: str) -> str:
-        """A line of stage 3's ``edits``, without targets, for a text."""
-        normalised = self._normalise(text) if self._normalise else text
-        return json.dumps({"words": normalised.split()}, ensure_ascii=False)
+    def edits(self, text: str, confidences: Sequence[float] | None = None) -> str:
+        """A line of stage 3's ``edits``, without targets, for a text and the recogniser's confidence in its words."""
+        normalise = self._normalise or str
+        words = normalise(text).split()
+        if confidences is not None:
+            confidences = confidences_of_normalised(text, confidences, words, normalise)
+        return to_line(words, confidences=confidences)

@@ -48,6 +48,7 @@ class _Part:
     speech: np.ndarray | None = None
     text: str | None = None
     confidence: float | None = None
+    words: Sequence[float] | None = None  # confidence in each word
     probabilities: np.ndarray = field(default_factory=lambda: np.empty(0))  # (E,), once the model has run
 
 
@@ -323,10 +324,8 @@ class EmotionRecognizer:
             work.failure, work.parts = Failure(work.item.name, reason), []
         silent = [part for part in work.parts if part.text is None]
         if silent:
-            for part, (text, confidence) in zip(
-                silent, self.frontend.transcribe([part.samples for part in silent]), strict=True
-            ):
-                part.text, part.confidence = text, confidence
+            for part, heard in zip(silent, self.frontend.transcribe([part.samples for part in silent]), strict=True):
+                part.text, part.confidence, part.words = heard.text, heard.confidence, heard.words
 
     def _scores(self, parts: Sequence[_Part]) -> np.ndarray:
         """Logits (B, E)."""
@@ -334,7 +333,7 @@ class EmotionRecognizer:
         for part in parts:
             data: dict[str, Any] = {} if part.speech is None else {"speech": part.speech}
             if self.frontend.uses_text:
-                data["text"] = self.frontend.edits(part.text or "")
+                data["text"] = self.frontend.edits(part.text or "", part.words)
             arrays.append(("", self.preprocess("", data)))
         return np.asarray(self.forward(self.collate(arrays)[1]))
 

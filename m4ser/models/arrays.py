@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from m4ser.models.letters import letters
-from m4ser.models.text import IGNORE, TextProcessor, reference_words
+from m4ser.models.text import IGNORE, NOT_A_WORD, TextProcessor, reference_words
 from m4ser.utils.errors import UserError
 
 
@@ -14,14 +14,21 @@ class SERPreprocessor:
 
     Not ESPnet's AbsPreprocessor: importing that one loads phonemizers which try to download data.
     ``speech`` stays; ``text`` (a line of stage 3's ``edits``) becomes piece ids with labels, and with
-    ``with_reference`` the letters of what was really said; ``emotion`` its index.
+    ``with_reference`` the letters of what was really said, ``with_confidence`` the recogniser's confidence in the word
+    of each piece; ``emotion`` its index.
     """
 
     def __init__(
-        self, labels: list[str], text: TextProcessor | None, with_edits: bool = False, with_reference: bool = False
+        self,
+        labels: list[str],
+        text: TextProcessor | None,
+        with_edits: bool = False,
+        with_reference: bool = False,
+        with_confidence: bool = False,
     ):
         self.index = {label: np.array([i], dtype=np.int64) for i, label in enumerate(labels)}
         self.text, self.with_edits, self.with_reference = text, with_edits, with_reference
+        self.with_confidence = with_confidence
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
         """Return arrays by name; shapes as in :class:`m4ser.models.text.EncodedText`."""
@@ -37,6 +44,8 @@ class SERPreprocessor:
         if "text" in data and self.text is not None:
             encoded = self.text.encode_line(data["text"])
             arrays["text"] = encoded.ids
+            if self.with_confidence:
+                arrays["text_confidence"] = encoded.confidence
             if self.with_edits:
                 arrays |= {name: getattr(encoded, name) for name in ("word_index", "tags", "slots", "corrections")}
         if "text" in data and self.with_reference:
@@ -48,7 +57,7 @@ class Padding:
     """Pad a list of utterances to a batch: features with 0, pieces with the tokenizer's padding, labels with -1."""
 
     def __init__(self, text_padding: int = 0):
-        self.padding = {"speech": 0.0, "text": text_padding}
+        self.padding = {"speech": 0.0, "text": text_padding, "text_confidence": NOT_A_WORD}
 
     def __call__(self, data: list[tuple[str, dict[str, np.ndarray]]]) -> tuple[list[str], dict[str, np.ndarray]]:
         """[(utterance, arrays)] -> utterances and (B, ...) arrays; ``<name>_lengths`` for speech and text."""
@@ -56,7 +65,7 @@ class Padding:
         for name in data[0][1]:
             arrays = [arrays[name] for _, arrays in data]
             batch[name] = _pad(arrays, self.padding.get(name, IGNORE))
-            if name in self.padding:
+            if name in ("speech", "text"):
                 batch[f"{name}_lengths"] = np.array([len(a) for a in arrays], dtype=np.int64)
         return [utterance for utterance, _ in data], batch
 

@@ -7,7 +7,7 @@ from m4ser.models.arrays import Padding
 from m4ser.models.representations import Representations
 from m4ser.models.systems import EmotionModel
 
-ENCODER_INPUTS = ("speech", "speech_lengths", "text", "text_lengths")
+ENCODER_INPUTS = ("speech", "speech_lengths", "text", "text_lengths", "text_confidence")
 
 
 class Collate:

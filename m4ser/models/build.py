@@ -25,6 +25,7 @@ from m4ser.models.fusion.base import Fusion
 from m4ser.models.fusion.lamer import LamerFusion
 from m4ser.models.fusion.late import GatedFusion, LateFusion
 from m4ser.models.fusion.m4ser import M4serFusion
+from m4ser.models.fusion.m4ser_x import M4serXFusion
 from m4ser.models.fusion.mmer import MmerFusion
 from m4ser.models.fusion.plain import ConcatFusion, SpeechFusion, TextFusion
 from m4ser.models.model import SERModel
@@ -95,6 +96,7 @@ fusion_choices = Choices[Fusion](
         "lamer": LamerFusion,
         "mmer": MmerFusion,
         "m4ser": M4serFusion,
+        "m4ser_x": M4serXFusion,
     },
     default="concat",
 )
@@ -153,7 +155,8 @@ def build_preprocessor(args: argparse.Namespace) -> SERPreprocessor:
     objectives = [OBJECTIVES[name] for name in args.objectives if name in OBJECTIVES]
     with_edits = any(objective.needs_edits for objective in objectives)
     with_reference = any(objective.needs_reference for objective in objectives)
-    return SERPreprocessor(args.labels, build_text_processor(args), with_edits, with_reference)
+    with_confidence = with_edits or fusion_choices.get_class(args.fusion).uses_confidence
+    return SERPreprocessor(args.labels, build_text_processor(args), with_edits, with_reference, with_confidence)
 
 
 def build_collate(args: argparse.Namespace) -> Collate:
@@ -259,7 +262,7 @@ def _build_objectives(
             raise UserError(f"objectives: {name} needs a fusion with text, not {args.fusion}")
         if objective.needs_speech and not fusion.uses_speech:
             raise UserError(f"objectives: {name} needs a fusion with speech, not {args.fusion}")
-        if name == "adversarial" and not isinstance(fusion, M4serFusion):
+        if name == "adversarial" and not (isinstance(fusion, M4serFusion) and "invariant" in fusion.parts):
             raise UserError("objectives: adversarial needs specific and invariant representations: fusion: m4ser")
         if name == "aec" and embeddings != sizes.text_size:
             raise UserError(

@@ -84,6 +84,7 @@ class SERModel(nn.Module):
         speech_lengths: Tensor | None = None,
         text: Tensor | None = None,
         text_lengths: Tensor | None = None,
+        text_confidence: Tensor | None = None,
     ) -> Representations:
         """Encoder inputs (B, ...) with lengths (B,) -> what the fusion returns."""
         heard = heard_mask = read = read_mask = None
@@ -92,6 +93,8 @@ class SERModel(nn.Module):
         if self.text_encoder is not None:
             read, lengths, _ = self.text_encoder(text, text_lengths)
             read_mask = length_mask(lengths, read.shape[1])
+        if self.fusion.uses_confidence:
+            return self.fusion(heard, heard_mask, read, read_mask, text_confidence)
         return self.fusion(heard, heard_mask, read, read_mask)
 
     def encode_speech(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,17 +142,18 @@ class SERModel(nn.Module):
 
     def _targets(self, emotion: Tensor, batch: Mapping[str, Tensor]) -> Targets:
         names = ("word_index", "tags", "slots", "corrections", "speech", "speech_lengths", "text_lengths", "letters")
-        return Targets(emotion, batch.get("text"), **{name: batch.get(name) for name in names})
+        confidence = batch.get("text_confidence")
+        return Targets(emotion, batch.get("text"), confidence=confidence, **{name: batch.get(name) for name in names})
 
     def _answers(self, reps: Representations) -> list[Tensor]:
-        """Scores (B, E) of each of the classifier's experts."""
+        """What the classifier's experts say."""
         return self.classifier.experts(self.dropout(reps.utterance))
 
     def _emotion_loss(self, answers: list[Tensor], emotion: Tensor) -> Tensor:
         """Cross-entropy, mean over experts: each is trained by itself."""
         losses = [
             nn.functional.cross_entropy(each.float(), emotion, self.class_weights, label_smoothing=self.label_smoothing)
-            for each in answers
+            for each in self.classifier.trained(answers)
         ]
         return torch.stack(losses).mean()
 

@@ -38,7 +38,7 @@ SIZES = ((1, 1, 2), (1, 57, 9), (3, 20, 30))  # batch, frames, pieces, at which 
 TEXT_SHORTEST = 2  # pieces: [CLS] and [SEP]
 # What varies of an input, by axis; of their lengths only the batch does.
 DYNAMIC = {"speech": {1: "frames"}, "speech_states": {1: "frames"}, "log_mel": {2: "frames"}}
-DYNAMIC |= {"text": {1: "pieces"}, "text_states": {1: "pieces"}}
+DYNAMIC |= {"text": {1: "pieces"}, "text_states": {1: "pieces"}, "text_confidence": {1: "pieces"}}
 Kind = TypeVar("Kind", bound=nn.Module)
 
 
@@ -71,6 +71,8 @@ class Graph(nn.Module):
             self.inputs += ["speech" if self.speech_inside else "speech_states", "speech_lengths"]
         if model.text_encoder is not None:
             self.inputs += ["text" if self.text_inside else "text_states", "text_lengths"]
+        if model.fusion.uses_confidence:
+            self.inputs.append("text_confidence")
 
     def forward(self, *values: Tensor) -> Tensor:
         """Tensors in the order of ``inputs`` -> logits (B, E)."""
@@ -86,6 +88,8 @@ class Graph(nn.Module):
                 inputs += [None, None]
                 continue
             inputs += [states, length_mask(lengths, states.shape[1])]
+        if "text_confidence" in tensors:
+            inputs.append(tensors["text_confidence"])
         return self.model.logits(self.model.fusion(*inputs))
 
     def example(self, batch: int, frames: int, pieces: int) -> list[Tensor]:
@@ -98,6 +102,8 @@ class Graph(nn.Module):
                 lengths = torch.randint(min(shortest, longest), longest + 1, (batch,), generator=random)
                 lengths[0] = longest
                 values.append(lengths)
+            elif name == "text_confidence":
+                values.append(torch.rand(batch, longest, generator=random) * 1.2 - 0.2)
             elif name == "text":
                 highest = _inside(model.text_encoder, HuggingFaceTextEncoder).word_embeddings.shape[0]
                 values.append(torch.randint(0, highest, (batch, longest), generator=random))

@@ -23,8 +23,9 @@ class Representations(NamedTuple):
     text_mask: Tensor | None = None  # (B, N)
     speech_specific: Tensor | None = None  # (B, M, D)
     text_specific: Tensor | None = None  # (B, N, D)
-    invariant: Tensor | None = None  # (B, M + N, D), or (B, N, D) with mir_query "text"
+    invariant: Tensor | None = None  # (B, Q, D); Q is M + N, N, or a number, see m4ser.models.fusion.seeds
     invariant_mask: Tensor | None = None
+    tag_logits: Tensor | None = None  # (B, N, 3), of a fusion that detects recognition errors itself
 
 
 def required(value: Value | None) -> Value:

@@ -12,7 +12,7 @@ A word's label is copied to all its pieces. Dummies and [SEP] are insertion poin
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 TAGS = (DELETE, KEEP, CHANGE)  # order of the classes of error detection
 IGNORE = -1  # label of positions that have none: [CLS], padding
 INSERTION = -2  # word_index of dummies and [SEP]
+UNKNOWN, NOT_A_WORD = -1.0, -2.0  # confidence where the recogniser gave none; of [CLS], [SEP], dummies, padding
 PADDING_ID = 0  # piece [PAD] of the sentencepiece models that stage 3 trains
 POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text", "mpnet")
 
@@ -49,6 +50,7 @@ class EncodedText:
     tags: np.ndarray  # (N,), index into TAGS, IGNORE where there is none
     slots: np.ndarray  # (C,), position in ids of every CHANGE, the first piece where it is a word
     corrections: np.ndarray  # (C, P), pieces of the missing words then [SEP], padded with IGNORE
+    confidence: np.ndarray  # (N,) float32, the recogniser's in the word of each piece, UNKNOWN or NOT_A_WORD
 
 
 def reference_words(line: str) -> list[str]:
@@ -126,11 +128,17 @@ class TextProcessor:
         # The blank makes byte-level and sentencepiece vocabularies mark the word's start; WordPiece drops it.
         return tuple(self.tokenizer.encode(" " + word, add_special_tokens=False)) or (self.tokenizer.unk_token_id,)
 
-    def encode(self, words: list[str], tags: str | None = None, changes: Iterable[tuple[int, str]] = ()) -> EncodedText:
+    def encode(
+        self,
+        words: list[str],
+        tags: str | None = None,
+        changes: Iterable[tuple[int, str]] = (),
+        confidences: Sequence[float] | None = None,
+    ) -> EncodedText:
         """Pieces of ``words``; labels where the edits of stage 3 are given.
 
         ``tags`` has one letter for each element of ``d1 w1 ... wn d(n+1)``, ``changes`` the missing words of each
-        CHANGE by its index there.
+        CHANGE by its index there, ``confidences`` one number for each word.
         """
         elements = self._with_dummies if self.dummy_tokens else self._without_dummies
         ids, index, classes = [self.start], [IGNORE], [IGNORE]
@@ -153,7 +161,9 @@ class TextProcessor:
         table = np.full((len(corrections), longest), IGNORE, dtype=np.int64)
         for row, correction in zip(table, corrections, strict=True):
             row[: len(correction)] = correction
-        return EncodedText(_array(ids), _array(index), _array(classes), _array(slots), table)
+        known = [UNKNOWN] * len(words) if confidences is None else confidences
+        confidence = np.array([known[number] if number >= 0 else NOT_A_WORD for number in index], dtype=np.float32)
+        return EncodedText(_array(ids), _array(index), _array(classes), _array(slots), table, confidence)
 
     def _with_dummies(self, words: list[str], tags: str | None, missing: dict[int, str]) -> Iterator[Element]:
         """``d1 w1 d2 w2 ... wn d(n+1) [SEP]``; the tags are those of stage 3."""
@@ -185,7 +195,7 @@ class TextProcessor:
     def encode_line(self, line: str) -> EncodedText:
         """Encode the JSON of one line of stage 3's ``edits``."""
         edits = json.loads(line)
-        return self.encode(edits["words"], edits.get("tags"), edits.get("changes", ()))
+        return self.encode(edits["words"], edits.get("tags"), edits.get("changes", ()), edits.get("confidences"))
 
     def words(self, ids: list[int]) -> list[str]:
         """Words of a sequence of pieces; special pieces are dropped."""

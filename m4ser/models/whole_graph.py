@@ -20,6 +20,7 @@ from m4ser.models.encoders.huggingface_speech import HuggingFaceSpeechEncoder
 from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.models.model import SERModel
 from m4ser.models.representations import average_frames, length_mask
+from m4ser.models.text import NOT_A_WORD
 from m4ser.utils.errors import UserError
 
 SECONDS = (0.3, 2.71, 1.4)  # of the noise on which a graph is compared with PyTorch, in one batch
@@ -55,6 +56,8 @@ class WholeGraph(nn.Module):
             if not isinstance(model.text_encoder, HuggingFaceTextEncoder):
                 raise UserError(f"{_name(model.text_encoder)}: there is no whole graph with this text encoder")
             self.inputs += ["text", "text_lengths"]
+        if model.fusion.uses_confidence:
+            self.inputs.append("text_confidence")
 
     def _take_speech(self, features: SpeechPipeline) -> None:
         trained = self.model.speech_encoder
@@ -94,7 +97,8 @@ class WholeGraph(nn.Module):
     def forward(self, *values: Tensor) -> Tensor:
         """Tensors in the order of ``inputs`` -> logits (B, E).
 
-        Shape: log_mel (B, mels, T), its lengths (B,) in frames of the hop; text (B, P), its lengths (B,).
+        Shape: log_mel (B, mels, T), its lengths (B,) in frames of the hop; text (B, P), its lengths (B,); of a fusion
+        that weighs words text_confidence (B, P).
         """
         given = dict(zip(self.inputs, values, strict=True))
         inputs: list[Tensor | None] = [None] * 4
@@ -105,6 +109,8 @@ class WholeGraph(nn.Module):
         if self.model.text_encoder is not None:
             read, lengths, _ = self.model.text_encoder(given["text"], given["text_lengths"])
             inputs[2:] = read, length_mask(lengths, read.shape[1])
+        if self.model.fusion.uses_confidence:
+            inputs.append(given["text_confidence"])
         return self.model.logits(self.model.fusion(*inputs))
 
     def _encoded(self, states: list[Tensor], frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,6 +132,7 @@ class WholeGraph(nn.Module):
         encoder = self.model.text_encoder
         highest = encoder.word_embeddings.shape[0] if encoder is not None else 0
         texts = [torch.from_numpy(random.integers(0, max(1, highest), size)) for size in PIECES]
+        confidences = [torch.from_numpy(random.uniform(-0.2, 1, size).astype(np.float32)) for size in PIECES]
         values: list[Tensor] = []
         if self.backbone is not None:
             log_mel = LogMel(self.backbone.hf_features)
@@ -135,11 +142,13 @@ class WholeGraph(nn.Module):
         if encoder is not None:
             values.append(nn.utils.rnn.pad_sequence(texts, batch_first=True))
             values.append(torch.tensor(PIECES))
+        if self.model.fusion.uses_confidence:
+            values.append(nn.utils.rnn.pad_sequence(confidences, batch_first=True, padding_value=NOT_A_WORD))
         with torch.no_grad():
-            expected = [self._alone(clip, text) for clip, text in zip(clips, texts, strict=True)]
+            expected = [self._alone(*one) for one in zip(clips, texts, confidences, strict=True)]
         return values, torch.cat(expected)
 
-    def _alone(self, samples: np.ndarray, text: Tensor) -> Tensor:
+    def _alone(self, samples: np.ndarray, text: Tensor, confidence: Tensor) -> Tensor:
         """Logits (1, E) of one recording, computed as in training."""
         batch: dict[str, Tensor] = {}
         if self.model.speech_encoder is not None:
@@ -150,6 +159,7 @@ class WholeGraph(nn.Module):
             batch = {"speech": torch.from_numpy(speech)[None], "speech_lengths": torch.tensor([len(speech)])}
         if self.model.text_encoder is not None:
             batch |= {"text": text[None], "text_lengths": torch.tensor([len(text)])}
+            batch["text_confidence"] = confidence[None]
         return self.model.logits(self.model.represent(**batch))
 
 

@@ -5,6 +5,7 @@
 - Its dataset reads the types of files that it knows: importing this module adds ours.
 - It deals out utterances to the processes of one training before it forms batches: :class:`SharedBatches`.
 - It calls ``model(...)`` itself, so what is to hold there only is put around ``forward``: :func:`autocast_forward`.
+- It clips one norm over all parameters; which these are it asks the model: :func:`clipped_apart`.
 - It wants its own abstract classes: importing this module makes :class:`~m4ser.models.encoders.base.Encoder` a virtual
   subclass of ESPnet's; :class:`TrainedSERModel` is the model as its trainer takes it.
 """
@@ -122,6 +123,31 @@ def autocast_forward(model: nn.Module, device: str) -> Iterator[None]:
         yield
     finally:
         del model.forward
+
+
+@contextlib.contextmanager
+def clipped_apart(model: nn.Module, prefixes: Sequence[str], clip: float, norm_type: float) -> Iterator[None]:
+    """While this lasts, gradients of parameters whose names begin with a prefix are clipped by a norm of their own.
+
+    ESPnet asks for ``model.parameters()`` when it is about to clip them, and for nothing else.
+    """
+    names = {name.removeprefix("module."): parameter for name, parameter in model.named_parameters()}
+    apart = {prefix: [p for name, p in names.items() if name.startswith(prefix)] for prefix in prefixes}
+    others = [p for name, p in names.items() if not name.startswith(tuple(prefixes))]
+
+    def parameters(recurse: bool = True) -> Iterator[nn.Parameter]:
+        for some in apart.values():
+            nn.utils.clip_grad_norm_(some, clip, norm_type)
+        return iter(others)
+
+    if not any(apart.values()):
+        yield
+        return
+    model.parameters = parameters  # type: ignore[method-assign]  # taken back below
+    try:
+        yield
+    finally:
+        del model.parameters
 
 
 @contextlib.contextmanager

@@ -67,6 +67,12 @@ class SERTask(MatmulPrecision, AbsTask):
             default={},
             help="Optimizer options by parameter name prefix, e.g. {text_encoder: {lr: 2.0e-5}}",
         )
+        group.add_argument(
+            "--clip_apart",
+            nargs="*",
+            default=[],
+            help="Parameter name prefixes whose gradients are clipped by a norm of their own, e.g. of a discriminator",
+        )
         group.add_argument("--tokenizer", type=str_or_none, default=None, help="Tokenizer folder; default: the model's")
         group.add_argument(
             "--pretrained_dir", type=str_or_none, default=None, help="Where pretrained folders are looked for first"

@@ -1,10 +1,12 @@
 """ESPnet's trainer with metrics of a whole epoch and restarts that never meet a half-written checkpoint."""
 
+import argparse
 import logging
 import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from espnet2.torch_utils.recursive_op import recursive_average
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter, SubReporter
 from espnet2.train.trainer import Trainer, TrainerOptions, autocast_args
+from espnet2.utils.build_dataclass import build_dataclass
 
 from m4ser.training.checkpoints import read_checkpoint
-from m4ser.training.espnet import autocast_forward
+from m4ser.training.espnet import autocast_forward, clipped_apart
 from m4ser.training.metrics import scores
 from m4ser.training.precision import autocast
 from m4ser.utils.files import atomic_path
@@ -25,12 +28,24 @@ from m4ser.utils.progress import MARK
 CHECKPOINT, PREVIOUS = "checkpoint.pth", "checkpoint.previous.pth"
 
 
+@dataclass
+class SERTrainerOptions(TrainerOptions):
+    """ESPnet's and ours."""
+
+    clip_apart: list[str] = field(default_factory=list)
+
+
 class SERTrainer(Trainer):
     """Model selection by unweighted average recall: dev predictions are pooled over the epoch, then scored.
 
     ``valid`` gains ``ua``, ``wa``, ``macro_f1`` and each objective's metrics (mean over batches would be wrong for all
     of them), to be named in ``best_model_criterion`` and ``early_stopping_criterion``.
     """
+
+    @classmethod
+    def build_options(cls, args: argparse.Namespace) -> SERTrainerOptions:
+        """From a configuration's options."""
+        return build_dataclass(SERTrainerOptions, args)
 
     @classmethod
     def run(
@@ -60,9 +75,10 @@ class SERTrainer(Trainer):
         )
 
     @classmethod
-    def train_one_epoch(cls, model: torch.nn.Module, *, options: TrainerOptions, **rest: Any) -> bool:
+    def train_one_epoch(cls, model: torch.nn.Module, *, options: SERTrainerOptions, **rest: Any) -> bool:
         """ESPnet's, with matrix products as the configuration asks for on a CPU, too; whether no step was valid."""
-        with autocast_forward(model, _device(options)):
+        apart = clipped_apart(model, options.clip_apart, options.grad_clip, options.grad_clip_type)
+        with autocast_forward(model, _device(options)), apart:
             return super().train_one_epoch(model=model, options=options, **rest)
 
     @classmethod

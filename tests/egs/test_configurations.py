@@ -11,7 +11,8 @@ EGS = Path(__file__).resolve().parents[2] / "egs"
 RECIPES = sorted(path.parent.name for path in EGS.glob("*/run.sh"))
 SYSTEMS = """concat cross_attention egemaps_logistic egemaps_svm espnet_asr espnet_cls gated lamer late m4ser
     m4ser_hubert_bert m4ser_no_adversarial m4ser_no_aec m4ser_no_aed m4ser_no_aed_aec m4ser_no_contrastive
-    m4ser_no_fusion m4ser_wavlm_roberta m4ser_whisper_deberta mf_aed_aec mmer mtl_aug speech text""".split()
+    m4ser_mended m4ser_no_fusion m4ser_no_invariant m4ser_no_specific m4ser_wavlm_roberta m4ser_whisper_deberta m4ser_x
+    mf_aed_aec mmer mtl_aug speech text""".split()
 ADVERSARIAL = ("objectives.adversarial", "param_groups.objectives.adversarial")
 OWN = ("optim_conf.lr",)  # of systems that are no ablation, chosen on dev by tune.sh
 FUSION = ("fusion", "fusion_conf", *ADVERSARIAL)
@@ -23,6 +24,8 @@ ABLATED = {
     "m4ser_no_fusion": FUSION,
     "m4ser_no_adversarial": ADVERSARIAL,
     "m4ser_no_contrastive": ("objectives.contrastive",),
+    "m4ser_no_invariant": ("fusion_conf.parts", *ADVERSARIAL),
+    "m4ser_no_specific": ("fusion_conf.parts",),
 }
 PARTS = ABLATED | {
     "concat": (*FUSION, *OWN, "objectives"),

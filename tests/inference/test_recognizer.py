@@ -7,6 +7,7 @@ import soundfile
 import torch
 
 from m4ser import EmotionRecognizer
+from m4ser.asr.backends import Hypothesis
 from m4ser.bin import extract_feats, format_audio
 from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.scp import write_scp
@@ -76,7 +77,6 @@ def test_results_do_not_depend_on_batches_and_threads(toy_run, recognizer, wavs)
 
 
 def test_recogniser_is_asked_where_no_text_is_given(toy_run, wavs):
-    from m4ser.asr.backends import Hypothesis
 
     class Recogniser:
         def transcribe_batch(self, batch):
@@ -104,7 +104,9 @@ def test_long_recordings_become_a_timeline(recognizer, tone, monkeypatch):
     samples = tone(3.0)
     monkeypatch.setattr("m4ser.inference.recognizer.speech_spans", lambda samples: [(0, 16000), (24000, 48000)])
     monkeypatch.setattr(recognizer, "split", 2.0)
-    monkeypatch.setattr(recognizer.frontend, "transcribe", lambda batch: [(f"part {len(s)}", 0.5) for s in batch])
+    monkeypatch.setattr(
+        recognizer.frontend, "transcribe", lambda batch: [Hypothesis(f"part {len(s)}", 0.5) for s in batch]
+    )
     found = recognizer(samples, 16000)
     assert [(part.start, part.end, part.text) for part in found.segments] == [
         (0.0, 1.0, "part 16000"),

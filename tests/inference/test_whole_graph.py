@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from m4ser import EmotionRecognizer
+from m4ser.asr.backends import Hypothesis
 from m4ser.hub.archive import unpack
 from m4ser.hub.opening import find_model
 from m4ser.hub.pack import pack
@@ -75,7 +76,9 @@ def test_long_recordings_are_cut_where_the_graph_ends(archive, tone, tmp_path, m
     assert graph.piece == 30.0
     with pytest.raises(UserError, match="its text is given; give none: this model takes 30 s at once"):
         graph(tmp_path / "long.wav", text=TEXT)
-    monkeypatch.setattr(graph.frontend, "transcribe", lambda batch: [(f"{len(s)} samples", 0.5) for s in batch])
+    monkeypatch.setattr(
+        graph.frontend, "transcribe", lambda batch: [Hypothesis(f"{len(s)} samples", 0.5) for s in batch]
+    )
     result = graph(tmp_path / "long.wav")
     third = 61.0 / 3
     times = [(part.start, part.end) for part in result.segments]

@@ -56,7 +56,7 @@ def test_what_fits(checked, text, typed):
     [
         (
             "fusion: m4sr",
-            "fusion: must be speech, text, concat, late, gated, cross_attention, lamer, mmer or m4ser, not",
+            "fusion: must be speech, text, concat, late, gated, cross_attention, lamer, mmer, m4ser or m4ser_x, not",
         ),
         ("fusion: [m4ser]", "fusion: must be speech, text, "),
         ("fusion: 3", "fusion: must be speech, text, "),

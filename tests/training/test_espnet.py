@@ -10,7 +10,7 @@ from espnet2.train.dataset import ESPnetDataset
 
 from m4ser.data.features import FeatureWriter
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
-from m4ser.training.espnet import FEATURES, SharedBatches, TrainedSERModel, autocast_forward
+from m4ser.training.espnet import FEATURES, SharedBatches, TrainedSERModel, autocast_forward, clipped_apart
 from m4ser.utils.errors import UserError
 
 
@@ -51,6 +51,23 @@ def test_a_failing_forward_pass_leaves_the_model_as_it_was(processor):
         model(torch.ones(4, 5))
     assert "forward" not in vars(model)
     assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_discriminator_is_clipped_by_a_norm_of_its_own():
+    """Gradients of norm 50 there and 5 elsewhere, clipped to 1: apart each to 1, together by one factor."""
+    model = torch.nn.ModuleDict({"rest": torch.nn.Linear(1, 1, bias=False), "judge": torch.nn.Linear(1, 1, bias=False)})
+
+    def clipped(prefixes):
+        model["rest"].weight.grad, model["judge"].weight.grad = torch.tensor([[5.0]]), torch.tensor([[50.0]])
+        with clipped_apart(model, prefixes, clip=1.0, norm_type=2.0):
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        return norm.item(), model["rest"].weight.grad.item(), model["judge"].weight.grad.item()
+
+    assert clipped(["judge"]) == pytest.approx((5.0, 1.0, 1.0), abs=1e-4)
+    whole = 2525**0.5
+    for prefixes in ([], ["no such part"]):
+        assert clipped(prefixes) == pytest.approx((whole, 5 / whole, 50 / whole), abs=1e-4)
+    assert len(list(model.parameters())) == 2
 
 
 class Letters:

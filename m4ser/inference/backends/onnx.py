@@ -18,6 +18,7 @@ from m4ser.utils.errors import UserError
 
 GRAPH = "model.onnx"
 # (B, T, size) and lengths (B,) -> states (B, T', D) and lengths (B,): an encoder that is not in the graph.
+CONFIDENCE = "text_confidence"  # input of graphs that weigh words
 Encoder = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -54,6 +55,8 @@ class OnnxBackend:
                 arrays |= {f"{name}_states": states, lengths: frames}
             elif name in self.inputs:
                 arrays |= {name: batch[name], lengths: batch[lengths]}
+        if CONFIDENCE in self.inputs:
+            arrays[CONFIDENCE] = batch[CONFIDENCE]
         if "log_mel" in self.inputs:  # features are a batch's columns, and the graph's rows
             arrays |= {"log_mel": batch["speech"].transpose(0, 2, 1), "log_mel_lengths": batch["speech_lengths"]}
         if "waveform" in self.inputs:
@@ -81,12 +84,13 @@ def open_graph(stored: StoredModel, device: str = "auto", pretrained_dir: str | 
         log_mel = LogMel(speech["architecture"]["hf_features"])
     if graph["text"] is not None:
         text = TextProcessor(WordPieces(stored.folder / TOKENIZER), **graph.get("pieces", {}))
+    backend = OnnxBackend(stored.folder / GRAPH, stored.labels)
     return Network(
         labels=stored.labels,
         features=None if log_mel is None else lambda samples: log_mel(samples).T,
-        preprocess=SERPreprocessor(stored.labels, text),
+        preprocess=SERPreprocessor(stored.labels, text, with_confidence=CONFIDENCE in backend.inputs),
         pad=Padding(text.padding if text else 0),
-        logits=OnnxBackend(stored.folder / GRAPH, stored.labels),
+        logits=backend,
         longest=graph["longest"],
         temperature=temperature_of(graph),
         pretrained_dir=pretrained_dir,

@@ -10,7 +10,7 @@ from m4ser.models.representations import Representations
 class Classifier(nn.Module, ABC):
     """From the utterance vector (B, U) to scores of the classes (B, E), by one or more experts.
 
-    Training compares each expert's answer with the labels by itself.
+    Training compares each expert's answer with the labels by itself, unless :meth:`trained` says otherwise.
     """
 
     @abstractmethod
@@ -20,6 +20,10 @@ class Classifier(nn.Module, ABC):
     @abstractmethod
     def combine(self, answers: list[Tensor]) -> Tensor:
         """What :meth:`experts` returns -> the model's scores (B, E)."""
+
+    def trained(self, answers: list[Tensor]) -> list[Tensor]:
+        """What :meth:`experts` returns -> all scores (B, E) that training compares with the labels."""
+        return answers
 
 
 class LinearClassifier(nn.Linear, Classifier):
@@ -38,11 +42,13 @@ class Fusion(nn.Module, ABC):
     """A fusion is built from the encoders' sizes and returns one :class:`Representations`.
 
     ``uses_speech`` and ``uses_text`` say which encoders the model needs; the sequences of the other are None, which the
-    ``forward`` of a fusion of one modality allows for. ``output_size`` is the size of the utterance vector.
+    ``forward`` of a fusion of one modality allows for. ``uses_confidence`` says that ``forward`` takes the recogniser's
+    confidence in the word of each piece (B, N), too. ``output_size`` is the size of the utterance vector.
     """
 
     uses_speech = True
     uses_text = True
+    uses_confidence = False
     output_size: int
 
     @abstractmethod

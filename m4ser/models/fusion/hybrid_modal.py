@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from m4ser.models.fusion.balance import Standardised
+
 
 class MaskedNorm(nn.Module):
     """LayerNorm over channels, or BatchNorm whose statistics come from valid positions only.
@@ -63,14 +65,30 @@ class StreamBranch(nn.Module):
 
 
 class HybridModalAttention(nn.Module):
-    """One block: x <- LN(x + r_S' + r_T'), each stream with weights of its own."""
+    """One block: x <- LN(x + r_S' + r_T'), each stream with weights of its own.
 
-    def __init__(self, size: int, norm: str = "layer", learned_projections: bool = False, dropout: float = 0.0):
+    Args:
+        size: D.
+        norm: "layer" or "batch", of the branches.
+        learned_projections: of queries, keys and values.
+        dropout: on what is added.
+        balance: r_u' are standardised (:class:`.Standardised`), so that neither stream outweighs the other.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        norm: str = "layer",
+        learned_projections: bool = False,
+        dropout: float = 0.0,
+        balance: bool = False,
+    ):
         super().__init__()
         self.speech = StreamBranch(size, norm, learned_projections)
         self.text = StreamBranch(size, norm, learned_projections)
         self.norm = nn.LayerNorm(size)
         self.dropout = nn.Dropout(dropout)
+        self.balance = nn.ModuleList(Standardised(size) for _ in range(2)) if balance else None
 
     def forward(
         self,
@@ -82,5 +100,8 @@ class HybridModalAttention(nn.Module):
         text_mask: Tensor,
     ) -> Tensor:
         """Joint sequence (B, Q, D) and the two specific streams -> (B, Q, D)."""
-        added = self.speech(joint, joint_mask, speech, speech_mask) + self.text(joint, joint_mask, text, text_mask)
-        return self.norm(joint + self.dropout(added))
+        heard = self.speech(joint, joint_mask, speech, speech_mask)
+        read = self.text(joint, joint_mask, text, text_mask)
+        if self.balance is not None:
+            heard, read = (part(x, joint_mask) for part, x in zip(self.balance, (heard, read), strict=True))
+        return self.norm(joint + self.dropout(heard + read))

@@ -36,13 +36,15 @@ class ErrorDetection(Objective):
         self.linear = nn.Linear(sizes.text_size, len(TAGS))
         self.register_buffer("class_weights", torch.tensor(list(class_weights)), persistent=False)
 
-    def logits(self, text: Tensor) -> Tensor:
-        """(B, N, D) -> (B, N, 3), classes in the order of :data:`m4ser.models.text.TAGS`."""
-        return self.linear(self.dropout(text))
+    def logits(self, reps: Representations) -> Tensor:
+        """(B, N, 3), classes in the order of :data:`m4ser.models.text.TAGS`; the fusion's own where it has them."""
+        if reps.tag_logits is not None:
+            return reps.tag_logits
+        return self.linear(self.dropout(required(reps.text)))
 
     def forward(self, reps: Representations, targets: Targets, tools: Tools) -> Loss:
         """Weighted mean over labelled pieces; zero, with a gradient of zero, when there is none."""
-        logits, tags = self.logits(required(reps.text)).float(), required(targets.tags)
+        logits, tags = self.logits(reps).float(), required(targets.tags)
         weight = self.class_weights[tags.clamp(min=0)] * (tags != IGNORE)
         nll = nn.functional.cross_entropy(logits.transpose(1, 2), tags.clamp(min=0), reduction="none")
         loss = (nll * weight).sum() / weight.sum().clamp(min=1e-6)
@@ -52,7 +54,7 @@ class ErrorDetection(Objective):
         """Flat predicted and true classes of the labelled pieces."""
         tags = required(targets.tags)
         labelled = tags != IGNORE
-        predicted = self.logits(required(reps.text)).argmax(-1)[labelled]
+        predicted = self.logits(reps).argmax(-1)[labelled]
         return [(tags[labelled].cpu().numpy(), predicted.cpu().numpy())]
 
     @staticmethod

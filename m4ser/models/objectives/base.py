@@ -21,6 +21,7 @@ class Targets(NamedTuple):
     speech: Tensor | None = None  # (B, T, ...), input of the speech encoder
     speech_lengths: Tensor | None = None  # (B,)
     text_lengths: Tensor | None = None  # (B,)
+    confidence: Tensor | None = None  # (B, N), the recogniser's in the word of each piece, see m4ser.models.text
     letters: Tensor | None = None  # (B, L), letters of the reference, see m4ser.models.letters, -1 padded
 
 

@@ -7,6 +7,7 @@ from m4ser.models.fusion.attention import CrossAttentionFusion
 from m4ser.models.fusion.lamer import LamerFusion
 from m4ser.models.fusion.late import GatedFusion, LateFusion
 from m4ser.models.fusion.m4ser import M4serFusion
+from m4ser.models.fusion.m4ser_x import M4serXFusion
 from m4ser.models.fusion.mmer import MmerFusion
 from m4ser.models.fusion.plain import ConcatFusion, SpeechFusion, TextFusion
 
@@ -28,6 +29,11 @@ FUSIONS = {
         hma_norm="batch",
         pooling="statistics",
     ),
+    "m4ser mixed seed": lambda: M4serFusion(12, 16, mir_query="mixed"),
+    "m4ser learned seed": lambda: M4serFusion(12, 16, mir_query="learned", mir_queries=3, cme_cross_scale=0.1),
+    "m4ser specific parts": lambda: M4serFusion(12, 16, parts=["text", "speech"]),
+    "m4ser invariant part": lambda: M4serFusion(12, 16, parts=["invariant"]),
+    "m4ser_x": lambda: M4serXFusion(12, 16, size=8, heads=2),
     "m4ser projections": lambda: M4serFusion(16, 16, hma_projections=True),
     "late": lambda: LateFusion(12, 16),
     "gated": lambda: GatedFusion(12, 16, size=8),
@@ -93,7 +99,7 @@ def test_sizes_and_gradients(fusion, batch):
 
 
 def test_m4ser_lengths_of_the_invariant_representation(batch):
-    for query, length in (("concat", 9 + 7), ("text", 7)):
+    for query, length in (("concat", 9 + 7), ("text", 7), ("mixed", 7), ("learned", 4)):
         fusion = M4serFusion(12, 16, mir_query=query).eval()
         reps = fusion(*batch(fusion))
         assert reps.invariant.shape == (3, length, 16)
@@ -110,3 +116,38 @@ def test_utterance_vector_is_the_three_means(batch):
         [reps.speech_specific[row, :frames].mean(0), reps.text_specific[row, :pieces].mean(0), valid.mean(0)]
     )
     torch.testing.assert_close(reps.utterance[row], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_parts_of_the_utterance_vector(batch):
+    torch.manual_seed(0)
+    whole = M4serFusion(12, 16).eval()
+    for parts, expected in ((["invariant"], slice(32, 48)), (["text", "speech"], slice(0, 32))):
+        fusion = M4serFusion(12, 16, parts=parts).eval()
+        fusion.load_state_dict(
+            {name: value for name, value in whole.state_dict().items() if name in fusion.state_dict()}
+        )
+        tensors = batch(fusion)
+        reps = fusion(*tensors)
+        torch.testing.assert_close(reps.utterance, whole(*tensors).utterance[:, expected])
+        assert (reps.invariant is None) == ("invariant" not in parts)
+    for parts in ([], ["voice"], ["text", "text"]):
+        with pytest.raises(ValueError, match="parts must be some of speech, text, invariant"):
+            M4serFusion(12, 16, parts=parts)
+
+
+def test_nothing_is_read_in_the_other_stream_where_the_scale_is_zero(batch):
+    fusion = M4serFusion(12, 16, cme_cross_scale=0.0, parts=["speech", "text"]).eval()
+    speech, speech_mask, text, text_mask = batch(fusion)
+    before, after = (fusion(speech, speech_mask, some, text_mask) for some in (text, torch.randn_like(text)))
+    torch.testing.assert_close(before.speech_specific, after.speech_specific)
+    assert not torch.allclose(before.text_specific, after.text_specific)
+
+
+def test_learned_seed_reads_both_streams_alike(batch):
+    """Exchanging the streams and their weights changes nothing."""
+    fusion = M4serFusion(16, 16, mir_query="learned").eval()
+    speech, speech_mask, text, text_mask = batch(fusion)
+    seed, mask = fusion.seed(speech, speech_mask, text, text_mask)
+    assert mask.all() and seed.shape == (3, 4, 16)
+    fusion.seed.speech, fusion.seed.text = fusion.seed.text, fusion.seed.speech
+    torch.testing.assert_close(fusion.seed(text, text_mask, speech, speech_mask)[0], seed)

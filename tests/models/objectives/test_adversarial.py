@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from m4ser.models.objectives.adversarial import AdversarialObjective, frame_mean, undecided
+from m4ser.models.objectives.adversarial import AdversarialObjective, frame_mean, linear_cka, undecided
 from m4ser.models.objectives.base import Sizes, Targets, Tools
 from m4ser.models.representations import Representations
 
@@ -74,7 +74,7 @@ def test_discriminator_loss_reaches_the_discriminator_only():
 
 def test_generator_loss_spares_the_discriminator():
     module, reps = objective(), representations()
-    module.generator_loss(reps).backward()
+    module.generator_loss(reps)[0].backward()
     assert all(p.grad is None for p in module.discriminator.parameters())
     assert reps.invariant.grad.abs().sum() > 0
     assert reps.speech_specific.grad is None
@@ -82,7 +82,7 @@ def test_generator_loss_spares_the_discriminator():
 
 def test_cooperative_switch_trains_the_specific_states():
     module, reps = objective(gradient_to_specific=True), representations()
-    module.generator_loss(reps).backward()
+    module.generator_loss(reps)[0].backward()
     assert reps.speech_specific.grad.abs().sum() > 0
     assert reps.text_specific.grad.abs().sum() > 0
 
@@ -98,7 +98,7 @@ def test_unbounded_term_is_clamped():
 
 def test_padding_changes_nothing():
     module = objective()
-    for function in (module.generator_loss, lambda reps: module.discriminator_loss(reps)[0]):
+    for function in (module.generator_loss, module.discriminator_loss):
         torch.testing.assert_close(function(representations(extra=5)), function(representations()))
 
 
@@ -106,3 +106,112 @@ def test_frame_mean_by_hand():
     values = torch.tensor([[1.0, 3.0, 100.0], [5.0, 100.0, 100.0]])
     mask = torch.tensor([[True, True, False], [True, False, False]])
     assert frame_mean(values, mask).item() == pytest.approx((2.0 + 5.0) / 2)
+
+
+def test_normalisation_takes_the_bias_of_a_stream_away():
+    """States of two streams that differ by size and by one common addend only are judged alike."""
+    module = objective(normalise=True)
+    states = torch.randn(2, 5, 16)
+    torch.testing.assert_close(module.discriminator(states), module.discriminator(3 * states + 7))
+    plain = objective()
+    assert not torch.allclose(plain.discriminator(states), plain.discriminator(3 * states + 7))
+
+
+def test_noise_holds_the_discriminator_to_its_accuracy():
+    """Streams that lie far apart: without noise it is always right, with it about as often as is asked for."""
+    torch.manual_seed(0)
+    centre = torch.zeros(16).index_fill(0, torch.tensor([0]), 4.0)
+    mask = torch.ones(32, 4, dtype=torch.bool)
+    none = torch.zeros(32, 1)
+
+    def states():
+        noise = torch.randn(3, 32, 4, 16) / 4
+        return Representations(none, None, mask, None, mask, noise[0] + centre, noise[1] - centre, noise[2], mask)
+
+    for accuracy, lowest, highest in ((None, 1.0, 1.0), (0.8, 0.72, 0.88)):
+        module = objective(accuracy=accuracy, invariant_weight=0.0)
+        optimizer = torch.optim.Adam(module.parameters(), lr=1e-2)
+        right = []
+        for _ in range(600):
+            loss, stats = module.discriminator_loss(states())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            right.append((stats["disc_acc_speech"] + stats["disc_acc_text"]).item() / 2)
+        assert lowest <= np.mean(right[-100:]) <= highest
+        dev = module.eval().discriminator_loss(states())[1]["disc_acc_speech"].item()
+        assert lowest - 0.05 <= dev <= highest + 0.05
+
+
+def test_the_gradient_of_a_saturated_discriminator_vanishes_and_noise_brings_it_back():
+    far = representations()
+    for states, sign in ((far.speech_specific, 1), (far.text_specific, -1)):
+        states.data[..., 0] += sign * 20.0
+    norms = []
+    for noise in (None, 0.9):
+        module = objective(gradient_to_specific=True, accuracy=noise)
+        with torch.no_grad():
+            for layer in (module.discriminator.net[0], module.discriminator.net[2], module.discriminator.net[4]):
+                layer.weight.zero_()
+                layer.bias.zero_()
+                layer.weight[0, 0] = 1.0
+            if noise:
+                module.noise.fill_(20.0)
+        norms.append(module.generator_loss(far)[1]["grad_specific"].item())
+    assert norms[0] < 1e-4 < 1e-1 < norms[1]
+
+
+def test_gradient_norms_by_hand():
+    """D(x) = 2 x_0: the gradient of U at z is tanh(z / 2) dz/dx, in a batch of one state."""
+    module = objective()
+    with torch.no_grad():
+        for layer in (module.discriminator.net[0], module.discriminator.net[2], module.discriminator.net[4]):
+            layer.weight.zero_()
+            layer.bias.zero_()
+            layer.weight[0, 0] = 1.0
+        module.discriminator.net[4].weight[0, 0] = 2.0
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    state = torch.zeros(1, 1, 16)
+    state[..., 0] = 0.75
+    reps = Representations(
+        torch.zeros(1, 1), None, mask, None, mask, state, state, state.clone().requires_grad_(), mask
+    )
+    assert module.generator_loss(reps)[1]["grad_invariant"].item() == pytest.approx(2 * math.tanh(0.75), abs=1e-6)
+
+
+def test_similarity_is_that_of_kornblith_et_al():
+    random = np.random.default_rng(1)
+    x, y = random.normal(size=(9, 4)), random.normal(size=(9, 6))
+    centred_x, centred_y = x - x.mean(0), y - y.mean(0)
+    expected = np.linalg.norm(centred_y.T @ centred_x) ** 2
+    expected /= np.linalg.norm(centred_x.T @ centred_x) * np.linalg.norm(centred_y.T @ centred_y)
+    found = linear_cka(torch.from_numpy(x), torch.from_numpy(y)).item()
+    assert found == pytest.approx(expected)
+    rotation = np.linalg.qr(random.normal(size=(4, 4)))[0]
+    assert linear_cka(torch.from_numpy(x), torch.from_numpy(3 * x @ rotation + 5)).item() == pytest.approx(1.0)
+    assert linear_cka(torch.ones(1, 4), torch.ones(1, 6)).item() == 0.0
+
+
+def test_difference_term_makes_specific_states_less_alike():
+    torch.manual_seed(0)
+    shared, mask = torch.randn(12, 1, 16), torch.ones(12, 3, dtype=torch.bool)
+    speech, text = ((shared + torch.randn(12, 3, 16) / 4).requires_grad_() for _ in range(2))
+    reps = Representations(
+        torch.zeros(12, 1), None, mask, None, mask, speech, text, torch.randn(12, 3, 16, requires_grad=True), mask
+    )
+    module = objective(diversity=1.0)
+    optimizer = torch.optim.SGD([speech, text], lr=20.0)
+    values = []
+    for _ in range(20):
+        loss, stats = module.generator_loss(reps)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        values.append(stats["cka_specific"].item())
+    assert values[0] > 0.9 and values[-1] < 0.6
+
+
+@pytest.mark.parametrize("accuracy", [0.5, 1.0])
+def test_accuracy_out_of_range(accuracy):
+    with pytest.raises(ValueError, match=r"accuracy must be above 0\.5 and below 1"):
+        objective(accuracy=accuracy)

@@ -1,6 +1,7 @@
 """Error correction, alone and together with detection: values, empty cases, padding, and that it can be learned."""
 
 import json
+import math
 import random
 
 import numpy as np
@@ -13,7 +14,7 @@ from m4ser.models.objectives.aec import ErrorCorrection, source_and_reference
 from m4ser.models.objectives.aed import ErrorDetection
 from m4ser.models.objectives.base import Targets
 from m4ser.models.representations import Representations, length_mask
-from m4ser.models.text import IGNORE
+from m4ser.models.text import IGNORE, NOT_A_WORD, TAGS
 
 VOCABULARY = (
     "i we you am are so very really happy glad angry mad sad down today now here the it is not was bad good".split()
@@ -98,8 +99,48 @@ def test_a_corpus_without_transcripts_can_be_trained_on(bench):
 
 
 def test_metrics_by_hand():
-    counts = [{"slots": 2, "exact": 1, "before": 4, "after": 1, "words": 10}] * 2
+    counts = [{"slots": 2, "exact": 1, "before": 4, "after": {-1.0: 1}, "words": 10}] * 2
     assert ErrorCorrection.summarise(counts) == {"aec_exact": 0.5, "wer_asr": 0.4, "wer_aec": 0.1}
+
+
+def test_the_margin_is_the_best_of_all_and_the_larger_of_equal_ones():
+    first = {"slots": 0, "exact": 0, "before": 4, "after": {-1.0: 9, 0.5: 2, 0.9: 3, 1.01: 4}, "words": 10}
+    second = {**first, "after": {-1.0: 1, 0.5: 3, 0.9: 2, 1.01: 4}}
+    metrics = {"wer_asr": 0.4, "wer_aec": 0.25, "aec_margin": 0.9}
+    assert ErrorCorrection.summarise([first, second]) == metrics
+
+
+def test_words_are_changed_where_the_model_is_surer_than_the_recogniser(bench):
+    """Error detection deletes every word with probability 0.9; the recogniser was sure of the second one only."""
+    reps, targets = bench.batch([("we are sad", "we are sad")])
+    delete, keep = TAGS.index("D"), TAGS.index("K")
+    probabilities = torch.full((*targets.ids.shape, 3), 0.05)
+    probabilities[..., delete] = 0.9
+    confidence = torch.full(targets.ids.shape, NOT_A_WORD)
+    for piece, word in enumerate(targets.word_index[0].tolist()):
+        if word >= 0:
+            confidence[0, piece] = (0.1, 0.95, 0.5)[word]
+    margins = (-1.0, 0.0, 0.6, 1.01)
+    (versions,) = bench.aec.correct(reps, targets._replace(confidence=confidence), bench.tools, probabilities, margins)
+    assert versions == [[], ["are"], ["are", "sad"], ["we", "are", "sad"]]
+    # Without confidences every word counts as heard with one half: 0.9 is surer by 0.4.
+    (versions,) = bench.aec.correct(reps, targets, bench.tools, probabilities, (0.39, 0.41))
+    assert versions == [[], ["we", "are", "sad"]]
+    assert keep != delete
+
+
+def test_surer_changes_never_raise_the_word_error_rate(make_bench, pairs):
+    """Of an untrained model, whose corrections are nonsense."""
+    for apply, worse in (("all", True), ("surer", False)):
+        bench = make_bench(apply=apply).eval()
+        reps, targets = bench.batch(pairs)
+        metrics = ErrorCorrection.summarise(bench.aec.evaluate(reps, targets, bench.tools, bench.aed))
+        assert (metrics["wer_aec"] > metrics["wer_asr"]) is worse
+
+
+def test_unknown_way_to_apply_corrections(make_bench):
+    with pytest.raises(ValueError, match="apply must be all or surer, not 'some'"):
+        make_bench(apply="some")
 
 
 def damage(reference, rng):
@@ -150,7 +191,10 @@ def test_phrases_end_one_by_one(bench, monkeypatch):
     monkeypatch.setattr(bench.aec, "score", score)
     memory = torch.zeros(4, 2, 48)
     found = bench.aec.greedy(torch.arange(4.0).unsqueeze(1), memory, memory[..., 0] == 0, bench.tools, steps=10)
-    assert found == [[5], [], [7, 8, 9], [6] * 10]
+    assert [pieces for pieces, _ in found] == [[5], [], [7, 8, 9], [6] * 10]
+    # Every score was 1 against 0 of all other pieces.
+    certain = math.e / (math.e + len(bench.encoder.word_embeddings) - 1)
+    assert [probability for _, probability in found] == pytest.approx([certain] * 4)
     assert computed == [4, 3, 2, 2, 1, 1, 1, 1, 1, 1]
 
 

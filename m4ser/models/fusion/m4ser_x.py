@@ -1,0 +1,186 @@
+"""M4SER and what the recogniser and error detection know of the words: ``m4ser_x``, which is this project's own.
+
+The paper trains detection of recognition errors and throws its knowledge away at inference. Here it stays, together
+with the recogniser's own confidence c_i in every word:
+
+    o_i = W [h_T^i; logit(c_i)]                      error detection, learned by the objective ``aed``
+    w_i = sigmoid(a (o_i(keep) - logsumexp of the others) + b)      trust in a word
+    H_T <- w_i h_T^i, and text is pooled with the weights w_i
+    r = [mean w_i, mean c_i, least c_i, known]       reliability of the words of an utterance
+    z = sum_e g_e(r) log p_e,  e: speech alone, words alone, both (M4SER's three parts beside the two)
+
+The experts are trained each by itself and together, the gates g_e begin at 1: a product of experts, which is the right
+rule where voice and words are independent given the emotion, and from which training departs as far as it pays. Where
+the words are mostly wrong, their expert's gate can close. Modality dropout shows training what that is like.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from m4ser.asr.alignment import KEEP
+from m4ser.models.fusion.base import Classifier
+from m4ser.models.fusion.m4ser import M4serFusion
+from m4ser.models.pooling import build_pooling
+from m4ser.models.representations import Representations
+from m4ser.models.text import NOT_A_WORD, TAGS
+
+RELIABILITY = 4  # values of r
+EXPERTS = ("speech", "words", "both")
+
+
+class GatedExperts(Classifier):
+    """One linear classifier for each expert's part of the utterance vector, whose log probabilities are weighted.
+
+    The last values of the utterance vector are r; g = softplus(V r + d), which begins at 1.
+
+    Args:
+        sizes: of the experts' parts.
+        num_classes: E.
+    """
+
+    def __init__(self, sizes: list[int], num_classes: int):
+        super().__init__()
+        self.sizes = sizes
+        self.classifiers = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
+        self.gate = nn.Linear(RELIABILITY, len(sizes))
+        nn.init.zeros_(self.gate.weight)
+        nn.init.constant_(self.gate.bias, math.log(math.e - 1))
+
+    def experts(self, utterance: Tensor) -> list[Tensor]:
+        """(B, U) -> scores (B, E) of each expert, and their gates (B, number of experts)."""
+        *parts, reliability = utterance.split([*self.sizes, RELIABILITY], dim=-1)
+        scores = [classifier(part) for classifier, part in zip(self.classifiers, parts, strict=True)]
+        return [*scores, nn.functional.softplus(self.gate(reliability))]
+
+    def combine(self, answers: list[Tensor]) -> Tensor:
+        """What :meth:`experts` returns -> z (B, E)."""
+        *scores, gates = answers
+        log_probabilities = torch.stack([torch.log_softmax(score, dim=-1) for score in scores], dim=1)
+        return (gates.unsqueeze(-1) * log_probabilities).sum(1)
+
+    def trained(self, answers: list[Tensor]) -> list[Tensor]:
+        """Each expert's scores, and theirs together."""
+        return [*answers[:-1], self.combine(answers)]
+
+
+class M4serXFusion(M4serFusion):
+    """See the module.
+
+    Args:
+        speech_size, text_size: sizes of the encoders' states.
+        modality_dropout: share of training utterances without words, and the same share without voice.
+        pooling: of speech and of the invariant representation; words have a weighted mean.
+        options: of :class:`.M4serFusion`.
+    """
+
+    uses_confidence = True
+
+    def __init__(
+        self,
+        speech_size: int,
+        text_size: int,
+        size: int = 0,
+        heads: int = 4,
+        feed_forward: int = 0,
+        dropout: float = 0.1,
+        cme_layers: int = 1,
+        cme_self_attention: bool = False,
+        cme_cross_scale: float | None = 0.1,
+        hma_layers: int = 1,
+        hma_norm: str = "layer",
+        hma_projections: bool = False,
+        hma_balance: bool = True,
+        mir_query: str = "learned",
+        mir_queries: int = 4,
+        pooling: str = "statistics",
+        modality_dropout: float = 0.1,
+    ):
+        super().__init__(
+            speech_size,
+            text_size,
+            size,
+            heads,
+            feed_forward,
+            dropout,
+            cme_layers,
+            cme_self_attention,
+            cme_cross_scale,
+            hma_layers,
+            hma_norm,
+            hma_projections,
+            hma_balance,
+            mir_query,
+            mir_queries,
+            pooling,
+        )
+        if not 0 <= modality_dropout <= 0.5:
+            raise ValueError(f"modality_dropout must be from 0 to 0.5, not {modality_dropout:g}")
+        self.modality_dropout = modality_dropout
+        self.detector = nn.Linear(text_size + 2, len(TAGS))
+        self.trust = nn.Parameter(torch.tensor([1.0, 1.0]))  # a, b
+        self.pool_text = build_pooling("mean", self.size)
+        self.pool_voice = build_pooling(pooling, speech_size)
+        voice, words = self.pool_voice.output_size, text_size
+        self.sizes = [voice, words, voice + words + sum(self.pool(part).output_size for part in self.parts)]
+        self.output_size = sum(self.sizes) + RELIABILITY
+
+    def places(self) -> dict[str, list[int]]:
+        """Where in the utterance vector each part is; voice and words are there twice, for two experts."""
+        voice, words, _ = self.sizes
+        first = {"voice": range(voice), "words": range(voice, voice + words)}
+        end = voice + words
+        places = {name: [*where, *(end + place for place in where)] for name, where in first.items()}
+        end += voice + words
+        for part in self.parts:
+            size = self.pool(part).output_size
+            places[part], end = list(range(end, end + size)), end + size
+        return {**places, "reliability": list(range(end, end + RELIABILITY))}
+
+    def build_classifier(self, num_classes: int) -> Classifier:
+        """Experts for voice, words and both."""
+        return GatedExperts(self.sizes, num_classes)
+
+    def forward(
+        self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor, confidence: Tensor | None = None
+    ) -> Representations:
+        """As :meth:`.M4serFusion.forward`, with the confidence (B, N) of :class:`m4ser.models.text.EncodedText`."""
+        if confidence is None:
+            confidence = torch.full(text.shape[:2], NOT_A_WORD, dtype=text.dtype, device=text.device)
+        known = (confidence >= 0) & text_mask
+        logit = torch.logit(confidence.clamp(0.02, 0.98).to(text.dtype)).masked_fill(~known, 0.0) / 4
+        tag_logits = self.detector(torch.cat([text, logit.unsqueeze(-1), known.unsqueeze(-1).to(text.dtype)], dim=-1))
+        weight = self._trust(tag_logits).masked_fill(confidence == NOT_A_WORD, 1.0).masked_fill(~text_mask, 0.0)
+        reliability = _reliability(weight, confidence, known, text_mask, confidence != NOT_A_WORD)
+        seen = text
+        if self.training and self.modality_dropout:
+            drawn = torch.rand(len(speech), 1, 1, device=speech.device)
+            silent, wordless = drawn < self.modality_dropout, drawn > 1 - self.modality_dropout
+            speech = speech.masked_fill(silent, 0.0)
+            seen, weight = text.masked_fill(wordless, 0.0), weight.masked_fill(wordless.squeeze(-1), 0.0)
+            reliability = reliability.masked_fill(wordless.squeeze(-1), 0.0)
+        trusted = seen * weight.unsqueeze(-1)
+        reps = super().forward(speech, speech_mask, trusted, text_mask)
+        voice = self.pool_voice(speech, speech_mask)
+        words = trusted.sum(1) / weight.sum(1, keepdim=True).clamp(min=1.0)
+        utterance = torch.cat([voice, words, voice, words, reps.utterance, reliability], dim=-1)
+        return reps._replace(utterance=utterance, text=text, tag_logits=tag_logits)
+
+    def _trust(self, tag_logits: Tensor) -> Tensor:
+        """(B, N, 3) -> w (B, N)."""
+        keep = TAGS.index(KEEP)
+        others = torch.logsumexp(tag_logits[..., [i for i in range(len(TAGS)) if i != keep]], dim=-1)
+        return torch.sigmoid(self.trust[0] * (tag_logits[..., keep] - others) + self.trust[1])
+
+
+def _reliability(weight: Tensor, confidence: Tensor, known: Tensor, text_mask: Tensor, word: Tensor) -> Tensor:
+    """R (B, 4): mean trust in the words, mean and least confidence, share of words whose confidence is known."""
+    word = word & text_mask
+    count = word.sum(1, keepdim=True).clamp(min=1)
+    sure = known.sum(1, keepdim=True).clamp(min=1)
+    confidence = confidence.to(weight.dtype)
+    mean_trust = weight.masked_fill(~word, 0.0).sum(1, keepdim=True) / count
+    mean = confidence.masked_fill(~known, 0.0).sum(1, keepdim=True) / sure
+    least = confidence.masked_fill(~known, 1.0).amin(1, keepdim=True) * known.any(1, keepdim=True)
+    return torch.cat([mean_trust, mean, least, known.sum(1, keepdim=True) / count], dim=-1)
