@@ -4,7 +4,7 @@ Errors are counted by Levenshtein distance over words (rapidfuzz). WER = (substi
 reference words, summed over utterances, a fraction of one; None where there are no reference words.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypedDict
 
 from rapidfuzz.distance import Levenshtein
@@ -16,6 +16,7 @@ LENGTHS = {"0": 0, "1-3": 3, "4-6": 6, "7-10": 10, "11-20": 20, "21-40": 40}
 LONGER = "41+"
 
 Counts = tuple[int, int, int, int]  # substitutions, deletions, insertions, reference words
+Both = tuple[Counts, Counts]  # of the texts as they are written, and normalised
 WordErrors = TypedDict("WordErrors", {"sub": int, "del": int, "ins": int, "words": int, "wer": "float | None"})
 
 
@@ -83,20 +84,17 @@ def report(
         speaker: of each utterance; without it there is no `by_speaker`.
     """
     change = normaliser(normalise)
-    counts = {
-        utt: {"raw": _errors(ref, hyps[utt]), "normalised": _errors(change(ref), change(hyps[utt]))}
-        for utt, ref in refs.items()
-    }
-    everything = _group(list(counts.values()))
+    counts = {utt: _both(ref, hyps[utt], change) for utt, ref in refs.items()}
+    everything = _group(counts.values())
     result: Report = {
         "normaliser": normalise,
         "utterances": everything["utterances"],
         "normalised": everything["normalised"],
         "raw": everything["raw"],
-        "wrong_utterances": sum(any(count["normalised"][:3]) for count in counts.values()),
+        "wrong_utterances": sum(any(normalised[:3]) for _, normalised in counts.values()),
         "empty_hypotheses": sum(not hyps[utt].split() for utt in refs),
     }
-    result["by_length"] = _groups(counts, lambda utt: length_bin(counts[utt]["normalised"][3]), [*LENGTHS, LONGER])
+    result["by_length"] = _groups(counts, lambda utt: length_bin(counts[utt][1][3]), [*LENGTHS, LONGER])
     if emotion is not None:
         result["by_emotion"] = _groups(counts, emotion.__getitem__)
     if speaker is not None:
@@ -142,25 +140,32 @@ def _errors(ref: str, hyp: str) -> Counts:
     return tags.count("replace"), tags.count("delete"), tags.count("insert"), len(ref_words)
 
 
+def _both(ref: str, hyp: str, change: Callable[[str], str]) -> Both:
+    raw, texts = _errors(ref, hyp), (change(ref), change(hyp))
+    return raw, raw if texts == (ref, hyp) else _errors(*texts)
+
+
 def _sum(counts: Iterable[Counts]) -> WordErrors:
-    total = [0, 0, 0, 0]
+    substitutions = deletions = insertions = words = 0
     for count in counts:
-        total = [a + b for a, b in zip(total, count, strict=True)]
-    substitutions, deletions, insertions, words = total
+        substitutions += count[0]
+        deletions += count[1]
+        insertions += count[2]
+        words += count[3]
     wer = (substitutions + deletions + insertions) / words if words else None
     return {"sub": substitutions, "del": deletions, "ins": insertions, "words": words, "wer": wer}
 
 
-def _group(counts: Sequence[Mapping[str, Counts]]) -> Group:
-    normalised, raw = (_sum(count[kind] for count in counts) for kind in ("normalised", "raw"))
+def _group(counts: Collection[Both]) -> Group:
+    raw, normalised = (_sum(both[which] for both in counts) for which in (0, 1))
     return {"utterances": len(counts), "normalised": normalised, "raw": raw}
 
 
 def _groups(
-    counts: Mapping[str, Mapping[str, Counts]], of: Callable[[str], str], order: Sequence[str] | None = None
+    counts: Mapping[str, Both], of: Callable[[str], str], order: Sequence[str] | None = None
 ) -> dict[str, Group]:
     """Errors by what `of` says of an utterance, in the given order, else sorted."""
-    members: dict[str, list[Mapping[str, Counts]]] = {}
+    members: dict[str, list[Both]] = {}
     for utt, count in counts.items():
         members.setdefault(of(utt), []).append(count)
     return {key: _group(members[key]) for key in (order or sorted(members)) if key in members}
