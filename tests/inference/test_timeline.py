@@ -1,6 +1,8 @@
 """Where somebody speaks: as faster-whisper finds it in the whole recording, whatever blocks it comes in."""
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +109,12 @@ def test_speech_without_end_is_cut(script):
     lengths = {end - start for start, end in spans[1:]}
     assert len(spans) > 9 and max(lengths) <= 12 * 16000
     assert all(b[0] - a[1] <= 512 for a, b in itertools.pairwise(spans))
+
+
+@pytest.mark.slow
+def test_speech_is_found_without_importing_the_recogniser():
+    """In a fresh process: faster-whisper only lends the network's file."""
+    code = "import sys, numpy; from m4ser.inference.timeline import speech_spans; speech_spans(numpy.zeros(999, 'f'));"
+    code += "assert not {'faster_whisper', 'ctranslate2', 'torch'} & set(sys.modules); print('found')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("found\n", 0), done.stderr

@@ -131,3 +131,14 @@ def test_words_of_a_model_that_reads_the_voice_alone(loudness_recognizer, wavs):
     voice.words = True
     assert voice(wavs / "s0-a.wav").text == "well <b>hello</b>"
     assert voice(wavs / "s0-a.wav", text=TEXT).text == TEXT
+
+
+@pytest.mark.slow
+def test_numbers_do_not_depend_on_the_batch(toy_run, wavs, tmp_path):
+    """To the last bit, also with 8-bit weights, with which onnxruntime computes differently by the size of a batch."""
+    path = tmp_path / "toy8.m4ser.zip"
+    pack(find_model(toy_run), path, weights="onnx-int8")
+    texts = {f"s{k}-a": "i am so happy " * (4 - k) for k in range(4)}
+    together = EmotionRecognizer.from_pretrained(path, batch_size=4)(wavs, text=texts)
+    alone = EmotionRecognizer.from_pretrained(path, batch_size=1)(wavs, text=texts)
+    assert [result.probabilities for result in together] == [result.probabilities for result in alone]

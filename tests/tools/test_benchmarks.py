@@ -149,3 +149,14 @@ def test_gpu_finds_what_a_device_does_differently(run, tmp_path):
 def test_script_hides_no_package(script):
     """Python looks beside a script first: `onnx.py` would be imported by everything that needs the package onnx."""
     assert importlib.util.find_spec(script.stem) is None
+
+
+@pytest.mark.slow
+def test_live(run, voice_archive, tmp_path):
+    result = run(
+        "live.py", ROOT / "egs/mini/corpus/f01", "--model", voice_archive, "--clips", "4", "--out", "live.json"
+    )
+    assert result.returncode == 0, result.stderr
+    rows = {row[0]: row[1:] for row in json.loads((tmp_path / "live.json").read_text())["rows"]}
+    assert list(rows) == ["pause until the end is known", "model", "end of speech to segment"]
+    assert all(500 <= value < 620 for value in rows["pause until the end is known"])
