@@ -59,13 +59,14 @@ class Frontend:
             UserError: there is no recogniser.
         """
         if self.recogniser is None:
-            text = self.pipeline["text"]
-            trained = (text and text["asr"] and text["asr"]["name"]) or "a recogniser that is not known"
-            if text and text["source"] == "ref":
-                trained = "reference transcripts"
+            text, trained = self.pipeline["text"], ""
+            if text:
+                name = (text["asr"] and text["asr"]["name"]) or "a recogniser that is not known"
+                name = "reference transcripts" if text["source"] == "ref" else name
+                trained = f"; the model was trained with text of {name}"
             raise UserError(
-                f"has no text, and no recogniser is chosen; the model was trained with text of {trained}: give the "
-                "text (--text, a line for each recording), or choose a recogniser (--asr)"
+                f"has no text, and no recogniser is chosen{trained}: give the text (--text, a line for each recording), "
+                "or choose a recogniser (--asr)"
             )
         return self.recogniser.transcribe_batch(list(batch))
 

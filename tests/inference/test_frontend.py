@@ -16,5 +16,7 @@ def test_words_are_normalised_as_for_training():
     assert confident["confidences"] == [0.5, 0.25, 0.25, 0.75]
     with pytest.raises(UserError, match="reference transcripts: give the text"):
         frontend.transcribe([np.zeros(16000)])
+    with pytest.raises(UserError, match="no recogniser is chosen: give the text"):
+        Frontend({"speech": {}, "text": None}).transcribe([np.zeros(16000)])
     samples = np.ones(10, np.float32)
     assert frontend.speech(samples) is samples

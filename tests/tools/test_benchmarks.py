@@ -76,7 +76,6 @@ def test_start_names_the_limits_that_are_passed(start):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IN_THE_BOX.is_file(), reason="no model in the package")
 def test_start(run, tmp_path):
     result = run("start.py", "--rounds", "1", "--model", "ours=", timeout=200)
     assert result.stderr == "error: ours=: must be NAME=VALUE\n"

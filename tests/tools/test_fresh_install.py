@@ -53,7 +53,6 @@ def fresh(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IN_THE_BOX.is_file(), reason="no model in the package")
 @pytest.mark.skipif(sys.platform != "linux", reason="sizes are those of Linux")
 def test_an_empty_environment_predicts(fresh):
     sizes = json.loads(fresh("python", "-c", SIZES).stdout)
@@ -80,7 +79,6 @@ def test_an_empty_environment_predicts(fresh):
     assert words.returncode and "pip install 'm4ser[words]'" in words.stderr, words.stderr
 
 
-@pytest.mark.skipif(not IN_THE_BOX.is_file(), reason="no model in the package")
 def test_the_model_comes_with_the_package():
     assert IN_THE_BOX.is_file() and IN_THE_BOX.stat().st_size <= 12e6
     assert {path.name for path in IN_THE_BOX.parent.iterdir()} >= {"LICENSE", "README.md"}
