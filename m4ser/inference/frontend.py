@@ -65,8 +65,8 @@ class Frontend:
                 name = "reference transcripts" if text["source"] == "ref" else name
                 trained = f"; the model was trained with text of {name}"
             raise UserError(
-                f"has no text, and no recogniser is chosen{trained}: give the text (--text, a line for each recording), "
-                "or choose a recogniser (--asr)"
+                f"has no text, and no recogniser is chosen{trained}: give the text (--text, a line for each "
+                "recording), or choose a recogniser (--asr)"
             )
         return self.recogniser.transcribe_batch(list(batch))
 
