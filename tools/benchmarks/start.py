@@ -8,7 +8,7 @@ Each model (default: the one in the package, by its voice alone and with words) 
 the least of the times to import, which are no processor time. The real-time factor is that of a recogniser which has
 predicted before. `--install NAME=REQUIREMENT` makes a virtual environment, installs the requirement (`.` is this
 checkout) with pip and sums up what is there then, pip itself apart; the first such environment is the one whose Python
-is measured, else it is that of `--python`.
+is measured, else it is that of `--python`. `--known OUT_installed.json` keeps what an earlier run says of others.
 
 Ends with status 1 where a limit is passed: 1.5 s, 300 MB, real-time factors of 0.03 (voice alone) and 0.12 (with
 words), 0.5 s for an import other than onnxruntime and numpy, 500 MB for the first installation. The limits of time and
@@ -33,6 +33,7 @@ from m4ser.data.audio import RATE, load_16k
 from m4ser.scoring.table import Cell, Column, Table
 from m4ser.utils.cli import command
 from m4ser.utils.errors import UserError
+from m4ser.utils.files import read_json
 from m4ser.utils.provenance import processor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,6 +182,12 @@ def tables(starts: dict[str, Start], sizes: dict[str, Installed]) -> dict[str, T
     return found
 
 
+def known(path: Path) -> dict[str, Installed]:
+    """Installations that an earlier run has measured."""
+    found = Table.from_json(read_json(path), path)
+    return {str(name): Installed(round(float(count)), float(size)) for name, count, size in found.rows}
+
+
 def pairs(texts: list[str]) -> dict[str, str]:
     """`NAME=VALUE` texts."""
     found = dict(text.partition("=")[::2] for text in texts)
@@ -199,6 +206,7 @@ def main(cmd: list[str] | None = None) -> None:
         "--model", nargs="*", metavar="NAME=MODEL", help="others than the one in the package; none: no start"
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--known", type=Path, help="OUT_installed.json of an earlier run")
     parser.add_argument("--out", type=Path, help="write OUT.md, .csv and .json, and OUT_installed.*")
     args = parser.parse_args(cmd)
     python, sizes, starts = args.python, {}, {}
@@ -207,6 +215,7 @@ def main(cmd: list[str] | None = None) -> None:
             made = install(requirement, Path(folder, str(number)))
             sizes[name] = installed(made)
             python = made if number == 0 else python
+        sizes |= {name: size for name, size in (known(args.known) if args.known else {}).items() if name not in sizes}
         samples = np.resize(load_16k(CLIP), int(SECONDS * RATE))
         clip = Path(folder, "clip.wav")
         soundfile.write(clip, samples, RATE)
