@@ -4,11 +4,12 @@
     tools/benchmarks/start.py [--install "m4ser=." ...] [--model NAME=MODEL ...] [--out docs/results/start]
 
 Each model (default: the one in the package, by its voice alone and with words) predicts a clip of 3 s by
-`m4ser predict` in processes of its own on one core, after one that warms the disk's cache; medians of `--rounds`, and
-the least of the times to import, which are no processor time. The real-time factor is that of a recogniser which has
-predicted before. `--install NAME=REQUIREMENT` makes a virtual environment, installs the requirement (`.` is this
-checkout) with pip and sums up what is there then, pip itself apart; the first such environment is the one whose Python
-is measured, else it is that of `--python`. `--known OUT_installed.json` keeps what an earlier run says of others.
+`m4ser predict` in processes of its own on one core, after one that warms the disk's cache; medians of `--rounds`.
+Times to import, which Python measures by the clock, are multiplied by the share of the processor that their process
+had. The real-time factor is that of a recogniser which has predicted before. `--install NAME=REQUIREMENT` makes a
+virtual environment, installs the requirement (`.` is this checkout) with pip and sums up what is there then, pip itself
+apart; the last such environment is the one whose Python is measured, else it is that of `--python`. `--known
+OUT_installed.json` keeps what earlier runs say of others.
 
 Ends with status 1 where a limit is passed: 1.5 s, 300 MB, real-time factors of 0.03 (voice alone) and 0.12 (with
 words), 0.5 s for an import other than onnxruntime and numpy, 500 MB for the first installation. The limits of time and
@@ -22,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from pathlib import Path
 from typing import NamedTuple
@@ -99,10 +101,20 @@ def installed(python: Path) -> Installed:
     return Installed(len(sizes), sum(sizes.values()) / 1e6)
 
 
-def run(words: list[str], python: Path, options: list[str] | None = None) -> tuple[float, float, str]:
-    """Processor seconds, MB at the peak and the messages of a process on one core."""
+class Run(NamedTuple):
+    """A process: its processor seconds, seconds by the clock, MB at the peak, messages."""
+
+    processor: float
+    clock: float
+    megabytes: float
+    messages: str
+
+
+def run(words: list[str], python: Path, options: list[str] | None = None) -> Run:
+    """A process on one core."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     core = min(os.sched_getaffinity(0))
+    begin = time.perf_counter()
     with tempfile.TemporaryFile("w+") as messages:
         process = subprocess.Popen(
             ["taskset", "--cpu-list", str(core), python, *(options or []), *words],
@@ -111,12 +123,13 @@ def run(words: list[str], python: Path, options: list[str] | None = None) -> tup
             env=environment,
         )
         _, status, usage = os.wait4(process.pid, 0)
+        clock = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         messages.seek(0)
         said = messages.read()
     if process.returncode:
         raise UserError(f"{' '.join(words)}: {said.strip().splitlines()[-1] if said.strip() else 'failed'}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, said
+    return Run(usage.ru_utime + usage.ru_stime, clock, usage.ru_maxrss * 1024 / 1e6, said)
 
 
 def slowest_import(messages: str) -> tuple[float, str]:
@@ -130,18 +143,25 @@ def slowest_import(messages: str) -> tuple[float, str]:
     return found
 
 
+def imported(process: Run) -> tuple[float, str]:
+    """Processor seconds of the slowest import, about, and its name."""
+    seconds, module = slowest_import(process.messages)
+    return seconds * min(1.0, process.processor / process.clock), module
+
+
 def measure(python: Path, clip: Path, model: str | None, words: bool, rounds: int) -> Start:
     """A model in the environment of `python`."""
     command = ["-m", "m4ser.bin.m4ser", "predict", *(["--words"] if words else [])]
     command += [*(["--model", model] if model else []), str(clip)]
     run(command, python)
-    runs = [run(command, python)[:2] for _ in range(rounds)]
-    imported, module = min(slowest_import(run(command, python, ["-X", "importtime"])[2]) for _ in range(rounds))
+    runs = [run(command, python) for _ in range(rounds)]
+    imports = [imported(run(command, python, ["-X", "importtime"])) for _ in range(rounds)]
     warm = [python, "-c", WARM, str(clip), "20", model or "", "words" if words else ""]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(warm, capture_output=True, text=True, check=True, env=environment)
-    seconds, megabytes = (statistics.median(values) for values in zip(*runs, strict=True))
-    return Start(seconds, megabytes, imported, module, float(done.stdout.split()[-1]))
+    seconds, megabytes = (statistics.median(getattr(one, key) for one in runs) for key in ("processor", "megabytes"))
+    slowest = sorted(imports)[len(imports) // 2]
+    return Start(seconds, megabytes, *slowest, float(done.stdout.split()[-1]))
 
 
 def passed_limits(starts: dict[str, Start], sizes: dict[str, Installed]) -> list[str]:
@@ -206,7 +226,7 @@ def main(cmd: list[str] | None = None) -> None:
         "--model", nargs="*", metavar="NAME=MODEL", help="others than the one in the package; none: no start"
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--known", type=Path, help="OUT_installed.json of an earlier run")
+    parser.add_argument("--known", type=Path, nargs="+", default=[], help="OUT_installed.json of earlier runs")
     parser.add_argument("--out", type=Path, help="write OUT.md, .csv and .json, and OUT_installed.*")
     args = parser.parse_args(cmd)
     python, sizes, starts = args.python, {}, {}
@@ -214,8 +234,9 @@ def main(cmd: list[str] | None = None) -> None:
         for number, (name, requirement) in enumerate(pairs(args.install).items()):
             made = install(requirement, Path(folder, str(number)))
             sizes[name] = installed(made)
-            python = made if number == 0 else python
-        sizes |= {name: size for name, size in (known(args.known) if args.known else {}).items() if name not in sizes}
+            python = made
+        for path in args.known:
+            sizes |= {name: size for name, size in known(path).items() if name not in sizes}
         samples = np.resize(load_16k(CLIP), int(SECONDS * RATE))
         clip = Path(folder, "clip.wav")
         soundfile.write(clip, samples, RATE)
