@@ -21,6 +21,7 @@ from huggingface_hub import ModelCard, constants
 
 from m4ser import EmotionRecognizer
 from m4ser.hub import remote
+from m4ser.hub.opening import IN_THE_BOX
 from m4ser.utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,3 +209,16 @@ def test_publishing_writes_a_folder_first(archive, tmp_path):
         assert done.returncode == 0, done.stderr
         assert hub.files["org/name"] == {name: path.read_bytes() for name, path in written.items()}
         assert ("/api/models/org/name/commit/main", "Bearer hf_standin") in hub.tokens
+
+
+@pytest.mark.skipif(not IN_THE_BOX.is_file(), reason="no model in the package")
+def test_the_model_of_the_package_can_be_published(tmp_path):
+    """Its card is one that a hub takes, the page and the terms beside it are those within."""
+    folder = remote.prepare(IN_THE_BOX, tmp_path / "model").folder
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    data = ModelCard(card).data
+    assert (data.license, data.pipeline_tag, data.library_name) == ("cc-by-nc-sa-4.0", "audio-classification", "m4ser")
+    assert {"en", "de", "pl"} <= set(data.language) and "amu-cai/nEMO" in data.datasets
+    assert data.eval_results and all(0 < result.metric_value < 1 for result in data.eval_results)
+    assert (IN_THE_BOX.parent / "README.md").read_text(encoding="utf-8") == card
+    assert (IN_THE_BOX.parent / "LICENSE").read_bytes() == (folder / "LICENSE").read_bytes()
