@@ -11,7 +11,8 @@ together are what a corpus costs.
 
 Each measurement is a process of its own. Seconds are those of the processor, user and system, with child processes;
 memory is the peak of a process. A slope is that of the last two sizes: 1.00 is ten times as much for ten times as many.
-Fails where a step grows faster than --max-slope.
+Fails where a step grows faster than --max-slope, which leaves room for caches: a line of a list of a million takes a
+dictionary 1.3 to 1.4 times as long as one of a hundred thousand, whatever is done with it.
 """
 
 import argparse
@@ -80,7 +81,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--work", type=Path, help="where the made-up corpora are, for a while (default: as TMPDIR says)"
     )
-    parser.add_argument("--max-slope", type=float, default=1.1, help="more is a failure (default: 1.1)")
+    parser.add_argument("--max-slope", type=float, default=1.15, help="more is a failure (default: 1.15)")
     parser.add_argument("--out", type=Path, help="writes OUT.md, OUT.csv, OUT.json")
     parser.add_argument(
         "--known", type=Path, nargs="+", default=[], help="OUT.json of earlier runs here: measure what they lack"
