@@ -11,6 +11,8 @@ import types
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from m4ser.data.audio import read_audio
 from m4ser.inference.listening import AHEAD, Raw, ahead, listen, read_stream
@@ -184,3 +186,20 @@ def test_no_microphone(microphone, monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(UserError, match=r"mic: needs the Python package sounddevice; run: pip install 'm4ser\[live\]'"):
         listen("mic")
+
+
+HEAD = wav("PCM_16")[:44]
+
+
+@given(st.data(), st.binary(max_size=200))
+def test_any_bytes_are_sound_or_refused_in_one_line(data, rest):
+    """Random changes of a header, random bytes after it, cut anywhere."""
+    head = bytearray(HEAD)
+    for place in data.draw(st.lists(st.integers(8, 43), max_size=6)):
+        head[place] = data.draw(st.integers(0, 255))
+    content = bytes(head)[: data.draw(st.integers(0, 44))] + rest
+    try:
+        for block in read_stream(in_pieces(content)).blocks:
+            assert block.ndim == 2 and len(block)
+    except UserError as error:
+        assert str(error).startswith("-: ") and "\n" not in str(error)
