@@ -8,11 +8,23 @@ template=../TEMPLATE
 . "$template/path.sh"
 
 run=${1:-exp/voice/foldall/seed1} # the model that goes into the package
+unheard=${2:-}                    # recipes that nothing was trained on, at stage 1, e.g. ../tess
 box=../../m4ser/box
 python -m m4ser.bin.table left_out --exp exp/voice exp/egemaps_svm --names voice "openSMILE + SVM" --out results/left_out
 python -m m4ser.bin.table insert --readme RESULTS.md --name left_out --from results/left_out.json
 temperature=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["about"]["temperature"])' results/left_out.json)
+packed=exp/voice.m4ser.zip
+python -m m4ser.bin.pack "$run" --weights onnx-int8 --temperature "$temperature" --out "$packed"
+python local/measure.py "$packed" --run "$run" --out results/archive # what rounding the weights costs
+pages=(results/archive.md)
+if [ -n "$unheard" ]; then
+    python local/measure.py "$packed" --unheard "$unheard" --out results/unheard
+    pages+=(results/unheard.md)
+fi
+for table in archive ${unheard:+unheard}; do
+    python -m m4ser.bin.table insert --readme RESULTS.md --name "$table" --from "results/$table.json"
+done
 python -m m4ser.bin.pack "$run" --weights onnx-int8 --temperature "$temperature" --licence "$box/LICENSE" \
-    --left-out results/left_out.json --out "$box/default.m4ser.zip"
+    --left-out results/left_out.json --pages "${pages[@]}" --out "$box/default.m4ser.zip"
 python -c 'import sys, zipfile; sys.stdout.write(zipfile.ZipFile(sys.argv[1]).read("README.md").decode())' \
     "$box/default.m4ser.zip" >"$box/README.md"

@@ -41,6 +41,14 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="TABLE",
         help="for the card: JSON of the table of corpora that were left out (m4ser table left_out), its .md beside it",
     )
+    parser.add_argument(
+        "--pages",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="Markdown to stand below that table in the card",
+    )
     parser.add_argument("--pretrained-dir", help="where local copies of models are looked for first")
     return parser
 
@@ -65,6 +73,7 @@ def main(cmd: list[str] | None = None) -> None:
         temperature,
         args.licence,
         args.left_out,
+        args.pages,
     )
     print(f"{archive}: fold {stored.fold}, seed {stored.seed}, {archive.stat().st_size / 1e6:.1f} MB")
     if "graph" in description:

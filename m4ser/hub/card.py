@@ -161,8 +161,9 @@ def model_card(about: ArchiveDescription) -> str:
         f"It chooses among the {len(labels)} labels above for every recording, also where none of them fits. It was",
         f"tested on the protocol `{training.get('protocol', 'unknown')}` only: with other speakers, microphones and",
         "languages, and with spontaneous instead of acted speech, results will be others. An emotion that is expressed",
-        "is not one that is felt; do not decide about people by it. The terms of the training corpora and of the",
-        "pretrained models hold for this model too.",
+        "is not one that is felt. It must not be used to decide about people: not in hiring, at work, in schools, for",
+        "credit or insurance, by police, at borders or in medicine, and not to watch people who have not agreed. The",
+        "terms of the training corpora and of the pretrained models hold for this model too.",
         "",
     ]
     card = "\n".join(lines)

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -57,6 +57,7 @@ def pack(
     temperature: float | None = None,
     licence: Path | None = None,
     left_out: Path | None = None,
+    pages: Sequence[Path] = (),
 ) -> ArchiveDescription:
     """Write `archive` of a run; returns its description (``m4ser.json``).
 
@@ -72,6 +73,7 @@ def pack(
         temperature: of a whole graph, what probabilities are made with; None: 1, logits as they are.
         licence: file with the terms of use, which goes in as LICENSE.
         left_out: for the card, see :func:`read_left_out`.
+        pages: likewise.
 
     Raises:
         UserError: the run is not complete, a pretrained model is not there, or there is no graph of the model.
@@ -89,7 +91,9 @@ def pack(
         raise UserError(f"--temperature {temperature:g}: must be a number from {least:g} to {most:g}")
     if licence is not None and not licence.is_file():
         raise UserError(f"{licence}: no such file")
-    known = read_left_out(left_out) if left_out else {}
+    if pages and not left_out:
+        raise UserError("--pages follow the table of --left-out in the card; give that, too")
+    known = read_left_out(left_out, pages) if left_out else {}
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pack-", dir=archive.parent) as folder:
         parts = Path(folder)
@@ -106,22 +110,23 @@ def pack(
     return description
 
 
-def read_left_out(path: Path) -> dict[str, Any]:
+def read_left_out(path: Path, pages: Sequence[Path] = ()) -> dict[str, Any]:
     """What ``m4ser table left_out`` has written, for ``metrics.json`` and the card: the scores and the page.
 
     Args:
         path: the JSON; the Markdown is beside it.
+        pages: other tables of the model in Markdown, to stand below.
 
     Raises:
         UserError: a file is missing or something else.
     """
-    page = path.with_suffix(".md")
-    if missing := [file for file in (path, page) if not file.is_file()]:
-        raise UserError(f"{missing[0]}: no such file; make it with m4ser table left_out")
+    shown = [path.with_suffix(".md"), *pages]
+    if missing := [file for file in (path, *shown) if not file.is_file()]:
+        raise UserError(f"{missing[0]}: no such file; make it with m4ser table left_out, or correct the path")
     scores = read_json(path).get("about", {}).get("scores")
     if not isinstance(scores, list):
         raise UserError(f"{path}: is not what m4ser table left_out writes; make it again")
-    return {"left_out": {"scores": scores, "text": page.read_text(encoding="utf-8")}}
+    return {"left_out": {"scores": scores, "text": "\n".join(page.read_text(encoding="utf-8") for page in shown)}}
 
 
 def parse_temperature(text: str | None, stored: StoredModel) -> float | None:

@@ -74,6 +74,11 @@ def test_scores_on_corpora_left_out_go_into_the_card(toy_run, tmp_path):
     assert made["metrics"]["left_out"]["scores"][0]["ua"] == 0.5
     card = (unpack(tmp_path / "x.zip", tmp_path / "m").folder / "README.md").read_text()
     assert "| tested on |\n| b |\n" in card and "b, by a model made alike of a" in card
+    (tmp_path / "far.md").write_text("| far |\n")
+    pack(find_model(toy_run), tmp_path / "x.zip", left_out=table, pages=[tmp_path / "far.md"])
+    assert "| b |\n\n| far |\n" in (unpack(tmp_path / "x.zip", tmp_path / "n").folder / "README.md").read_text()
+    with pytest.raises(UserError, match="--pages follow the table of --left-out"):
+        pack(find_model(toy_run), tmp_path / "y.zip", pages=[tmp_path / "far.md"])
     write_json(table, {"about": {}})
     with pytest.raises(UserError, match=r"left_out\.json: is not what m4ser table left_out writes"):
         pack(find_model(toy_run), tmp_path / "y.zip", left_out=table)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What packed models say of recordings: the speakers of a fold's dev and test part, and corpora nobody trained on.
+"""What a packed model says of recordings: the speakers of its fold's dev and test part, and corpora nobody trained on.
 
 The recordings go through EmotionRecognizer as a user's would: this measures what is shipped, weights rounded.
 """
@@ -19,24 +19,25 @@ from m4ser.recipes.labels import to_common
 from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.runs import Answers
 from m4ser.scoring.table import Column, Row, Score, Table, columns
+from m4ser.training.calibration import SMALLEST, softmax
 from m4ser.training.metrics import expected_calibration_error
+from m4ser.training.predictions import read_predictions
 from m4ser.utils import cli
 from m4ser.utils.errors import UserError
 
 Clips = dict[str, tuple[Path, str, str]]  # by id: recording, emotion, speaker
 
 
-def of_fold(data: Path, dump: Path, name: str) -> dict[str, Clips]:
-    """Dev and test part of a fold."""
-    corpus = Corpus.read(data)
+def of_fold(run: Path, data: Path, dump: Path) -> dict[str, Clips]:
+    """Dev and test part of the fold of a run, `exp/<tag>/fold<name>/seed<number>`; by the name of the part."""
+    corpus, name = Corpus.read(data), run.resolve().parent.name.removeprefix("fold")
     if name not in corpus.folds.folds:
         raise UserError(f"{data / 'folds.json'}: has no fold {name}")
     audio = corpus.joined(dump / "audio", "wav.scp")
     fold = corpus.folds.folds[name]
-    parts = {"dev speakers of the corpora trained on": fold.dev, "test speakers of the corpora trained on": fold.test}
     return {
-        part: {utt: (Path(audio[utt]), corpus.emotion[utt], corpus.speaker[utt]) for utt in utts}
-        for part, utts in parts.items()
+        part: {utt: (Path(audio[utt]), corpus.emotion[utt], corpus.speaker[utt]) for utt in getattr(fold, part)}
+        for part in ("dev", "test")
     }
 
 
@@ -67,46 +68,56 @@ def measure(recognizer: EmotionRecognizer, clips: Clips) -> tuple[Answers, np.nd
     return Answers(recognizer.labels, np.array(speakers), ref, probabilities.argmax(1)[None]), probabilities, seconds
 
 
-def table(archives: Sequence[Path], parts: dict[str, Clips]) -> Table:
-    """One row for each part and archive."""
-    recognizers = {path: EmotionRecognizer.from_pretrained(path, device="cpu") for path in archives}
+def row(name: str, weights: str, answers: Answers, probabilities: np.ndarray, more: Sequence[float | None]) -> Row:
+    """One line of the table."""
+    scores = pooled(answers)
+    error = Score(expected_calibration_error(answers.ref, probabilities))
+    return [
+        *(name, weights, scores["utterances"], scores["speakers"], Score.of(scores["ua"]), Score.of(scores["wa"])),
+        *(error, *more),
+    ]
+
+
+def table(archive: Path, run: Path | None, data: Path, dump: Path, unheard: Sequence[str]) -> Table:
+    """Rows of the archive, and of PyTorch in 32 bits where stage 5 has predicted with it."""
+    recognizer = EmotionRecognizer.from_pretrained(archive, device="cpu")
+    labels, size = recognizer.labels, archive.stat().st_size / 1e6
     rows: list[Row] = []
-    for part, clips in parts.items():
-        for path, recognizer in recognizers.items():
-            answers, probabilities, seconds = measure(recognizer, clips)
-            scores = pooled(answers)
-            error = Score(expected_calibration_error(answers.ref, probabilities))
-            row = [
-                part,
-                path.name,
-                scores["utterances"],
-                scores["speakers"],
-                Score.of(scores["ua"]),
-                Score.of(scores["wa"]),
-            ]
-            rows.append([*row, error, path.stat().st_size / 1e6, seconds])
-    heads = [*columns("recordings", "archive", "utterances", "speakers", "UA [95 % CI]", "WA [95 % CI]", "ECE")]
+    for part, clips in of_fold(run, data, dump).items() if run else ():
+        made = read_predictions(run / f"predictions_{part}.tsv", labels, list(clips))
+        trained = Answers(labels, np.array(made.speakers), made.ref, made.hyp[None])
+        scaled = softmax(np.log(np.maximum(made.probabilities, SMALLEST)), recognizer.temperature)
+        name = f"{part} speakers of the corpora trained on"
+        rows.append(row(name, "PyTorch, 32 bits", trained, scaled, (None, None)))
+        answers, probabilities, seconds = measure(recognizer, clips)
+        rows.append(row(name, "this archive", answers, probabilities, (size, seconds)))
+    for folder in map(Path, unheard):
+        answers, probabilities, seconds = measure(recognizer, of_recipe(folder))
+        name = f"{folder.resolve().name}, which nothing was trained on"
+        rows.append(row(name, "this archive", answers, probabilities, (size, seconds)))
+    heads = [*columns("recordings", "weights", "utterances", "speakers", "UA [95 % CI]", "WA [95 % CI]", "ECE")]
     heads += [Column("MB", "megabytes", digits=1), Column("processor s per s", "real_time_factor", digits=3)]
-    notes = ["Intervals resample speakers; of fewer than five, utterances, and are then too narrow."]
-    return Table(
-        heads, rows, caption="Per cent. Recordings predicted one by one, as `m4ser predict` does.", notes=notes
-    )
+    notes = [
+        "Intervals resample speakers; of fewer than five, utterances, and are then too narrow.",
+        f"ECE: expected calibration error, at the archive's temperature of {recognizer.temperature:.3f}.",
+    ]
+    caption = "Per cent. Recordings predicted one by one, as `m4ser predict` does."
+    return Table(heads, rows, caption=caption, notes=notes)
 
 
 @cli.command
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Measure archives and write the table."""
+    """Measure an archive and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("archives", type=Path, nargs="+", help="packed models, the same with other weights")
+    parser.add_argument("archive", type=Path, help="packed model")
+    parser.add_argument("--run", type=Path, help="exp/<tag>/fold<name>/seed<number> that it was packed from")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json (default: data)")
     parser.add_argument("--dump", type=Path, default=Path("dump"), help="folder of the audio (default: dump)")
-    parser.add_argument("--fold", default="all", help="of the model (default: all)")
     parser.add_argument("--unheard", type=cli.words, default=[], help="recipes that nothing was trained on, at stage 1")
     parser.add_argument("--out", type=Path, default=Path("results/archive"), help="OUT.md, .csv, .json")
     args = parser.parse_args(cmd)
-    parts = of_fold(args.data, args.dump, args.fold)
-    parts |= {f"{Path(name).name}, not trained on": of_recipe(Path(name)) for name in args.unheard}
-    print(table(args.archives, parts).save(args.out).markdown(aligned=True))
+    made = table(args.archive, args.run, args.data, args.dump, args.unheard)
+    print(made.save(args.out).markdown(aligned=True))
 
 
 if __name__ == "__main__":
