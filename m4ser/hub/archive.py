@@ -39,6 +39,7 @@ ALLOWED = re.compile(
 )
 NEEDED = ("config.yaml", "model.safetensors")
 GRAPH = "model.onnx"
+CONFIDENCE = "text_confidence"  # input of graphs that weigh words
 LONGEST = (1.0, 3600.0)  # seconds that a graph may take at a time
 TEMPERATURES = (1e-6, 1e6)
 MOST_FILES, MOST_BYTES, MOST_TEXT = 100, 20 << 30, 64 << 20  # of an archive; of one file that is not weights
@@ -331,7 +332,8 @@ def _check_graph(where: Path, path: Path, labels: list[str], graph: GraphDescrip
     if graph:
         inputs = [name for name in (graph["speech"], "text" if graph["text"] else None) if name]
         expected = {*inputs, *(f"{name}_lengths" for name in inputs)}
-        if set(found.inputs) != expected or found.outputs != ["logits"]:
+        optional = {CONFIDENCE} if graph["text"] else set()
+        if set(found.inputs) - optional != expected or found.outputs != ["logits"]:
             names = printable(", ".join([*found.inputs, *found.outputs]))
             raise UserError(f"{where}: {GRAPH} has other inputs and outputs than {DESCRIPTION} says ({names})")
 

@@ -29,7 +29,7 @@ from m4ser.models.onnx_int8 import quantise_weights
 from m4ser.models.onnx_session import LABELS, open_session
 from m4ser.models.representations import length_mask
 from m4ser.models.whole_graph import WholeGraph
-from m4ser.utils.errors import UserError
+from m4ser.utils.errors import UserError, first_line
 from m4ser.utils.files import atomic_path
 
 TOLERANCE = 1e-4  # of the logits, between the graph and PyTorch
@@ -235,6 +235,9 @@ def _export(graph: Graph | WholeGraph, values: list[Tensor], path: Path, notes: 
                 external_data=False,
                 verbose=False,
             )
+    except torch.onnx.OnnxExporterError as error:
+        cause = first_line(error.__cause__ or error)
+        raise UserError(f"PyTorch makes no graph of this model ({cause})") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

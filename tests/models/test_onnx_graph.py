@@ -11,6 +11,7 @@ import torch
 from m4ser import EmotionRecognizer
 from m4ser.bin import export_onnx
 from m4ser.models.checkpoint import load_run
+from m4ser.models.model import SERModel
 from m4ser.models.onnx_graph import Graph, export, largest_difference
 from m4ser.utils.errors import UserError
 
@@ -52,6 +53,17 @@ def test_head_and_eight_bits(toy_run, exported, tmp_path, capsys):
     found = EmotionRecognizer.from_pretrained(toy_run, onnx=tmp_path / "head.onnx")(tmp_path / "a.wav", text="i am")
     expected = EmotionRecognizer.from_pretrained(toy_run, device="cpu")(tmp_path / "a.wav", text="i am")
     assert found.probabilities == pytest.approx(expected.probabilities, abs=0.1)
+
+
+def test_a_model_whose_steps_depend_on_numbers_is_one_line(toy_run, tmp_path, monkeypatch):
+    honest = SERModel.logits
+    monkeypatch.setattr(
+        SERModel, "logits", lambda self, reps: honest(self, reps) * (2 if reps.utterance.sum() > 0 else 3)
+    )
+    with pytest.raises(UserError, match="PyTorch makes no graph of this model") as error:
+        export(toy_run / "fold1/seed1", tmp_path / "x.onnx")
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_baselines_are_refused(tmp_path, monkeypatch):

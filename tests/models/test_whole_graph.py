@@ -205,6 +205,26 @@ def test_a_model_that_reads_words_alone(toy_run, tiny_bert, tmp_path):
     assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
 
 
+def test_a_model_that_weighs_words(toy_run, tiny_bert, tmp_path):
+    """Its archive is opened, and the recogniser's confidence is one more input of its graph."""
+    from m4ser.training.task import SERTask
+
+    run = tmp_path / "exp/x/fold1/seed1"
+    torch.manual_seed(0)
+    args = SERTask.get_parser().parse_args(["--output_dir", str(run)])
+    args.labels, args.fusion, args.fusion_conf = ["happy", "sad", "angry"], "m4ser_x", {"heads": 2, "size": 16}
+    args.speech_encoder_conf = {"num_layers": 3, "input_size": 16, "output_size": 16, "frame_rate": 12.5}
+    args.text_encoder_conf = {"model": str(tiny_bert), "trained_layers": 0}
+    torch.save(build_model(args).state_dict(), run / "model.pth")
+    (run / "config.yaml").write_text(yaml.safe_dump({**vars(args), "version": "1"}), encoding="utf-8")
+    shutil.copy(toy_run / "run.json", run.parents[1])
+    pack(find_model(run), tmp_path / "x.m4ser.zip", weights="onnx")
+    clip, said = clips([16_000])[0], "i am so very happy today"
+    expected = EmotionRecognizer.from_pretrained(run, device="cpu")(clip, 16_000, text=said)
+    found = EmotionRecognizer.from_pretrained(tmp_path / "x.m4ser.zip")(clip, 16_000, text=said)
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
+
+
 @pytest.mark.parametrize("trained", [False, True])
 def test_encoders_of_waveforms_are_refused(tiny_speech, tmp_path, trained):
     from m4ser.models.encoders.frozen import load_frozen

@@ -76,9 +76,10 @@ def _row(arrays: Batch, number: int) -> Batch:
     """One row of a batch without its padding."""
     row: Batch = {}
     for name, values in arrays.items():
+        row[name] = values[number : number + 1]
         if not name.endswith("_lengths"):
-            length = arrays[f"{name}_lengths"][number : number + 1]
-            row |= {name: values[number : number + 1, ..., : int(length[0])], f"{name}_lengths": length}
+            lengths = arrays["text_lengths" if name == CONFIDENCE else f"{name}_lengths"]
+            row[name] = row[name][..., : int(lengths[number])]
     return row
 
 

@@ -66,7 +66,7 @@ class LearnedSeed(nn.Module):
 
     def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Made:
         """(B, M, D), (B, M), (B, N, D), (B, N) -> (B, Q, D), (B, Q), all valid."""
-        queries = self.queries.expand(len(speech), -1, -1)
+        queries = self.queries.expand(speech.shape[0], -1, -1)  # len() would hold a graph to the batch of its example
         mask = speech_mask.new_ones(queries.shape[:2])
         heard = self.speech_norm(self.speech(queries, speech, speech_mask), mask)
         read = self.text_norm(self.text(queries, text, text_mask), mask)
