@@ -74,7 +74,7 @@ def test_rules_are_those_of_transformers():
     words = sorted(EnglishNumberNormalizer().words - {"o", "oh"})
     words += "don't I'm gonna [LAUGH] (oh) $ 20 1,000 3.5 % £5 Mrs. hmm colour café 's y'all 2nd ½ Æ €10 -5".split()
     rng = random.Random(0)
-    for _ in range(2000):
+    for _ in range(300):
         text = " ".join(rng.choice(words) for _ in range(rng.randint(1, 9)))
         for name, rules in (("english", EnglishTextNormalizer({})), ("basic", BasicTextNormalizer())):
             kept = [word for word in rules(text).split() if any(map(str.isalnum, word))]
