@@ -118,6 +118,11 @@ def table(crossed: Crossed, metric: Metric = "ua") -> Table:
     return Table(columns(*names), rows, NAMES[metric], about=about)
 
 
+def tested_on(crossed: Crossed) -> set[str]:
+    """Corpora that are tested in some cell."""
+    return {cell["test"] for cell in crossed["cells"]}
+
+
 def headline(crossed: Crossed) -> Table:
     """The table of UA and what is needed to read it."""
     caption = (
@@ -126,10 +131,13 @@ def headline(crossed: Crossed) -> Table:
     )
     few = dict.fromkeys(cell["test"] for cell in crossed["cells"] if cell["resampled"] == "utterance")
     narrow = f" (of {listed(few)}, utterances: its speakers are too few, so the interval is too narrow)" if few else ""
+    counts = {(cell["test"], cell["utterances"]) for cell in crossed["cells"]}
+    pooled_folds = ", all folds of its protocol pooled" if len(counts) == len(tested_on(crossed)) else ""
+    columns_are = "A column is always the same utterances." if pooled_folds else "Columns are not the same utterances."
     notes = [
         f"Setup: {setup_text(crossed['setup'])}." if crossed["setup"] else "",
-        "Bold: other speakers of a corpus that was trained on, all folds of its protocol pooled.",
-        "Elsewhere the mean over the models of all folds. A column is always the same utterances.",
+        f"Bold: other speakers of a corpus that was trained on{pooled_folds}.",
+        f"Elsewhere the mean over the models of all folds. {columns_are}",
         f"Confidence interval: bootstrap, speakers of the tested corpus are resampled{narrow}.",
     ]
     return replace(table(crossed), caption=caption, notes=notes)

@@ -112,6 +112,10 @@ def test_written(lab, tmp_path):
     write_json(root / "asr/a/wer.json", {"normalised": {"wer": 0.25}})
     result = crossed.evaluate(exp, Corpus.read(root / "data"), asr_dir=root / "asr", resamples=200)
     text = crossed.results(result).markdown()
+    assert "A column is always the same utterances." in " ".join(text.split())
+    result["cells"][0]["utterances"] += 1  # as where one model knows a part of the corpora that others are tested on
+    assert "Columns are not the same utterances." in " ".join(crossed.headline(result).markdown().split())
+    result["cells"][0]["utterances"] -= 1
     assert "| a | **91.67** [" in text and "| chance | 50.00 | 50.00 |" in text
     assert "| a | a-own | 6 | 6 | 6 | calm 3 | 12 | whisper | 25.00 |" in text
     assert "| b | b-own | 6 | 6 | 6 | nothing | 4 | ref | – |" in text
