@@ -52,7 +52,7 @@ def test_a_new_recipe_compares_all_systems(tmp_path, tiny_whisper, tiny_bert):
     conf = recipe / "conf"
     encoders = {name: read_config(conf / f"train_{name}.yaml").get("speech_encoder") for name in systems(recipe)}
     compared = [name for name, encoder in encoders.items() if encoder in (None, "precomputed")]
-    assert len(compared) == 21
+    assert len(compared) == 25
     table = (recipe / "exp/comparison.md").read_text()
     for name in compared:
         assert f"\n| {name} |" in table

@@ -19,8 +19,8 @@ from torch.nn.functional import softplus
 from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
 from m4ser.models.representations import Representations, masked_mean, required
 
-FIRST_NOISE = 0.1  # standard deviation; states have about 1
-NOISE_STEP, NOISE_RANGE = 1.02, (1e-3, 10.0)
+FIRST_NOISE = 1.0  # standard deviation; that of normalised states
+NOISE_STEP, NOISE_RANGE = 1.05, (1e-3, 100.0)
 
 
 def frame_mean(values: Tensor, mask: Tensor) -> Tensor:
