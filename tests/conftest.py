@@ -365,6 +365,17 @@ def toy_run(tmp_path_factory, tiny_bert, tiny_whisper):
 
     Returns the folder `exp/toy`; its run is `fold1/seed1`.
     """
+    return make_toy_run(tmp_path_factory.mktemp("toy_run"), tiny_bert, tiny_whisper, "m4ser")
+
+
+@pytest.fixture(scope="session")
+def toy_run_x(tmp_path_factory, tiny_bert, tiny_whisper):
+    """As `toy_run`, of a model that weighs words by the recogniser's confidence."""
+    return make_toy_run(tmp_path_factory.mktemp("toy_run_x"), tiny_bert, tiny_whisper, "m4ser_x")
+
+
+def make_toy_run(root, tiny_bert, tiny_whisper, fusion):
+    """An experiment with one untrained model."""
     import torch
     import yaml
 
@@ -372,12 +383,11 @@ def toy_run(tmp_path_factory, tiny_bert, tiny_whisper):
     from m4ser.training.task import SERTask
     from m4ser.utils.files import write_json
 
-    root = tmp_path_factory.mktemp("toy_run")
     shutil.copytree(tiny_whisper, root / "whisper")
     torch.manual_seed(0)
     run = root / "exp/toy/fold1/seed1"
     args = SERTask.get_parser().parse_args(["--output_dir", str(run)])
-    args.labels, args.fusion, args.fusion_conf = ["happy", "sad", "angry"], "m4ser", {"heads": 2, "size": 16}
+    args.labels, args.fusion, args.fusion_conf = ["happy", "sad", "angry"], fusion, {"heads": 2, "size": 16}
     args.speech_encoder_conf = {"num_layers": 3, "input_size": 16, "output_size": 16, "frame_rate": 12.5}
     args.text_encoder_conf = {"model": str(tiny_bert), "trained_layers": 0}
     model = build_model(args)
@@ -387,7 +397,7 @@ def toy_run(tmp_path_factory, tiny_bert, tiny_whisper):
         "speech": {"encoder": str(root / "whisper"), "layers": [0, 1, 2], "pool": 4},
         "text": {"source": "asr", "normaliser": "english", "asr": None},
     }
-    plan = {"tag": "toy", "protocol": "toy-3", "labels": args.labels, "fusion": "m4ser", "objectives": {}}
+    plan = {"tag": "toy", "protocol": "toy-3", "labels": args.labels, "fusion": fusion, "objectives": {}}
     plan |= {"speech_encoder": str(root / "whisper"), "text_encoder": str(tiny_bert), "folds": ["1"], "seeds": [1]}
     write_json(root / "exp/toy/run.json", {**plan, "pipeline": pipeline})
     return root / "exp/toy"

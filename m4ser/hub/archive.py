@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 from m4ser.data.log_mel import LogMel
 from m4ser.hub.graph_file import read_graph_file
-from m4ser.hub.stored import ASR, DESCRIPTION, SPEECH_ENCODER, TOKENIZER, StoredModel
+from m4ser.hub.stored import ASR, CONFIDENCE, DESCRIPTION, SPEECH_ENCODER, TOKENIZER, StoredModel
 from m4ser.models.description import ArchiveDescription, GraphDescription, SpeechPipeline, temperature_of
 from m4ser.utils.errors import DamagedFileError, UserError
 from m4ser.utils.files import atomic_directory, read_json
@@ -39,7 +39,6 @@ ALLOWED = re.compile(
 )
 NEEDED = ("config.yaml", "model.safetensors")
 GRAPH = "model.onnx"
-CONFIDENCE = "text_confidence"  # input of graphs that weigh words
 LONGEST = (1.0, 3600.0)  # seconds that a graph may take at a time
 TEMPERATURES = (1e-6, 1e6)
 MOST_FILES, MOST_BYTES, MOST_TEXT = 100, 20 << 30, 64 << 20  # of an archive; of one file that is not weights

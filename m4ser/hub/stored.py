@@ -21,6 +21,7 @@ DESCRIPTION = "m4ser.json"
 SPEECH_ENCODER = "speech_encoder.safetensors"
 ASR = "asr"
 TOKENIZER = "tokenizer/tokenizer.json"  # of a whole graph that reads words
+CONFIDENCE = "text_confidence"  # input of a graph that weighs words: the recogniser's in the word of each piece
 # Recognisers whose models are read without running what is in them; an archive may name or hold no others.
 SAFE_RECOGNISERS = ("faster_whisper", "hf", "pocketsphinx", "reference")
 

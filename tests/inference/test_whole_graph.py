@@ -15,6 +15,7 @@ from m4ser.hub.archive import unpack
 from m4ser.hub.opening import find_model
 from m4ser.hub.pack import pack
 from m4ser.inference.recognizer import softmax
+from m4ser.models.onnx_graph import export
 from m4ser.utils.errors import UserError
 
 TEXT = "I am SO happy, today!"
@@ -54,6 +55,24 @@ def test_what_is_loaded_to_predict(archive, toy_run, wavs, tmp_path):
     assert not light & {"torch", "transformers", "scipy", "onnx", "safetensors", "jsonschema_rs", *TRAINING}
     usual = loaded(PREDICT, str(toy_run), *words)
     assert {"torch", "transformers"} <= usual and not usual & TRAINING
+
+
+@pytest.mark.slow
+def test_confidences_reach_a_model_that_weighs_words(toy_run_x, wavs, tmp_path, monkeypatch):
+    """By PyTorch, a graph without the encoder, and a whole one: the same, and other than without confidences."""
+    pack(find_model(toy_run_x), tmp_path / "x.m4ser.zip", weights="onnx")
+    export(toy_run_x / "fold1/seed1", tmp_path / "x.onnx")
+    found = []
+    for model, options in ((toy_run_x, {}), (toy_run_x, {"onnx": tmp_path / "x.onnx"}), (tmp_path / "x.m4ser.zip", {})):
+        recognizer = EmotionRecognizer.from_pretrained(model, **options)
+        for words in ((0.1, 0.9, 0.9, 0.2, 0.9), (0.9, 0.1, 0.1, 0.9, 0.1), None):
+            heard = [Hypothesis("I am SO happy, today!", 0.5, words=words)]
+            monkeypatch.setattr(recognizer.frontend, "transcribe", lambda batch, heard=heard: heard)
+            found.append(list(recognizer(wavs / "s0-a.wav").probabilities.values()))
+    first, *others = np.array(found).reshape(3, 3, 3)
+    for other in others:
+        np.testing.assert_allclose(other, first, atol=1e-5)
+    assert min(np.abs(first[0] - first[1]).max(), np.abs(first[0] - first[2]).max()) > 1e-3
 
 
 @pytest.mark.slow

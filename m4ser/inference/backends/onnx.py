@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from m4ser.data.log_mel import LogMel
-from m4ser.hub.stored import TOKENIZER, StoredModel
+from m4ser.hub.stored import CONFIDENCE, TOKENIZER, StoredModel
 from m4ser.inference.backends.base import Batch, Network
 from m4ser.models.arrays import Padding, SERPreprocessor
 from m4ser.models.description import temperature_of
@@ -18,7 +18,6 @@ from m4ser.utils.errors import UserError
 
 GRAPH = "model.onnx"
 # (B, T, size) and lengths (B,) -> states (B, T', D) and lengths (B,): an encoder that is not in the graph.
-CONFIDENCE = "text_confidence"  # input of graphs that weigh words
 Encoder = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
