@@ -23,8 +23,9 @@ def main(cmd: list[str] | None = None) -> None:
     from m4ser.hub.card import described, summary
     from m4ser.hub.opening import default_model, open_model
 
-    with open_model(args.model or default_model(), args.fold, args.seed) as stored:
-        about, rows = described(stored), [("model", str(args.model or stored.folder))]
+    model = args.model or default_model()
+    with open_model(model, args.fold, args.seed) as stored:
+        about, rows = described(stored), [("model", model)]
         if args.json:
             print(json.dumps(about, indent=1, ensure_ascii=False))
             return
