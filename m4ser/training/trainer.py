@@ -45,7 +45,8 @@ class SERTrainer(Trainer):
     @classmethod
     def build_options(cls, args: argparse.Namespace) -> SERTrainerOptions:
         """From a configuration's options."""
-        return build_dataclass(SERTrainerOptions, args)
+        # ESPnet's own tasks have no such option.
+        return build_dataclass(SERTrainerOptions, argparse.Namespace(**{"clip_apart": [], **vars(args)}))
 
     @classmethod
     def run(

@@ -161,7 +161,9 @@ def test_fine_tuning_starts_where_the_classifier_on_features_ended(recipe, tiny_
         for utt, wav in read_scp("dump/audio/all/wav.scp").items():
             writer.write(utt, frozen_features(encoder, load_16k(wav), layers, 2))
     write_scp(feats / "utt2num_frames", writer.num_frames)
-    write_json(feats / "info.json", {"layers": layers, "dim": encoder.dim, "frame_rate": 25.0, "pool": 2})
+    write_json(
+        feats / "info.json", {"encoder": "hubert", "layers": layers, "dim": encoder.dim, "frame_rate": 25.0, "pool": 2}
+    )
     head = {"layers": "concat", "output_size": 16}
     Path("first.yaml").write_text(yaml.safe_dump({**SPEECH, "speech_encoder_conf": head}))
     common = ["--data", "data", "--audio", "dump/audio", "--text-source", "none"]
