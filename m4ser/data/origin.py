@@ -60,14 +60,14 @@ def read_origins(data: str | Path) -> dict[str, Origin]:
 
     fault: object
     try:
-        found = read_json(path)
-        found.pop("made_by", None)
-        fault = Checker(schema_of(dict[str, Origin])).fault(found)
+        origins = read_json(path)
+        origins.pop("made_by", None)
+        fault = Checker(schema_of(dict[str, Origin])).fault(origins)
     except (DamagedFileError, AttributeError):
         fault = "is not JSON"
     if fault:
         raise UserError(f"{path}: damaged ({fault}); delete it and run stage 0 again")
-    return found
+    return origins
 
 
 def licence_of(origins: Collection[Origin]) -> str:

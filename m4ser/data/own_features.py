@@ -173,8 +173,8 @@ def _recordings(data: Path) -> dict[str, str]:
     if (data / "segments").is_file():
         return {}
     names = ("wav.scp", "utt2spk")
-    given = DataDir.read(data, names)
-    return {utt: _bare(given.maps["wav.scp"][utt].rpartition("/")[2]) for utt in given.utts}
+    recordings = DataDir.read(data, names)
+    return {utt: _bare(recordings.maps["wav.scp"][utt].rpartition("/")[2]) for utt in recordings.utts}
 
 
 def _bare(name: str) -> str:
@@ -193,22 +193,22 @@ def _chosen(
     by_recording: dict[str, str] = {}
     for key in table:
         by_recording.setdefault(_bare(key.rpartition("/")[2]), key)
-    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for utt in utts:
         if utt in table:
-            found[utt] = utt
+            keys[utt] = utt
         elif (recording := recordings.get(utt, "")) in by_recording:
-            found[utt] = by_recording[recording]
-    if absent := [utt for utt in utts if utt not in found]:
+            keys[utt] = by_recording[recording]
+    if absent := [utt for utt in utts if utt not in keys]:
         fault = f"{path}: has no features of {len(absent)} of {len(utts)} utterances, e.g. {absent[0]}"
         called = f" or recording {recordings[absent[0]]}" if absent[0] in recordings else ""
         raise UserError(f"{fault}{called}; add them, with nan where there is nothing")
     owner: dict[str, str] = {}
-    for utt, key in found.items():
+    for utt, key in keys.items():
         if owner.setdefault(key, utt) != utt:
             fault = f"{path}: {key} would be the features of {owner[key]} and {utt}, whose recordings have one name"
             raise UserError(f"{fault}; call them by the ids of the utterances")
-    return ((utt, table[key]) for utt, key in found.items())
+    return ((utt, table[key]) for utt, key in keys.items())
 
 
 def _check(frames: np.ndarray, size: int, where: str) -> None:

@@ -87,18 +87,18 @@ class SplitWork(ABC):
         """Seconds of every utterance, by set and utterance, where all are known: counted by stage 1, or of segments."""
         from m4ser.data.audio import RATE  # has more to load than what removes parts needs
 
-        found: dict[tuple[str, str], float] = {}
+        seconds: dict[tuple[str, str], float] = {}
         for name, data in self.sets.items():
             samples = data.maps.get("utt2num_samples")
             if samples is None and "segments" not in data.maps:
                 return {}
             for utt in data.utts:
                 if samples is not None:
-                    found[name, utt] = int(samples[utt]) / RATE
+                    seconds[name, utt] = int(samples[utt]) / RATE
                 else:
                     _, start, end = data.audio(utt)
-                    found[name, utt] = float(end or 0.0) - float(start or 0.0)
-        return found
+                    seconds[name, utt] = float(end or 0.0) - float(start or 0.0)
+        return seconds
 
     def order(self, share: Share) -> Share:
         """The order in which a share is worked on; depends on the data alone."""
@@ -234,7 +234,7 @@ def chunks(folder: Path, items: Share, settings: Settings) -> list[tuple[Path, i
         items: the job's utterances in the order in which they are worked on.
         settings: a chunk that was made with others is no use, nor is any behind it.
     """
-    found: list[tuple[Path, int]] = []
+    chunks: list[tuple[Path, int]] = []
     done = 0
     while done < len(items):
         path = _chunk(folder, done)
@@ -242,8 +242,8 @@ def chunks(folder: Path, items: Share, settings: Settings) -> list[tuple[Path, i
         if info is None or not done < info["end"] <= len(items) or info != _info(settings, items, done, info["end"]):
             break
         done = info["end"]
-        found.append((path, done))
-    return found
+        chunks.append((path, done))
+    return chunks
 
 
 def _info(settings: Settings, items: Share, first: int, end: int) -> ChunkInfo:

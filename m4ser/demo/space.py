@@ -83,10 +83,10 @@ def write_space(folder: Path, model: str) -> None:
         raise UserError(f"{folder}: is there already; choose another folder, or delete it")
     shown = find_shown(model)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _whole(folder) as made:
-        shutil.copytree(PACKAGE, made / "m4ser", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    with _whole(folder) as temporary:
+        shutil.copytree(PACKAGE, temporary / "m4ser", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         if shown.archive:
-            shutil.copyfile(shown.archive, made / ARCHIVE)
+            shutil.copyfile(shown.archive, temporary / ARCHIVE)
         files = {
             "app.py": APP.format(model=shown.option),
             "requirements.txt": "\n".join(requirements(metadata.requires("m4ser") or [], shown.extras)) + "\n",
@@ -95,7 +95,7 @@ def write_space(folder: Path, model: str) -> None:
             "LICENSE": _licence(),
         }
         for name, text in files.items():
-            (made / name).write_text(text, encoding="utf-8")
+            (temporary / name).write_text(text, encoding="utf-8")
 
 
 def find_shown(model: str) -> Shown:
@@ -174,9 +174,9 @@ def _licence() -> str:
 def _whole(folder: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` when the block ends well and is deleted otherwise."""
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-        made = Path(place) / "made"
-        made.mkdir()
-        yield made
+        temporary = Path(place) / "made"
+        temporary.mkdir()
+        yield temporary
         if folder.exists():
             folder.rmdir()
-        made.rename(folder)
+        temporary.rename(folder)

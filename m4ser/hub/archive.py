@@ -208,17 +208,17 @@ def _check_parts(where: Path, description: ArchiveDescription, files: Mapping[st
 def _read_description(folder: Path, where: Path) -> ArchiveDescription:
     """``m4ser.json``, of the right types and with numbers that can be."""
     try:
-        found = read_plain_json(folder / DESCRIPTION)
+        content = read_plain_json(folder / DESCRIPTION)
     except OSError as error:
         raise UserError(f"{where}: {DESCRIPTION} cannot be read ({error.strerror})") from None
     except DamagedFileError:
         raise UserError(f"{where}: {DESCRIPTION} is not JSON; get it again") from None
-    refuse_code(found, f"{where}: {DESCRIPTION}")
-    version = found.get("format") if isinstance(found, dict) else None
+    refuse_code(content, f"{where}: {DESCRIPTION}")
+    version = content.get("format") if isinstance(content, dict) else None
     if isinstance(version, int) and version != FORMAT:
         raise UserError(f"{where}: has format {version}, this version reads {FORMAT}; install another version of m4ser")
     try:
-        description = TypeAdapter(ArchiveDescription).validate_python(found, strict=True)
+        description = TypeAdapter(ArchiveDescription).validate_python(content, strict=True)
         TypeAdapter(_Metrics).validate_python(description["metrics"], strict=True)
         _check_speech(description["pipeline"]["speech"])
         _check_graph_description(description)
@@ -227,7 +227,7 @@ def _read_description(folder: Path, where: Path) -> ArchiveDescription:
         labels = description["labels"]
         if len(set(labels)) < len(labels) or not all(label.isprintable() and label.strip() for label in labels):
             raise ValueError("labels: have to be different words")
-        if control := next(_texts_with_control(found), None):
+        if control := next(_texts_with_control(content), None):
             raise ValueError(f"{control!r} holds control characters")
     except ValidationError as error:
         first = error.errors()[0]
@@ -323,17 +323,17 @@ def _check_weights(path: Path, where: Path, name: str) -> None:
 def _check_graph(where: Path, path: Path, labels: list[str], graph: GraphDescription | None) -> None:
     """An ONNX file is a graph of this model and reaches for nothing outside it."""
     try:
-        found = read_graph_file(path)
+        graph_file = read_graph_file(path)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: refused: {GRAPH} {error}") from None
-    if found.labels != labels:
-        raise UserError(f"{where}: {DESCRIPTION} has the labels {labels}, {GRAPH} {printable(str(found.labels))}")
+    if graph_file.labels != labels:
+        raise UserError(f"{where}: {DESCRIPTION} has the labels {labels}, {GRAPH} {printable(str(graph_file.labels))}")
     if graph:
         inputs = [name for name in (graph["speech"], "text" if graph["text"] else None) if name]
         expected = {*inputs, *(f"{name}_lengths" for name in inputs)}
         optional = {CONFIDENCE} if graph["text"] else set()
-        if set(found.inputs) - optional != expected or found.outputs != ["logits"]:
-            names = printable(", ".join([*found.inputs, *found.outputs]))
+        if set(graph_file.inputs) - optional != expected or graph_file.outputs != ["logits"]:
+            names = printable(", ".join([*graph_file.inputs, *graph_file.outputs]))
             raise UserError(f"{where}: {GRAPH} has other inputs and outputs than {DESCRIPTION} says ({names})")
 
 

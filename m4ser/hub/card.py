@@ -92,18 +92,18 @@ def _eval_results(about: ArchiveDescription) -> "list[EvalResult]":
     corpora, protocol = about["training"].get("corpora", []), str(metrics.get("protocol", "unknown"))
     dataset = "-".join(identifier(corpus).rpartition("/")[2] for corpus in corpora) or protocol
     title = " + ".join(corpus["name"] for corpus in corpora) or protocol
-    found = own or {key: score["mean"] for key, score in (pooled or {}).items() if key in SHOWN}
-    return [_eval_result(metric, found[metric], dataset, title, protocol) for metric in SHOWN if metric in found]
+    scores = own or {key: score["mean"] for key, score in (pooled or {}).items() if key in SHOWN}
+    return [_eval_result(metric, scores[metric], dataset, title, protocol) for metric in SHOWN if metric in scores]
 
 
 def _results_left_out(about: ArchiveDescription) -> "list[EvalResult]":
     """UA on corpora that were left out of the training of models made alike."""
     protocol = str(about["metrics"].get("protocol", "unknown"))
-    found = []
+    results = []
     for each in about["metrics"]["left_out"]["scores"]:
         name = f"{each['tested']}, by a model made alike of {each['trained'].replace(JOIN, ', ')}"
-        found.append(_eval_result("ua", each["ua"], each["tested"], name, protocol))
-    return found
+        results.append(_eval_result("ua", each["ua"], each["tested"], name, protocol))
+    return results
 
 
 def _eval_result(metric: Metric, value: float, dataset: str, title: str, protocol: str) -> "EvalResult":

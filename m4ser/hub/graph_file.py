@@ -96,15 +96,15 @@ def _fields(content: mmap.mmap, place: int, end: int) -> Iterator[tuple[int, Val
     """Number and value of each field of a message: a number, or where its bytes are."""
     while place < end:
         tag, place = _varint(content, place, end)
-        number, kind = tag >> 3, tag & 7
-        if kind == VARINT:
+        number, wire_type = tag >> 3, tag & 7
+        if wire_type == VARINT:
             value, place = _varint(content, place, end)
             yield number, value
             continue
-        if kind == BYTES:
+        if wire_type == BYTES:
             size, place = _varint(content, place, end)
-        elif kind in (EIGHT, FOUR):
-            size = 8 if kind == EIGHT else 4
+        elif wire_type in (EIGHT, FOUR):
+            size = 8 if wire_type == EIGHT else 4
         else:
             raise ValueError("is not an ONNX graph (a field of an unknown kind)")
         if size > end - place:

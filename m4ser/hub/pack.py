@@ -197,19 +197,19 @@ def write_graph(
 
     pipeline = copy.deepcopy(stored.pipeline)
     encoder = stored.speech_encoder(pretrained_dir)
-    made = export_whole(stored.folder, folder / GRAPH, encoder, pipeline["speech"], int8, temperature)
-    if made.description["text"]:
+    whole = export_whole(stored.folder, folder / GRAPH, encoder, pipeline["speech"], int8, temperature)
+    if whole.description["text"]:
         source = stored.folder / TOKENIZER
         if not source.is_file():
             raise UserError(f"{source}: no such file, which a whole graph with words needs; pack with --weights torch")
         (folder / TOKENIZER).parent.mkdir()
         shutil.copyfile(source, folder / TOKENIZER)
-    pipeline["speech"] = made.speech
-    if made.speech:
-        made.speech["encoder"] = _public_name(made.speech["encoder"])
+    pipeline["speech"] = whole.speech
+    if whole.speech:
+        whole.speech["encoder"] = _public_name(whole.speech["encoder"])
     _add_recogniser(pipeline["text"], folder, include, pretrained_dir)
     parameters = sum(value.numel() for value in read_weights(stored.folder).values())
-    return _describe(stored, folder, pipeline, parameters, made.description, known)
+    return _describe(stored, folder, pipeline, parameters, whole.description, known)
 
 
 def export_stored(

@@ -28,7 +28,7 @@ from m4ser.inference.inputs import Item, Source, items
 from m4ser.inference.live import LiveStream
 from m4ser.inference.results import Failure, Prediction, Segment
 from m4ser.inference.timeline import Span, equal_pieces, speech_spans
-from m4ser.models.arrays import Padding, SERPreprocessor
+from m4ser.models.arrays import Padding, SERPreprocessor, softmax
 from m4ser.utils.errors import UserError
 from m4ser.utils.extras import missing
 from m4ser.utils.printing import printable
@@ -299,7 +299,7 @@ class EmotionRecognizer:
             begin = time.perf_counter()
             try:
                 scores = self._scores([part for _, part in batch])
-                probabilities = softmax(scores, self.temperature)
+                probabilities = softmax(scores, self.temperature).astype(np.float32)
                 if probabilities.shape != (len(batch), len(self.labels)) or not np.isfinite(probabilities).all():
                     raise ValueError("what it gives are no probabilities of its labels")
             except Exception as error:  # of a model whose parts do not fit each other
@@ -358,14 +358,6 @@ class EmotionRecognizer:
 
     def _by_label(self, probabilities: np.ndarray) -> dict[str, float]:
         return dict(zip(self.labels, map(float, probabilities), strict=True))
-
-
-def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities of the classes. Shape: (B, E) -> (B, E) float32."""
-    with np.errstate(invalid="ignore", over="ignore"):  # of a damaged model, which is refused for what comes out
-        scaled = np.asarray(logits, dtype=float) / temperature
-        powers = np.exp(scaled - scaled.max(-1, keepdims=True))
-        return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
 
 
 @contextlib.contextmanager

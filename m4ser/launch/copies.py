@@ -111,11 +111,11 @@ def original(modules: Sequence[str]) -> Original | None:
 
 def _is_this_python(command: str) -> bool:
     """Whether a command on the search path starts the interpreter and the environment that run this process."""
-    found = shutil.which(command)
-    if found is None:
+    executable = shutil.which(command)
+    if executable is None:
         return False
     ours = Path(sys.executable)
-    return Path(found).parent.resolve() == ours.parent.resolve() and Path(found).resolve() == ours.resolve()
+    return Path(executable).parent.resolve() == ours.parent.resolve() and Path(executable).resolve() == ours.resolve()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from m4ser.models.letters import letters
 from m4ser.models.text import IGNORE, NOT_A_WORD, TextProcessor, reference_words
@@ -68,6 +69,14 @@ class Padding:
             if name in ("speech", "text"):
                 batch[f"{name}_lengths"] = np.array([len(a) for a in arrays], dtype=np.int64)
         return [utterance for utterance, _ in data], batch
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> np.ndarray:
+    """Probabilities of the classes, nan where the logits are no numbers. Shape: (B, E) -> (B, E)."""
+    with np.errstate(invalid="ignore", over="ignore"):  # of a damaged model, which is refused for what comes out
+        scaled = np.asarray(logits, dtype=float) / temperature
+        powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+        return powers / powers.sum(-1, keepdims=True)
 
 
 def _pad(arrays: list[np.ndarray], value: float) -> np.ndarray:

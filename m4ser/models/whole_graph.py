@@ -100,17 +100,17 @@ class WholeGraph(nn.Module):
         Shape: log_mel (B, mels, T), its lengths (B,) in frames of the hop; text (B, P), its lengths (B,); of a fusion
         that weighs words text_confidence (B, P).
         """
-        given = dict(zip(self.inputs, values, strict=True))
+        tensors = dict(zip(self.inputs, values, strict=True))
         inputs: list[Tensor | None] = [None] * 4
         if self.backbone is not None:
             assert isinstance(self.backbone, WhisperBackbone)
-            states = self.backbone.states_of_mel(given["log_mel"], given["log_mel_lengths"])
-            inputs[:2] = self._encoded(states, (given["log_mel_lengths"] + 1) // 2)
+            states = self.backbone.states_of_mel(tensors["log_mel"], tensors["log_mel_lengths"])
+            inputs[:2] = self._encoded(states, (tensors["log_mel_lengths"] + 1) // 2)
         if self.model.text_encoder is not None:
-            read, lengths, _ = self.model.text_encoder(given["text"], given["text_lengths"])
+            read, lengths, _ = self.model.text_encoder(tensors["text"], tensors["text_lengths"])
             inputs[2:] = read, length_mask(lengths, read.shape[1])
         if self.model.fusion.uses_confidence:
-            inputs.append(given["text_confidence"])
+            inputs.append(tensors["text_confidence"])
         return self.model.logits(self.model.fusion(*inputs))
 
     def _encoded(self, states: list[Tensor], frames: Tensor) -> tuple[Tensor, Tensor]:

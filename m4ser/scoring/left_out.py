@@ -13,13 +13,14 @@ import numpy as np
 
 from m4ser.data.corpus import Corpus
 from m4ser.data.folds import JOIN
+from m4ser.models.arrays import softmax
 from m4ser.scoring.crossed import side_by_side
 from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.intervals import RESAMPLES
 from m4ser.scoring.runs import NOT_PREDICTED, Answers, Experiment, collect
 from m4ser.scoring.significance import PERMUTATIONS, holm, paired
 from m4ser.scoring.table import Cell, Column, Row, Score, Table, columns, listed, percent
-from m4ser.training.calibration import SMALLEST, fit_temperature, softmax
+from m4ser.training.calibration import SMALLEST, fit_temperature
 from m4ser.training.metrics import expected_calibration_error, per_class
 from m4ser.training.result_files import Difference
 from m4ser.training.setup import trained_text, trained_with
@@ -47,18 +48,18 @@ def cases(experiment: Experiment, corpus: Corpus) -> list[Case]:
         raise UserError(f"{corpus.path / 'folds.json'}: is of one corpus; this table is for crossed ones")
     trained = np.array([corpus.folds.trained_on[fold] for fold in experiment.fold])
     tested = np.array([corpus.domain[utt] for utt in experiment.items])
-    found = []
+    chosen = []
     for name in (name for name in corpus.folds.corpora if name in tested):
         rows = {row for row in trained[tested == name].tolist() if name not in row.split(JOIN)}
         if rows:
             row = max(sorted(rows), key=lambda row: len(row.split(JOIN)))
-            found.append(Case(name, row, (tested == name) & (trained == row)))
-    return found
+            chosen.append(Case(name, row, (tested == name) & (trained == row)))
+    return chosen
 
 
 def on_dev(experiment: Experiment, dev: Experiment, keep: np.ndarray) -> tuple[float, float]:
     """Temperature of dev and expected calibration error at it, means over the models of the items `keep`."""
-    found = []
+    fitted = []
     for index, seed in enumerate(experiment.seeds):
         for fold in dict.fromkeys(experiment.fold[keep].tolist()):
             mine = keep & (experiment.fold == fold) & (experiment.hyp[index] != NOT_PREDICTED)
@@ -67,8 +68,8 @@ def on_dev(experiment: Experiment, dev: Experiment, keep: np.ndarray) -> tuple[f
                 chosen = dev.probabilities[dev.seeds.index(seed), own]
                 temperature = fit_temperature(_logits(chosen), dev.ref[own])
                 scaled = softmax(_logits(experiment.probabilities[index, mine]), temperature)
-                found.append((temperature, expected_calibration_error(experiment.ref[mine], scaled)))
-    temperature, error = np.mean(found, axis=0).tolist()
+                fitted.append((temperature, expected_calibration_error(experiment.ref[mine], scaled)))
+    temperature, error = np.mean(fitted, axis=0).tolist()
     return temperature, error
 
 
@@ -113,19 +114,21 @@ def table(
     ]
     names = list(names or (experiment.tag for experiment in experiments))
     first, dev = experiments[0], collect(folders[0], corpus, "dev", seeds, crossed=True)
-    found = cases(first, corpus)
-    own = [side_by_side(first, case.keep) for case in found]
-    others = {name: _answers(each, corpus, found, own) for name, each in zip(names[1:], experiments[1:], strict=True)}
+    every_case = cases(first, corpus)
+    own = [side_by_side(first, case.keep) for case in every_case]
+    others = {
+        name: _answers(each, corpus, every_case, own) for name, each in zip(names[1:], experiments[1:], strict=True)
+    }
     tests = {
         (name, i): _test(own[i], theirs[i], resamples, permutations)
         for name, theirs in others.items()
         for i in range(len(own))
     }
     corrected = dict(zip(tests, holm([test["p"] for test in tests.values()]), strict=True))
-    temperatures = [own_temperature(first, case.keep) for case in found]
-    trained = {name for case in found for name in case.trained.split(JOIN)}
+    temperatures = [own_temperature(first, case.keep) for case in every_case]
+    trained = {name for case in every_case for name in case.trained.split(JOIN)}
     rows: list[Row] = []
-    for i, (case, answers) in enumerate(zip(found, own, strict=True)):
+    for i, (case, answers) in enumerate(zip(every_case, own, strict=True)):
         scores = pooled(answers, resamples)
         row: list[Cell] = [case.tested, case.trained, scores["utterances"], scores["speakers"]]
         row += [Score(1 / len(set(answers.ref.tolist()))), Score.of(scores["ua"])]
@@ -134,7 +137,7 @@ def table(
             difference = Score(test["difference"], None, test["ci"], test["p"], corrected[name, i], difference=True)
             row += [Score.of(pooled(theirs[i], resamples)["ua"]), difference]
         # What one can know of a corpus that nobody has seen: how sure models were of others that they did not know.
-        elsewhere = [value for j, value in enumerate(temperatures) if j != i and found[j].tested in trained]
+        elsewhere = [value for j, value in enumerate(temperatures) if j != i and every_case[j].tested in trained]
         other = float(np.exp(np.mean(np.log(elsewhere)))) if elsewhere else 1.0
         row += [error_at(first, case.keep, 1.0), *on_dev(first, dev, case.keep)]
         rows.append([*row, other, error_at(first, case.keep, other)])
@@ -162,12 +165,12 @@ def table(
         f"Protocol `{corpus.folds.protocol}`, {len(first.labels)} classes ({', '.join(first.labels)}); seeds "
         f"{' '.join(first.seeds)}. UA in per cent, mean over seeds (± sd where several)."
     )
-    more = [_confusion(case, answers) for case, answers in zip(found, own, strict=True)]
-    chosen = [value for value, case in zip(temperatures, found, strict=True) if case.tested in trained]
+    more = [_confusion(case, answers) for case, answers in zip(every_case, own, strict=True)]
+    chosen = [value for value, case in zip(temperatures, every_case, strict=True) if case.tested in trained]
     shipped = float(np.exp(np.mean(np.log(chosen)))) if chosen else 1.0
     each = [
         {"tested": case.tested, "trained": case.trained, "ua": pooled(answers, resamples)["ua"]["mean"]}
-        for case, answers in zip(found, own, strict=True)
+        for case, answers in zip(every_case, own, strict=True)
     ]
     about = {
         "kind": KIND,
@@ -187,16 +190,16 @@ def _answers(other: Experiment, corpus: Corpus, wanted: Sequence[Case], own: Seq
         UserError: it lacks a model or an utterance.
     """
     theirs = {(case.tested, case.trained): case for case in cases(other, corpus)}
-    found = []
+    paired = []
     for case, mine in zip(wanted, own, strict=True):
         if (case.tested, case.trained) not in theirs:
             raise UserError(
                 f"{other.path}: has no model of {case.trained} that tests {case.tested}; run the same folds"
             )
-        found.append(side_by_side(other, theirs[case.tested, case.trained].keep))
-        if not np.array_equal(found[-1].ref, mine.ref):
+        paired.append(side_by_side(other, theirs[case.tested, case.trained].keep))
+        if not np.array_equal(paired[-1].ref, mine.ref):
             raise UserError(f"{other.path}: has other utterances of {case.tested}; score it on the same data")
-    return found
+    return paired
 
 
 def _test(own: Answers, theirs: Answers, resamples: int, permutations: int) -> Difference:

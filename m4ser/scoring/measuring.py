@@ -101,34 +101,34 @@ def statistics(states: "RunStates", speakers: np.ndarray) -> dict[str, Statistic
     exchanged; ``ratio/PART``: its own over the other, of the invariant part voices over words. ``cka/PAIR``,
     ``plain_cka/PAIR``, ``cosine/PAIR``: similarity.
     """
-    found: dict[str, Statistic] = {}
+    statistics: dict[str, Statistic] = {}
     parts, group = states.parts, probes.groups(speakers)
     if states.specific:
         for kind in KINDS:
-            given = [_states(parts[name], kind) for name in ("speech", "text")]
+            pair = [_states(parts[name], kind) for name in ("speech", "text")]
             invariant, owner = _states(parts["invariant"], kind) if "invariant" in parts else (None, None)
-            said = probes.sides(given[0][0], given[1][0], (given[0][1], given[1][1]), group, invariant, owner)
-            found[f"right/{kind}"] = mean(said.right)
+            said = probes.sides(pair[0][0], pair[1][0], (pair[0][1], pair[1][1]), group, invariant, owner)
+            statistics[f"right/{kind}"] = mean(said.right)
             if said.speech is not None and said.place is not None:
-                found |= {f"larger/{kind}": larger_share(said.speech), f"speech_side/{kind}": mean(said.speech)}
-                found[f"place/{kind}"] = mean(said.place)
+                statistics |= {f"larger/{kind}": larger_share(said.speech), f"speech_side/{kind}": mean(said.speech)}
+                statistics[f"place/{kind}"] = mean(said.place)
             if "invariant_speech" in parts:
-                given = [_states(parts[f"invariant_{name}"], kind) for name in ("speech", "text")]
-                said = probes.sides(given[0][0], given[1][0], (given[0][1], given[1][1]), group)
-                found[f"positions/{kind}"] = mean(said.right)
+                pair = [_states(parts[f"invariant_{name}"], kind) for name in ("speech", "text")]
+                said = probes.sides(pair[0][0], pair[1][0], (pair[0][1], pair[1][1]), group)
+                statistics[f"positions/{kind}"] = mean(said.right)
     for name in _own(parts):
         part = parts[name]
         moved = {what: movement(part.pooled, getattr(part, what)) for what in ("voices", "words")}
         own = OWN[name]
-        found |= {f"{what}/{name}": statistic for what, statistic in moved.items()}
-        found[f"ratio/{name}"] = ratio(moved[own], moved["words" if own == "voices" else "voices"])
+        statistics |= {f"{what}/{name}": statistic for what, statistic in moved.items()}
+        statistics[f"ratio/{name}"] = ratio(moved[own], moved["words" if own == "voices" else "voices"])
     for one, other in combinations(_own(parts), 2):
         x, y = parts[one].pooled, parts[other].pooled
-        found[f"cka/{one}-{other}"] = linear_cka(x, y)
-        found[f"plain_cka/{one}-{other}"] = linear_cka(x, y, debiased=False)
+        statistics[f"cka/{one}-{other}"] = linear_cka(x, y)
+        statistics[f"plain_cka/{one}-{other}"] = linear_cka(x, y, debiased=False)
         if x.shape == y.shape:
-            found[f"cosine/{one}-{other}"] = cosine(x, y)
-    return found
+            statistics[f"cosine/{one}-{other}"] = cosine(x, y)
+    return statistics
 
 
 def answers(
@@ -140,10 +140,10 @@ def answers(
     by the model's classifier when this part of the utterance vector is that of another utterance, as often as there are
     ``shuffles``.
     """
-    group, found = probes.groups(speakers), {"model": states.hyp[None]}
+    group, predictions = probes.groups(speakers), {"model": states.hyp[None]}
     vectors = {name: states.parts[name].pooled for name in _own(states.parts)} | {WHOLE: states.utterance}
     for name, vector in vectors.items():
-        found[f"probe/{name}"] = probes.answers(vector, states.ref, group, vector, group)[None]
+        predictions[f"probe/{name}"] = probes.answers(vector, states.ref, group, vector, group)[None]
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(states.ref)) for _ in range(shuffles)]
     for name, place in states.places.items():
@@ -152,8 +152,8 @@ def answers(
             mixed = states.utterance.copy()
             mixed[:, place] = states.utterance[order][:, place]
             rows.append(states.classify(mixed))
-        found[f"shuffled/{name}"] = np.stack(rows)
-    return found
+        predictions[f"shuffled/{name}"] = np.stack(rows)
+    return predictions
 
 
 def measure(
@@ -205,7 +205,7 @@ def measure(
             said.setdefault(key, {}).setdefault(seed, {})[run.fold] = rows
         for key, value in generator_gradients(run.folder, partition).items():
             gradients.setdefault(key, []).append(value)
-    found = Measured(
+    measured = Measured(
         name or folder.name,
         items,
         np.array([corpus.speaker[utt] for _, utt in items]),
@@ -214,18 +214,18 @@ def measure(
         chosen,
         gradients={key: float(np.mean(values)) for key, values in gradients.items()},
     )
-    index, _ = clusters(found.speakers)
+    index, _ = clusters(measured.speakers)
     for key, by_seed in parts.items():
-        found.values[key] = _value(list(by_seed.values()), index, 1 if key.startswith(ALONE) else resamples)
+        measured.values[key] = _value(list(by_seed.values()), index, 1 if key.startswith(ALONE) else resamples)
     place = index, np.array(ref), len(states.labels), resamples
     for key, rows_by_seed in said.items():
-        found.values[f"ua/{key}"] = _ua([_joined(rows, seen, len(items)) for rows in rows_by_seed.values()], *place)
+        measured.values[f"ua/{key}"] = _ua([_joined(rows, seen, len(items)) for rows in rows_by_seed.values()], *place)
     for key in [key for key in said if key.startswith("shuffled/")]:
-        found.values[f"change/{key.removeprefix('shuffled/')}"] = found.values[f"ua/{key}"].minus(
-            found.values["ua/model"]
+        measured.values[f"change/{key.removeprefix('shuffled/')}"] = measured.values[f"ua/{key}"].minus(
+            measured.values["ua/model"]
         )
-    _follow(found, [cast(History, read_json(path)) for r in every if (path := r.folder / HISTORY).exists()])
-    return found
+    _follow(measured, [cast(History, read_json(path)) for r in every if (path := r.folder / HISTORY).exists()])
+    return measured
 
 
 def _own(parts: Mapping[str, "Part"]) -> list[str]:

@@ -86,7 +86,7 @@ def sides(
     """
     states, of = np.concatenate([speech, text]), np.concatenate(owners)
     is_speech = np.repeat([1, 0], [len(speech), len(text)])
-    right, found = np.zeros(len(states)), np.zeros((2, 0 if invariant is None else len(invariant)))
+    right, of_invariant = np.zeros(len(states)), np.zeros((2, 0 if invariant is None else len(invariant)))
     for held_out in np.unique(group):
         learned, wanted = _drawn(group[of] != held_out, seed), group[of] == held_out
         probe = _probe(states[learned], is_speech[learned])
@@ -94,9 +94,9 @@ def sides(
         if invariant is not None and owner is not None and (asked := group[owner] == held_out).any():
             means = np.stack([states[learned][is_speech[learned] == side].mean(0) for side in (0, 1)])
             (start, end), way = probe.decision_function(means), probe.decision_function(invariant[asked])
-            found[:, asked] = way > 0, (way - start) / (end - start)
+            of_invariant[:, asked] = way > 0, (way - start) / (end - start)
     both = [_means(right[is_speech == side], of[is_speech == side], len(group)) for side in (1, 0)]
-    rest = [] if owner is None else [_means(values, owner, len(group)) for values in found]
+    rest = [] if owner is None else [_means(values, owner, len(group)) for values in of_invariant]
     return Sides(np.mean(both, axis=0), *rest)
 
 

@@ -34,8 +34,8 @@ def dump_of(data: Path) -> Path:
 
 def copies(speeds: Sequence[str], altered: int) -> dict[str, str]:
     """Names of further copies of the features, and what each is: other speeds, then other recordings."""
-    found = {f"speed{speed}": f"features at {speed} times the speed" for speed in speeds}
-    return found | {f"altered{n}": f"features of altered recordings, copy {n}" for n in range(1, altered + 1)}
+    copies = {f"speed{speed}": f"features at {speed} times the speed" for speed in speeds}
+    return copies | {f"altered{n}": f"features of altered recordings, copy {n}" for n in range(1, altered + 1)}
 
 
 def copy_folder(features: str, copy: str) -> str:

@@ -9,19 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from m4ser.models.arrays import softmax
 from m4ser.training.predictions import read_predictions
 from m4ser.utils.errors import UserError
 
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures; a set on which everything is right would call for 0
 SMALLEST = 5e-7  # probability: files of predictions have six decimals, and say 0 of what is less
 PRECISION = 1e-6  # of the temperature, relative
-
-
-def softmax(logits: ArrayLike, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities of the classes. Shape: (utterances, C) -> (utterances, C)."""
-    scaled = np.asarray(logits, dtype=float) / temperature
-    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 def negative_log_likelihood(logits: ArrayLike, ref: ArrayLike, temperature: float = 1.0) -> float:

@@ -46,7 +46,7 @@ def generator_gradients(folder: str | Path, part: str = "test", count: int = BAT
     every = [p for p in model.fusion.parameters() if p.requires_grad]
     makers = getattr(model.fusion, "cross_modal", None)
     upstream = [p for p in makers.parameters() if p.requires_grad] if makers is not None else []
-    found: dict[str, list[float]] = {}
+    norms: dict[str, list[float]] = {}
     for _, batch in islice(inputs.batches(utts, utts), count):
         reps, emotion = batches.represent(model, batch), batch["emotion"].squeeze(-1)
         asked = objective(reps, Targets(emotion, batch.get("text")), model.tools)
@@ -58,8 +58,8 @@ def generator_gradients(folder: str | Path, part: str = "test", count: int = BAT
             **{name: float(value) for name, value in asked.stats.items()},
         }
         for name, value in measured.items():
-            found.setdefault(name, []).append(value)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+            norms.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in norms.items()}
 
 
 def _norm(loss: Tensor, parameters: Iterable[Parameter]) -> float:

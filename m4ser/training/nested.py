@@ -47,19 +47,19 @@ def read_nested(
         UserError: see there.
     """
     before = getattr(namespace, action.dest, None)
-    found: dict[str, Any] = copy.deepcopy(before) if isinstance(before, dict) else {}
-    setattr(namespace, action.dest, found)
+    mapping: dict[str, Any] = copy.deepcopy(before) if isinstance(before, dict) else {}
+    setattr(namespace, action.dest, mapping)
     where = f"{TRAIN_ARGS}: {option_string}"
     path, assigned, text = values.partition("=")
     if not assigned:
-        found.update(_mapping(values, where))
+        mapping.update(_mapping(values, where))
         return
     *outer, last = path.split(".")
     for key in outer:
-        if not isinstance(found.get(key), dict):
-            found[key] = {}
-        found = found[key]
-    found[last] = parse_yaml(text, where) if text.strip() else text
+        if not isinstance(mapping.get(key), dict):
+            mapping[key] = {}
+        mapping = mapping[key]
+    mapping[last] = parse_yaml(text, where) if text.strip() else text
 
 
 def _mapping(text: str, where: str) -> dict[str, Any]:

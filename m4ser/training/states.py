@@ -131,17 +131,17 @@ def run_states(folder: str | Path, part: str = "test", limit: int = MAX_UTTERANC
     if len(utts) < 2:
         raise UserError(f"{folder / 'data' / part}: one utterance alone cannot be exchanged with others; choose a fold")
     others = [utts[i] for i in derangement(len(utts), seed)]
-    found = _collect(model, inputs, utts, utts)
+    plain = _collect(model, inputs, utts, utts)
     voices, words = _collect(model, inputs, others, utts), _collect(model, inputs, utts, others)
     places = part_places(model)
     parts = {
-        name: Part(pooled, voices.pooled[name], words.pooled[name], *found.states[name])
-        for name, pooled in found.pooled.items()
+        name: Part(pooled, voices.pooled[name], words.pooled[name], *plain.states[name])
+        for name, pooled in plain.pooled.items()
         if name in voices.pooled and name in words.pooled
     }
     specific = SPEECH in parts
     for name, place in places.items() if not specific else ():
-        parts[name] = Part(*(each.utterance[:, place] for each in (found, voices, words)))
+        parts[name] = Part(*(each.utterance[:, place] for each in (plain, voices, words)))
 
     @torch.no_grad()
     def classify(vectors: np.ndarray) -> np.ndarray:
@@ -149,7 +149,7 @@ def run_states(folder: str | Path, part: str = "test", limit: int = MAX_UTTERANC
 
     index = {label: i for i, label in enumerate(model.labels)}
     ref = np.array([index[inputs.emotions[utt]] for utt in utts])
-    return RunStates(utts, list(model.labels), ref, found.hyp, found.utterance, specific, parts, places, classify)
+    return RunStates(utts, list(model.labels), ref, plain.hyp, plain.utterance, specific, parts, places, classify)
 
 
 def derangement(count: int, seed: int = 0) -> np.ndarray:
@@ -228,21 +228,21 @@ def sequences(reps: Representations) -> dict[str, tuple[Tensor, Tensor]]:
 
     An invariant part with as many positions as both modalities together has those of speech first.
     """
-    found = {}
+    sequences = {}
     for name, states, mask in (
         (SPEECH, reps.speech_specific, reps.speech_mask),
         (TEXT, reps.text_specific, reps.text_mask),
         (INVARIANT, reps.invariant, reps.invariant_mask),
     ):
         if states is not None:
-            found[name] = states, required(mask)
-    if INVARIANT in found:
-        (states, mask), own = found[INVARIANT], required(reps.speech_mask)
+            sequences[name] = states, required(mask)
+    if INVARIANT in sequences:
+        (states, mask), own = sequences[INVARIANT], required(reps.speech_mask)
         if torch.equal(mask, torch.cat([own, required(reps.text_mask)], 1)):
             frames = own.shape[1]
-            found[INVARIANT_SPEECH] = states[:, :frames], mask[:, :frames]
-            found[INVARIANT_TEXT] = states[:, frames:], mask[:, frames:]
-    return found
+            sequences[INVARIANT_SPEECH] = states[:, :frames], mask[:, :frames]
+            sequences[INVARIANT_TEXT] = states[:, frames:], mask[:, frames:]
+    return sequences
 
 
 def _some(states: np.ndarray, utterance: str) -> np.ndarray:

@@ -69,7 +69,7 @@ def make_targets(
     """
     normalise = get_normaliser(normaliser)
     normalise_word = functools.lru_cache(100_000)(normalise)  # the same words come again and again
-    made = {}
+    by_set = {}
     for name, data in read_references(data_dir, sets).items():
         confidences: dict[str, list[float]] = {}
         references = {utt: normalise(text).split() for utt, text in transcripts(data).items()}
@@ -84,15 +84,15 @@ def make_targets(
                 utt: confidences_of_normalised(hypotheses[utt], confidence, texts[utt], normalise_word)
                 for utt, confidence in read_word_confidences(asr_dir / name, hypotheses).items()
             }
-        made[name] = targets(texts, references, confidences)
-    for name, (lines, stats) in made.items():
+        by_set[name] = targets(texts, references, confidences)
+    for name, (lines, stats) in by_set.items():
         # The statistics first: who finds `edits` finds everything.
         source = "ref" if asr_dir is None else "asr"
         (out / name / CONTENTS).unlink(missing_ok=True)
         write_json(out / name / "stats.json", {"source": source, "normaliser": normaliser, **stats})
         write_scp(out / name / "edits", lines)
         write_contents(out / name, ["edits"])
-    return {name: stats for name, (_, stats) in made.items()}
+    return {name: stats for name, (_, stats) in by_set.items()}
 
 
 def targets(

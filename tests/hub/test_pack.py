@@ -13,7 +13,7 @@ from m4ser.hub.archive import unpack
 from m4ser.hub.opening import find_model, open_model
 from m4ser.hub.pack import corpora_of, pack, parse_temperature
 from m4ser.hub.stored import StoredModel
-from m4ser.training.calibration import softmax
+from m4ser.models.arrays import softmax
 from m4ser.training.predictions import Predictions, write_predictions
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import write_json

@@ -14,7 +14,7 @@ from m4ser.asr.backends import Hypothesis
 from m4ser.hub.archive import unpack
 from m4ser.hub.opening import find_model
 from m4ser.hub.pack import pack
-from m4ser.inference.recognizer import softmax
+from m4ser.models.arrays import softmax
 from m4ser.models.onnx_graph import export
 from m4ser.utils.errors import UserError
 
@@ -136,8 +136,8 @@ def test_softmax_divides_by_the_temperature():
     assert softmax(logits)[0].tolist() == pytest.approx([0.25, 0.75])
     assert softmax(logits, 2.0)[0, 1] == pytest.approx(3**0.5 / (1 + 3**0.5))
     torch.testing.assert_close(
-        torch.from_numpy(softmax(np.float32([[1, 2, 300], [-5, 0, 5]]))),
-        torch.softmax(torch.tensor([[1.0, 2, 300], [-5, 0, 5]]), -1),
+        torch.from_numpy(softmax([[1, 2, 300], [-5, 0, 5]])),
+        torch.softmax(torch.tensor([[1.0, 2, 300], [-5, 0, 5]], dtype=torch.float64), -1),
     )
 
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from m4ser.models.arrays import softmax
 from m4ser.training.calibration import (
     HIGHEST,
     LOWEST,
     fit_temperature,
     negative_log_likelihood,
     run_temperature,
-    softmax,
 )
 from m4ser.training.metrics import expected_calibration_error
 from m4ser.training.predictions import Predictions, write_predictions

@@ -24,8 +24,7 @@ import m4ser.training.espnet  # noqa: F401  (the dataset then knows our features
 from m4ser.data.scp import read_scp
 from m4ser.inference.backends.onnx import OnnxBackend
 from m4ser.inference.backends.torch import TorchBackend, outside
-from m4ser.inference.recognizer import softmax
-from m4ser.models.arrays import Padding
+from m4ser.models.arrays import Padding, softmax
 from m4ser.models.build import build_preprocessor
 from m4ser.models.checkpoint import load_run
 from m4ser.models.model import SERModel

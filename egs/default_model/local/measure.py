@@ -15,11 +15,12 @@ from m4ser import EmotionRecognizer
 from m4ser.data.corpus import Corpus
 from m4ser.data.datadir import DataDir
 from m4ser.inference.results import Prediction
+from m4ser.models.arrays import softmax
 from m4ser.recipes.labels import to_common
 from m4ser.scoring.evaluation import pooled
 from m4ser.scoring.runs import Answers
 from m4ser.scoring.table import Column, Row, Score, Table, columns
-from m4ser.training.calibration import SMALLEST, softmax
+from m4ser.training.calibration import SMALLEST
 from m4ser.training.metrics import expected_calibration_error
 from m4ser.training.predictions import read_predictions
 from m4ser.utils import cli

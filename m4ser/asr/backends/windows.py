@@ -66,14 +66,14 @@ class WindowedBackend(Backend):
         by_length: dict[int, list[int]] = {}
         for number, (_, piece) in enumerate(pieces):
             by_length.setdefault(len(piece), []).append(number)
-        found: dict[int, Heard] = {}
+        by_number: dict[int, Heard] = {}
         for numbers in by_length.values():
             for first in range(0, len(numbers), self.batch_size):
                 some = numbers[first : first + self.batch_size]
-                found.update(zip(some, self.decode_windows([pieces[number][1] for number in some]), strict=True))
+                by_number.update(zip(some, self.decode_windows([pieces[number][1] for number in some]), strict=True))
         of_utterance: list[list[Heard]] = [[] for _ in batch]
         for number, (index, _) in enumerate(pieces):
-            of_utterance[index].append(found[number])
+            of_utterance[index].append(by_number[number])
         return [_joined(windows) for windows in of_utterance]
 
 

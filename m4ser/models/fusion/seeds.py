@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from m4ser.models.fusion.attention import Attention
 from m4ser.models.fusion.balance import Standardised
 
-Made = tuple[Tensor, Tensor]  # the seed (B, Q, D) and its mask (B, Q)
+Seed = tuple[Tensor, Tensor]  # the sequence (B, Q, D) and where it is valid (B, Q)
 
 
 class ConcatSeed(nn.Module):
@@ -22,7 +22,7 @@ class ConcatSeed(nn.Module):
     def __init__(self, size: int, heads: int, dropout: float, queries: int):
         super().__init__()
 
-    def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Made:
+    def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Seed:
         """(B, M, D), (B, M), (B, N, D), (B, N) -> (B, M + N, D), (B, M + N)."""
         return torch.cat([speech, text], 1), torch.cat([speech_mask, text_mask], 1)
 
@@ -33,7 +33,7 @@ class TextSeed(nn.Module):
     def __init__(self, size: int, heads: int, dropout: float, queries: int):
         super().__init__()
 
-    def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Made:
+    def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Seed:
         """(B, M, D), (B, M), (B, N, D), (B, N) -> (B, N, D), (B, N)."""
         return text, text_mask
 
@@ -46,7 +46,7 @@ class MixedSeed(nn.Module):
         self.attention = Attention(size, heads, dropout=dropout)
         self.mix = nn.Sequential(nn.LayerNorm(2 * size), nn.Linear(2 * size, size), nn.Dropout(dropout))
 
-    def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Made:
+    def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Seed:
         """(B, M, D), (B, M), (B, N, D), (B, N) -> (B, N, D), (B, N)."""
         heard = self.attention(text, speech, speech_mask)
         return self.mix(torch.cat([text, heard], dim=-1)), text_mask
@@ -64,7 +64,7 @@ class LearnedSeed(nn.Module):
         self.speech, self.text = (Attention(size, heads, dropout=dropout) for _ in range(2))
         self.speech_norm, self.text_norm = Standardised(size), Standardised(size)
 
-    def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Made:
+    def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Seed:
         """(B, M, D), (B, M), (B, N, D), (B, N) -> (B, Q, D), (B, Q), all valid."""
         queries = self.queries.expand(speech.shape[0], -1, -1)  # len() would hold a graph to the batch of its example
         mask = speech_mask.new_ones(queries.shape[:2])

@@ -187,12 +187,8 @@ def linear_cka(x: Tensor, y: Tensor) -> Tensor:
     """
     x, y = x - x.mean(0), y - y.mean(0)
     # By the (B, B) products: |Y'X|^2 is the sum of XX' times YY'.
-    across, within_x, within_y = ((a * b).sum() for a, b in _pairs(x @ x.T, y @ y.T))
-    return across / (within_x * within_y).sqrt().clamp(min=1e-8)
-
-
-def _pairs(a: Tensor, b: Tensor) -> list[tuple[Tensor, Tensor]]:
-    return [(a, b), (a, a), (b, b)]
+    x, y = x @ x.T, y @ y.T
+    return (x * y).sum() / (x.norm() * y.norm()).clamp(min=1e-8)
 
 
 def _gradient(name: str, loss: Tensor, states: Tensor, mask: Tensor) -> dict[str, Tensor]:
