@@ -8,6 +8,8 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "$0")"
 # shellcheck source=../TEMPLATE/options.sh
 . ../TEMPLATE/options.sh
+# shellcheck source=../TEMPLATE/study.sh
+. ../TEMPLATE/study.sh
 
 # --- options
 corpus_dir=                       # [path] folder of MELD's three CSV files; default: MELD in db.local.sh
@@ -37,15 +39,6 @@ for condition in $conditions; do # all of them before the first is begun
         option_fail "--conditions: $condition is none of reference, clean, pocketsphinx, white10, babble5 ..."
 done
 
-# name_of CONDITION: as the table has it
-name_of() {
-    case $1 in
-        reference) echo "reference text" ;;
-        white* | babble*) echo "${1%%[0-9]*} ${1##*[a-z]} dB" ;;
-        *) echo "$1" ;;
-    esac
-}
-
 for condition in $conditions; do
     place=clean
     arguments=(--train-lines "$train_lines" --dev-lines "$dev_lines" --test-lines "$test_lines")
@@ -67,29 +60,8 @@ for condition in $conditions; do
     fi
     ../TEMPLATE/compare.sh --configs "$configs" --reference "$baseline" --seeds "$seeds" --at-once "$at_once" \
         --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" --run-args "${arguments[*]@Q}"
-    if [ -n "$results" ]; then
-        mkdir -p "$results/$condition"
-        cp "$exp/$condition/comparison.json" "$results/$condition/comparison.json.new"
-        mv "$results/$condition/comparison.json.new" "$results/$condition/comparison.json"
-    fi
+    keep_comparison "$condition"
 done
 [ "$prepare_only" = false ] || exit 0
 
-shown=$conditions
-[ -z "$results" ] || shown="$rows $conditions"
-folders=() names=()
-for condition in $shown; do
-    case " $conditions " in
-        *" $condition "*) folder=$exp/$condition ;;
-        *) folder=$results/$condition ;;
-    esac
-    if [ -f "$folder/comparison.json" ] && [[ " ${folders[*]} " != *" $folder "* ]]; then
-        folders+=("$folder")
-        names+=("$(name_of "$condition")")
-    fi
-done
-python -m m4ser.bin.table robustness --conditions "${folders[@]}" --names "${names[@]}" --out "$exp/study"
-if [ -n "$readme" ]; then
-    python -m m4ser.bin.table insert --readme "$readme" --name study --from "$exp/study.json"
-    cp "$exp/study.png" "$(dirname "$readme")/study.png"
-fi
+study_table

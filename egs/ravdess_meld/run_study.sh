@@ -8,6 +8,8 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "$0")"
 # shellcheck source=../TEMPLATE/options.sh
 . ../TEMPLATE/options.sh
+# shellcheck source=../TEMPLATE/study.sh
+. ../TEMPLATE/study.sh
 
 # --- options
 conditions="reference clean babble0"  # [text] rows: reference, or a data folder of egs/meld_tts/data: clean, white10, babble5 ...
@@ -34,15 +36,6 @@ for condition in $conditions; do # all of them before the first is begun
         option_fail "--conditions: $condition is none of reference, clean, white10, babble5 ..."
 done
 
-# name_of CONDITION: as the table has it
-name_of() {
-    case $1 in
-        reference) echo "reference text" ;;
-        white* | babble*) echo "${1%%[0-9]*} ${1##*[a-z]} dB" ;;
-        *) echo "$1" ;;
-    esac
-}
-
 for condition in $conditions; do
     place=$condition
     arguments=(--lines-per-clip "$lines_per_clip")
@@ -55,28 +48,7 @@ for condition in $conditions; do
     ../TEMPLATE/compare.sh --configs "$configs" --reference "$baseline" --seeds "$seeds" --folds "$folds" \
         --at-once "$at_once" --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" \
         --run-args "${arguments[*]@Q}"
-    if [ -n "$results" ]; then
-        mkdir -p "$results/$condition"
-        cp "$exp/$condition/comparison.json" "$results/$condition/comparison.json.new"
-        mv "$results/$condition/comparison.json.new" "$results/$condition/comparison.json"
-    fi
+    keep_comparison "$condition"
 done
 
-shown=$conditions
-[ -z "$results" ] || shown="$rows $conditions"
-folders=() names=()
-for condition in $shown; do
-    case " $conditions " in
-        *" $condition "*) folder=$exp/$condition ;;
-        *) folder=$results/$condition ;;
-    esac
-    if [ -f "$folder/comparison.json" ] && [[ " ${folders[*]} " != *" $folder "* ]]; then
-        folders+=("$folder")
-        names+=("$(name_of "$condition")")
-    fi
-done
-python -m m4ser.bin.table robustness --conditions "${folders[@]}" --names "${names[@]}" --out "$exp/study"
-if [ -n "$readme" ]; then
-    python -m m4ser.bin.table insert --readme "$readme" --name study --from "$exp/study.json"
-    cp "$exp/study.png" "$(dirname "$readme")/study.png"
-fi
+study_table
