@@ -200,6 +200,7 @@ def _limited(schema: Schema, make: Callable[..., Any], name: str) -> Schema:
     """With the limits that follow from the name of a parameter of our own classes."""
     from m4ser.models.encoders.fbank import FbankEncoder
     from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
+    from m4ser.models.encoders.precomputed import PrecomputedEncoder
     from m4ser.models.pooling import POOLINGS
 
     kind, limits = schema.get("type"), dict[str, Any]()
@@ -217,7 +218,8 @@ def _limited(schema: Schema, make: Callable[..., Any], name: str) -> Schema:
     elif kind == "string":
         first = "global" if make.__module__ == FbankEncoder.__module__ else "frame"
         words = {**WORDS, "pooling": list(POOLINGS), "text_pooling": list(POOLINGS)}
-        words["normalise"] = [first, "utterance", "none"]
+        over_training = ["corpus"] if make is PrecomputedEncoder else []
+        words["normalise"] = [first, "utterance", *over_training, "none"]
         return {"enum": words[name], "description": described({"enum": words[name]})} if name in words else schema
     limited = {key: value for key, value in {**schema, **limits}.items() if key != "description"}
     return {**limited, "description": described(limited)} if limits else schema

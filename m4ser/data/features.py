@@ -21,6 +21,7 @@ from m4ser.utils.files import atomic_write
 
 AGAIN = remedy(1)
 POSITIONS = "feats.scp"
+STATISTICS = "normalisation.scp"  # beside such a list: mean and deviation for every utterance
 
 
 class FeatureWriter:
@@ -71,10 +72,16 @@ class FeatureWriter:
 
 
 class Features(Mapping[str, np.ndarray]):
-    """The matrices of a features list: utterance -> (frames, features) float32, read and checked when asked for."""
+    """The matrices of a features list: utterance -> (frames, features) float32, read and checked when asked for.
+
+    They are normalised where the statistics for it lie beside the list, see :mod:`m4ser.data.normalising`.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.positions = read_feats_scp(path)
+        beside = Path(path).with_name(STATISTICS)
+        self.statistics = read_feats_scp(beside) if beside.exists() else {}
+        self._measured: dict[str, np.ndarray] = {}  # by position: few, and asked for again and again
 
     def __getitem__(self, utterance: str) -> np.ndarray:
         """Read one matrix.
@@ -82,7 +89,14 @@ class Features(Mapping[str, np.ndarray]):
         Raises:
             UserError: the archive is missing or damaged.
         """
-        return load_features(self.positions[utterance])
+        matrix = load_features(self.positions[utterance])
+        if not self.statistics:
+            return matrix
+        position = self.statistics[utterance]
+        if position not in self._measured:
+            self._measured[position] = load_features(position)
+        mean, deviation = self._measured[position]
+        return (matrix - mean) / deviation
 
     def __iter__(self) -> Iterator[str]:
         """Utterances, in the order of the list."""

@@ -93,6 +93,7 @@ def pack(
         raise UserError(f"{licence}: no such file")
     if pages and not left_out:
         raise UserError("--pages follow the table of --left-out in the card; give that, too")
+    stored.check_single()
     known = read_left_out(left_out, pages) if left_out else {}
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pack-", dir=archive.parent) as folder:

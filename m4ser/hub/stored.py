@@ -61,6 +61,19 @@ class StoredModel:
             )
         return self.about["pipeline"]
 
+    def check_single(self) -> None:
+        """Whether single recordings can be predicted.
+
+        Raises:
+            UserError: features were normalised over several recordings of whoever speaks.
+        """
+        by = (self.pipeline["speech"] or {}).get("normalised")
+        if by:
+            raise UserError(
+                f"{self.folder}: was trained with features normalised by {by}, which takes many recordings of each; "
+                "stage 5 scores it, but new recordings need a model trained without --normalise_features"
+            )
+
     @property
     def graph(self) -> GraphDescription | None:
         """What an archive says of the whole graph that it holds instead of weights; None where it holds those."""

@@ -147,6 +147,7 @@ class EmotionRecognizer:
             try:
                 stored = opened.enter_context(open_model(model or default_model(), fold, seed))
                 opened.enter_context(_in_one_line(stored))
+                stored.check_single()
                 network = open_network(stored, device, onnx, pretrained_dir)
                 recogniser = build_recogniser(stored, network.pretrained_dir, asr, asr_model, words)
                 frontend = Frontend(stored.pipeline, network.features, recogniser)

@@ -36,6 +36,7 @@ class SpeechPipeline(TypedDict, total=False):
     encoder: str
     layers: list[int]
     pool: int
+    normalised: str  # by speaker or corpus, over several recordings; missing where they are taken as they are
     architecture: Architecture  # of an encoder that is in the archive
 
 

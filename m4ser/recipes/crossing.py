@@ -254,21 +254,46 @@ def leave_one_out(sources: Sequence[Source], unheard: Sequence[str] = ()) -> Fol
     tested = {name: by_name[name].tested() for name in by_name}
     everywhere = [utt for name in unheard for utt in tested[name]]
     folds, trained_on = {}, {}
-    for left_out in (*names, ""):
-        trained = [name for name in names if name != left_out]
-        parts: dict[str, list[str]] = {"train": [], "dev": [], "test": [*everywhere]}
-        for name in trained:
-            source, own = by_name[name], first[name]
-            parts["dev"] += source.ids(own.dev)
-            rest = [utt for utt in source.utterances if utt not in set(own.dev)]
-            parts["train"] += source.ids(rest if left_out else own.train)
-            parts["test"] += [] if left_out else source.ids(own.test)
-        parts["test"] += tested.get(left_out, [])
-        fold = left_out or ALL
-        folds[fold] = Fold(**{part: sorted(ids) for part, ids in parts.items()})
-        trained_on[fold] = JOIN.join(trained)
+    for left_out in names:
+        row = [name for name in names if name != left_out]
+        folds[left_out] = _everybody([by_name[name] for name in row], [*everywhere, *tested[left_out]])
+        trained_on[left_out] = JOIN.join(row)
+    parts = {part: [utt for name in names for utt in by_name[name].ids(getattr(first[name], part))] for part in PARTS}
+    folds[ALL] = Fold(sorted(parts["train"]), sorted(parts["dev"]), sorted([*everywhere, *parts["test"]]))
+    trained_on[ALL] = JOIN.join(names)
     description = "each corpus tests a model of all others; epoch chosen on two or so speakers of each trained on"
     return _crossed(f"leave-one-out-{'-'.join(names)}", description, sources, folds, trained_on)
+
+
+def cross_whole(sources: Sequence[Source], train: Sequence[str], test: Sequence[str]) -> Folds:
+    """One fold for each entry of `train`, as :func:`cross` takes it, that tests the corpora it does not train on.
+
+    Dev is that of the first fold of each corpus trained on, everybody else trains.
+
+    Raises:
+        UserError: as :func:`cross`, or an entry leaves no corpus to test.
+    """
+    by_name = {source.name: source for source in sources}
+    _check_names(list(by_name), train, test)
+    tested = {name: by_name[name].tested() for name in test}
+    folds = {}
+    for row in train:
+        trained = row.split(JOIN)
+        if not (others := [name for name in test if name not in trained]):
+            raise UserError(f"--whole: {row} trains on all that is tested; leave it out, or a corpus of it")
+        folds[row] = _everybody([by_name[name] for name in trained], [utt for name in others for utt in tested[name]])
+    description = "a corpus tests models of others, each of all speakers but those of dev, which choose the epoch"
+    return _crossed(f"cross-corpus-whole-{'-'.join(test)}", description, sources, folds, {row: row for row in folds})
+
+
+def _everybody(trained: Sequence[Source], test: Sequence[str]) -> Fold:
+    """A fold that trains on everybody of some corpora but the dev speakers of their first folds."""
+    parts: dict[str, list[str]] = {"train": [], "dev": []}
+    for source in trained:
+        dev = next(iter(source.folds.folds.values())).dev
+        parts["dev"] += source.ids(dev)
+        parts["train"] += source.ids(utt for utt in source.utterances if utt not in set(dev))
+    return Fold(sorted(parts["train"]), sorted(parts["dev"]), sorted(test))
 
 
 def _crossed(

@@ -31,13 +31,12 @@ from m4ser.models.encoders.base import Encoder
 from m4ser.models.model import Outcome, SERModel
 from m4ser.models.objectives.base import Targets
 from m4ser.models.representations import Representations
+from m4ser.training.lists import FEATURES
 from m4ser.training.nested import read_nested
 from m4ser.training.precision import autocast
 from m4ser.utils.errors import UserError
 from m4ser.utils.modules import stand_in
 
-# The name must not start with that of another type: ESPnet looks types up by prefix.
-FEATURES = "m4ser_feats"
 DATA_TYPES[FEATURES] = {
     "func": Features,
     "kwargs": [],

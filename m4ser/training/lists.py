@@ -5,14 +5,18 @@ import json
 from pathlib import Path
 
 from m4ser.data.contents import check_contents
-from m4ser.data.features import POSITIONS
+from m4ser.data.features import POSITIONS, STATISTICS
 from m4ser.data.folds import Fold, Folds
 from m4ser.data.scp import write_scp
 from m4ser.models.systems import system_class
 from m4ser.training.experiment import read_maps
+from m4ser.training.normalising import GROUPS, UNNORMALISED, measure
 from m4ser.training.settings import NO_TEXT, Settings
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_directory, read_json
+
+# Type of their list for ESPnet. It must not start with that of another type: ESPnet looks types up by prefix.
+FEATURES = "m4ser_feats"
 
 
 def read_folds(data: str | Path) -> Folds:
@@ -61,6 +65,15 @@ def check_inputs(settings: Settings, task: argparse.Namespace) -> None:
         raise UserError(
             f"{settings.config}: reads no features of stage 1, so leave --perturbed away; see model_conf: augment"
         )
+    if task.normalise_features != UNNORMALISED and not reads_features(task):
+        raise UserError(
+            f"{settings.config}: reads no features of stage 1; leave normalise_features {task.normalise_features} away"
+        )
+
+
+def reads_features(task: argparse.Namespace) -> bool:
+    """Whether the configured system reads features of stage 1."""
+    return needs(task, "speech") and task.speech_encoder == "precomputed"
 
 
 def write_data(settings: Settings, task: argparse.Namespace, folds: Folds, fold: Fold, folder: Path) -> None:
@@ -92,6 +105,10 @@ def write_data(settings: Settings, task: argparse.Namespace, folds: Folds, fold:
             lengths = {utt: str(len(json.loads(line)["words"]) + 1) for utt, line in maps["edits"].items()}
     usable = set.intersection(*(set(entries) for entries in maps.values()))
     with atomic_directory(folder) as temporary:
+        if task.normalise_features != UNNORMALISED:
+            by = task.normalise_features
+            group = read_maps(settings.data, sets, GROUPS[by]) if by != "corpus" or folds.corpora else {}
+            maps[STATISTICS] = measure(by, group, maps[POSITIONS], fold, temporary, folder)
         for part in ("train", "dev", "test"):
             ids = [utt for utt in getattr(fold, part) if utt in usable]
             if not ids:
@@ -152,7 +169,7 @@ def altered_of(copy: str, sets: list[str]) -> int:
 def data_options(folder: Path, part: str, task: argparse.Namespace) -> list[tuple[str, str, str]]:
     """(path, name, type) of every file of one part, as ESPnet's dataset takes them."""
     types = {
-        "feats.scp": ("speech", "m4ser_feats"),
+        "feats.scp": ("speech", FEATURES),
         "wav.scp": ("speech", "sound"),
         "edits": ("text", "text"),
         "utt2emo": ("emotion", "text"),

@@ -12,6 +12,7 @@ from m4ser.models.systems import SER
 from m4ser.training.configuration import parse_task
 from m4ser.training.experiment import choose_folds, parse_seeds, write_plan
 from m4ser.training.lists import altered_of, check_inputs, needs, speed_of
+from m4ser.training.normalising import UNNORMALISED
 from m4ser.training.pipeline import describe
 from m4ser.training.settings import NO_TEXT, Settings
 from m4ser.utils.errors import UserError
@@ -59,7 +60,10 @@ def pipeline(settings: Settings, task: argparse.Namespace, folds: Folds) -> Pipe
     """What was done to the recordings before training: :mod:`m4ser.inference.frontend` does the same to others."""
     source = settings.text_source if needs(task, "text") else NO_TEXT
     feats = settings.feats if task.speech_encoder == "precomputed" else ""
-    return describe(needs(task, "speech"), source, feats, settings.text, settings.asr_dir, folds.sets)
+    described = describe(needs(task, "speech"), source, feats, settings.text, settings.asr_dir, folds.sets)
+    if described["speech"] and task.normalise_features != UNNORMALISED:
+        described["speech"]["normalised"] = task.normalise_features
+    return described
 
 
 def _settings(task: argparse.Namespace) -> dict[str, Any]:

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from m4ser.data.audio import load_16k
-from m4ser.data.features import load_features
+from m4ser.data.features import Features
 from m4ser.data.scp import read_scp
 from m4ser.models import batches
 from m4ser.models.build import build_collate, build_preprocessor
 from m4ser.models.checkpoint import load_run
 from m4ser.models.representations import Representations, masked_mean, required
 from m4ser.models.systems import EmotionModel
-from m4ser.training.lists import data_options
+from m4ser.training.lists import FEATURES, data_options
 from m4ser.utils.errors import UserError
 
 MAX_UTTERANCES = 3000  # of more, this many at random
@@ -80,7 +80,10 @@ class Inputs:
         if not (listed / "utt2emo").exists():
             raise UserError(f"{listed}: is missing; run stage 4 again")
         self.emotions = read_scp(listed / "utt2emo")
-        self.files = {name: (read_scp(path), kind) for path, name, kind in data_options(folder / "data", part, conf)}
+        self.files: dict[str, tuple[Mapping[str, Any], str]] = {
+            name: (Features(path) if kind == FEATURES else read_scp(path), kind)
+            for path, name, kind in data_options(folder / "data", part, conf)
+        }
         lengths = read_scp(listed / "lengths") if (listed / "lengths").exists() else {}
         self.lengths = {utt: int(lengths.get(utt, "0").split(",")[0]) for utt in self.emotions}
         self.preprocess, self.collate = build_preprocessor(conf), build_collate(conf)
@@ -102,8 +105,6 @@ class Inputs:
         for name, (entries, kind) in self.files.items():
             if kind == "sound":
                 data[name] = load_16k(entries[voice])
-            elif kind == "m4ser_feats":
-                data[name] = load_features(entries[voice])
             else:
                 data[name] = entries[words if name == "text" else voice]
         return self.preprocess(voice, data)

@@ -8,6 +8,7 @@ from m4ser.data.origin import write_origins
 from m4ser.recipes.crossing import (
     classes_of,
     cross,
+    cross_whole,
     leave_one_out,
     origins_of,
     read_label_map,
@@ -157,6 +158,31 @@ def test_each_corpus_is_left_out_once(corpora):
         leave_one_out(sources, ["d"])
     with pytest.raises(UserError, match="takes three at least, not 2"):
         leave_one_out(sources, ["new", "a"])
+
+
+def test_whole_corpora_test_models_of_others(corpora):
+    prepare(corpora, "c", ("1", "2", "3"), ("angry", "happy"))
+    sources = read(corpora, "a", "b", "c")
+    folds = cross_whole(sources, ["a", "b+c"], ["a", "b", "c"])
+    assert folds.trained_on == {"a": "a", "b+c": "b+c"}
+    assert folds.protocol == "cross-corpus-whole-a-b-c-2class"
+    one, two = folds.folds.values()
+    assert [{u[:3] for u in part} for part in (one.train, one.dev, one.test)] == [
+        {"a-1", "a-3"},  # everybody who is not dev in the first fold
+        {"a-2"},
+        {"b-1", "c-1", "c-2", "c-3"},  # what their own protocols test
+    ]
+    assert [{u[:3] for u in part} for part in (two.train, two.dev, two.test)] == [
+        {"b-1", "b-3", "c-1", "c-3"},
+        {"b-2", "c-2"},
+        {"a-1", "a-2", "a-3"},
+    ]
+    folds.labels = ["angry", "happy"]
+    folds.check({u.utt_id: u.speaker for s in sources for u in s.utterances.values()})
+    with pytest.raises(UserError, match="--whole: a trains on all that is tested"):
+        cross_whole(sources, ["a", "b", "c"], ["a"])
+    with pytest.raises(UserError, match="there is no corpus d"):
+        cross_whole(sources, ["d"], ["a"])
 
 
 def test_what_is_left_out_is_told(corpora, capsys):

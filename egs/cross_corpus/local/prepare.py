@@ -11,7 +11,7 @@ from pathlib import Path
 from m4ser.data.datadir import Utterance
 from m4ser.data.folds import JOIN
 from m4ser.recipes import recipe
-from m4ser.recipes.crossing import classes_of, cross, origins_of, read_sources
+from m4ser.recipes.crossing import classes_of, cross, cross_whole, origins_of, read_sources
 from m4ser.utils import cli
 
 
@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", type=cli.words, help="what to train on, A+B for both together (default: each)")
     parser.add_argument("--test", type=cli.words, help="corpora to test on (default: all)")
     parser.add_argument("--joint", type=cli.boolean, default=False, help="true: train on all corpora together, too")
+    parser.add_argument("--leave-one-out", type=cli.boolean, default=False, help="true: train on all but each, too")
+    parser.add_argument("--whole", type=cli.boolean, default=False, help="true: train on whole corpora, test others")
     parser.add_argument("--label-map", type=Path, help="table with the columns corpus, label, class")
     parser.add_argument("--texts", type=cli.words, default=[], help="NAME=FOLDER of dump/asr, or NAME=ref")
 
@@ -32,10 +34,13 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
     train = args.train or names
     if args.joint:
         train = [*train, JOIN.join(dict.fromkeys(JOIN.join(train).split(JOIN)))]
+    if args.leave_one_out:
+        train = [*train, *(JOIN.join(other for other in names if other != name) for name in args.test or names)]
     train = list(dict.fromkeys(train))
+    make_folds = cross_whole if args.whole else cross
     return recipe.Protocol(
         classes_of(args.sources),
-        lambda utts: cross(args.sources, train, args.test or names),
+        lambda utts: make_folds(args.sources, train, args.test or names),
         origins=origins_of(args.sources),
     )
 

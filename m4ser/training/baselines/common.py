@@ -13,13 +13,17 @@ from m4ser.models.build import construct
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
 from m4ser.models.model import Outcome, count_parameters
 from m4ser.models.systems import SER, SYSTEMS
-from m4ser.training import espnet  # noqa: F401  # what is typed is read as data
+from m4ser.training import (
+    espnet,  # noqa: F401  # what is typed is read as data
+    normalising,
+)
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """Options by which the recipe tells a task about its data; the same as those of SERTask."""
     group = parser.add_argument_group("Speech emotion recognition")
     group.add_argument("--task", default=SER, choices=list(SYSTEMS), help="Which system a configuration is for")
+    normalising.add_option(group)
     group.add_argument("--labels", nargs="+", default=None, help="Emotion classes in index order")
     group.add_argument("--features", type=str_or_none, default=None, help="Speech encoder that stage 1 dumps for it")
     group.add_argument(
