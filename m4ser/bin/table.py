@@ -44,6 +44,13 @@ def get_parser() -> argparse.ArgumentParser:
     one = kind("crossed", _crossed, "crossed corpora, from the metrics.json of stage 5; also OUT.png", "exp/crossed")
     one.add_argument("--exp", type=Path, required=True, help="folder exp/<tag>, scored")
 
+    one = kind("crossings", _crossings, "several systems on crossed corpora, as stage 5 scored them", "exp/crossings")
+    rows(one, "--exp", "folders exp/<tag>, scored")
+    one.add_argument("--rows", choices=("left_out", "all"), default="left_out", help=(
+        "left_out: one row each, every corpus tested by the models of most others; all: a row for everything that was "
+        "trained on (default: left_out)"
+    ))  # fmt: skip
+
     one = kind("left_out", _left_out, "systems on corpora that they were not trained on", "exp/left_out")
     rows(one, "--exp", "folders exp/<tag> of crossed corpora: the system in question, then others")
     one.add_argument("--data", type=Path, default=Path("data"), help="folder with folds.json (default: data)")
@@ -123,6 +130,16 @@ def _crossed(args: argparse.Namespace) -> None:
 
     found = crossed.read(args.exp / "metrics.json")
     _write(figures.illustrated(crossed.headline(found), args.out, figures.crossed), args.out)
+
+
+def _crossings(args: argparse.Namespace) -> None:
+    from m4ser.scoring import crossed, crossings
+
+    results = {
+        name: crossed.read(folder / "metrics.json")
+        for name, folder in zip(row_names(args.names, args.folders), args.folders, strict=True)
+    }
+    _write(crossings.table(results, args.rows == "all"), args.out)
 
 
 def _left_out(args: argparse.Namespace) -> None:
