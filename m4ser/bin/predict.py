@@ -36,6 +36,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--words", action="store_true", help="show words, too, where the model reads the voice alone")
     parser.add_argument("--text", type=Path, help="what is said, instead of recognising it: lines of `name words...`")
     parser.add_argument(
+        "--speakers",
+        metavar="one|FILE",
+        help="of a model that normalises by speaker: one who speaks in all recordings, or lines of `name speaker`",
+    )
+    parser.add_argument(
         "--live", action="store_true", help="predict a stream: - (WAV on the standard input), mic, or a file to try it"
     )
     parser.add_argument("--raw", metavar="RATE", help="with --live -: 16-bit samples without header; or RATE,CHANNELS")
@@ -62,6 +67,7 @@ def main(cmd: list[str] | None = None) -> None:
     model = args.model or default_model()
     if not args.model:
         print(f"note: model {model}", file=sys.stderr)
+    speakers = read_texts(Path(args.speakers)) if args.speakers not in (None, "one") else args.speakers
     recognizer = load_recognizer(
         model,
         args,
@@ -69,6 +75,7 @@ def main(cmd: list[str] | None = None) -> None:
         onnx=True if args.onnx == "packed" else args.onnx or False,
         batch_size=args.batch_size,
         words=args.words,
+        speakers=speakers,
     )
     with quiet_libraries():
         if args.live:
@@ -85,6 +92,8 @@ def _check_live(parser: argparse.ArgumentParser, args: argparse.Namespace) -> "R
     """Refuse options that do not go together; returns what `--raw` says."""
     if args.live and len(args.inputs) != 1:
         parser.error("--live takes one stream: -, mic or a file")
+    if args.live and args.speakers:
+        parser.error("--live and --speakers: a stream has no other recordings of its speaker")
     if args.live and args.text:
         parser.error("--live and --text: the text of a stream cannot be given")
     if args.raw is None:

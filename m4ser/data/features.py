@@ -15,6 +15,7 @@ import kaldiio
 import numpy as np
 
 from m4ser.data.contents import as_text, remedy
+from m4ser.data.normalising import normalised
 from m4ser.data.scp import read_scp, write_scp
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_write
@@ -95,8 +96,7 @@ class Features(Mapping[str, np.ndarray]):
         position = self.statistics[utterance]
         if position not in self._measured:
             self._measured[position] = load_features(position)
-        mean, deviation = self._measured[position]
-        return (matrix - mean) / deviation
+        return normalised(matrix, self._measured[position])
 
     def __iter__(self) -> Iterator[str]:
         """Utterances, in the order of the list."""

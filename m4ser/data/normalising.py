@@ -1,18 +1,13 @@
 """Features with zero mean and unit deviation over everything that a speaker, or a corpus, has said.
 
-As with Kaldi's `apply-cmvn`, only the statistics are written; whoever reads the features through a list that has them
-beside it (:class:`m4ser.data.features.Features`) gets them normalised. No label is needed for it, but several
+As with Kaldi's `apply-cmvn`, only the statistics of a dump are written; whoever reads the features through a list that
+has them beside it (:class:`m4ser.data.features.Features`) gets them normalised. No label is needed for it, but several
 recordings of whoever is tested.
 """
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
-
-from m4ser.data.features import FeatureWriter, load_features
-
-NAME = "normalisation"  # of the archive
 
 
 def statistics(matrices: Iterable[np.ndarray]) -> np.ndarray:
@@ -42,28 +37,7 @@ def _sums(matrix: np.ndarray) -> np.ndarray:
     return np.stack([known.sum(0), values.sum(0), np.square(values).sum(0)])
 
 
-def write_statistics(
-    positions: Mapping[str, str], group: Mapping[str, str], measured: Iterable[str], folder: Path, final: Path
-) -> dict[str, str]:
-    """Measure each group and write its mean and deviation to an archive.
-
-    Args:
-        positions: archive and byte of the features of every utterance.
-        group: speaker or corpus of every utterance that is to be normalised.
-        measured: utterances to measure; each group has some.
-        folder: where to write.
-        final: where the folder is going to be moved to.
-
-    Returns:
-        Archive and byte of the statistics of every utterance of `group`.
-
-    Raises:
-        UserError: an archive is missing or damaged.
-    """
-    members: dict[str, list[str]] = {}
-    for utt in measured:
-        members.setdefault(group[utt], []).append(utt)
-    with FeatureWriter(folder, NAME, final) as writer:
-        for name, utts in members.items():
-            writer.write(name, statistics(load_features(positions[utt]) for utt in utts))
-    return {utt: writer.positions[name] for utt, name in group.items()}
+def normalised(matrix: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Features (frames, F) as they are with :func:`statistics` (2, F)."""
+    mean, deviation = measured
+    return (matrix - mean) / deviation

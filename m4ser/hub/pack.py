@@ -93,7 +93,6 @@ def pack(
         raise UserError(f"{licence}: no such file")
     if pages and not left_out:
         raise UserError("--pages follow the table of --left-out in the card; give that, too")
-    stored.check_single()
     known = read_left_out(left_out, pages) if left_out else {}
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pack-", dir=archive.parent) as folder:
@@ -196,6 +195,7 @@ def write_graph(
     """
     from m4ser.models.onnx_graph import export_whole
 
+    _check_single(stored)
     pipeline = copy.deepcopy(stored.pipeline)
     encoder = stored.speech_encoder(pretrained_dir)
     whole = export_whole(stored.folder, folder / GRAPH, encoder, pipeline["speech"], int8, temperature)
@@ -211,6 +211,19 @@ def write_graph(
     _add_recogniser(pipeline["text"], folder, include, pretrained_dir)
     parameters = sum(value.numel() for value in read_weights(stored.folder).values())
     return _describe(stored, folder, pipeline, parameters, whole.description, known)
+
+
+def _check_single(stored: StoredModel) -> None:
+    """A whole graph begins at the recording, and knows no others.
+
+    Raises:
+        UserError: features are normalised over several recordings.
+    """
+    if stored.normalised:
+        raise UserError(
+            f"{stored.folder}: normalises features by {stored.normalised}, over several recordings, which a whole "
+            "graph cannot; pack with --weights torch"
+        )
 
 
 def export_stored(
@@ -232,6 +245,7 @@ def export_stored(
         raise UserError("the model is a whole graph already: m4ser unpack gives its model.onnx")
     if not whole:
         return export(stored.folder, path, int8, head)
+    _check_single(stored)
     encoder, speech = stored.speech_encoder(pretrained_dir), stored.pipeline["speech"]
     return export_whole(stored.folder, path, encoder, speech, int8).exported
 

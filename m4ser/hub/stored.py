@@ -61,18 +61,10 @@ class StoredModel:
             )
         return self.about["pipeline"]
 
-    def check_single(self) -> None:
-        """Whether single recordings can be predicted.
-
-        Raises:
-            UserError: features were normalised over several recordings of whoever speaks.
-        """
-        by = (self.pipeline["speech"] or {}).get("normalised")
-        if by:
-            raise UserError(
-                f"{self.folder}: was trained with features normalised by {by}, which takes many recordings of each; "
-                "stage 5 scores it, but new recordings need a model trained without --normalise_features"
-            )
+    @property
+    def normalised(self) -> str:
+        """Over whose recordings features are normalised: ``speaker``, ``corpus``, or empty: each for itself."""
+        return (self.pipeline["speech"] or {}).get("normalised", "")
 
     @property
     def graph(self) -> GraphDescription | None:

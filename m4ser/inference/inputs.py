@@ -101,13 +101,14 @@ def items(
         UserError: a folder without recordings, a list that cannot be read, an array without sampling rate.
     """
     for item in _expand(source, sampling_rate):
-        said = text if isinstance(text, str) else _text_of(item, text) if text is not None else None
+        said = text if isinstance(text, str) else by_name(item, text) if text is not None else None
         yield item if said is None else replace(item, text=said)
 
 
-def _text_of(item: Item, texts: Mapping[str, str]) -> str | None:
+def by_name(item: Item, table: Mapping[str, str]) -> str | None:
+    """What a table says of a recording, by its name, that without folders, or the same without ending; else None."""
     path = Path(item.name)
-    return next((texts[key] for key in (item.name, path.name, path.stem) if key in texts), None)
+    return next((table[key] for key in (item.name, path.name, path.stem) if key in table), None)
 
 
 def _expand(source: Source, rate: int | None) -> Iterator[Item]:

@@ -19,12 +19,13 @@ import numpy as np
 from m4ser.asr.backends import build_backend
 from m4ser.asr.backends.base import Backend
 from m4ser.data.audio import RATE, as_stage_1, error_text
+from m4ser.data.normalising import normalised, statistics
 from m4ser.hub.opening import default_model, open_model
 from m4ser.hub.stored import StoredModel
 from m4ser.inference.backends import open_network
 from m4ser.inference.backends.base import Backend as Forward
 from m4ser.inference.frontend import Frontend
-from m4ser.inference.inputs import Item, Source, items
+from m4ser.inference.inputs import Item, Source, by_name, items
 from m4ser.inference.live import LiveStream
 from m4ser.inference.results import Failure, Prediction, Segment
 from m4ser.inference.timeline import Span, equal_pieces, speech_spans
@@ -78,6 +79,9 @@ class EmotionRecognizer:
         words: whether words are given or recognised; the model need not read them.
         piece: seconds that the model takes at once, None for any; longer stretches are cut in any case.
         temperature: logits are divided by it before they become probabilities.
+        normalised: over whose recordings the model's features are normalised, ``speaker`` or ``corpus``; empty where
+            single ones are predicted.
+        speakers: who that is: one name for all recordings, or names by item, as for texts.
     """
 
     def __init__(
@@ -95,6 +99,8 @@ class EmotionRecognizer:
         words: bool = False,
         piece: float | None = None,
         temperature: float = 1.0,
+        normalised: str = "",
+        speakers: str | Mapping[str, str] | None = None,
     ):
         if batch_size < 1:
             raise UserError(f"batch_size {batch_size}: must be 1 or more")
@@ -102,6 +108,7 @@ class EmotionRecognizer:
         self.preprocess, self.collate, self.forward = preprocess, collate, forward
         self.batch_size, self.split, self.longest, self.prefetch = batch_size, split, longest, prefetch
         self.words, self.piece, self.temperature = words or frontend.uses_text, piece, temperature
+        self.normalised, self.speakers = normalised, speakers
 
     @classmethod
     def from_pretrained(
@@ -119,6 +126,7 @@ class EmotionRecognizer:
         longest: float = LONGEST,
         prefetch: bool = True,
         words: bool = False,
+        speakers: str | Mapping[str, str] | None = None,
     ) -> "EmotionRecognizer":
         """Load a trained model.
 
@@ -139,6 +147,9 @@ class EmotionRecognizer:
             longest: recordings of more seconds are refused.
             prefetch: read and extract features in a second thread while this one recognises text.
             words: recognise words, too, where the model reads the voice alone, to show them.
+            speakers: of a model whose features are normalised by speaker (or corpus), who speaks in which recording:
+                one name for all, or names by item name as texts in :func:`m4ser.inference.inputs.items`. All recordings
+                of a call are then read before the first is predicted.
 
         Raises:
             UserError: it is not there, damaged, or needs something that is not installed.
@@ -147,8 +158,9 @@ class EmotionRecognizer:
             try:
                 stored = opened.enter_context(open_model(model or default_model(), fold, seed))
                 opened.enter_context(_in_one_line(stored))
-                stored.check_single()
                 network = open_network(stored, device, onnx, pretrained_dir)
+                if speakers is not None and not stored.normalised:
+                    raise UserError(f"{stored.folder}: takes each recording for itself; leave the speakers away")
                 recogniser = build_recogniser(stored, network.pretrained_dir, asr, asr_model, words)
                 frontend = Frontend(stored.pipeline, network.features, recogniser)
             except ModuleNotFoundError as error:
@@ -167,6 +179,8 @@ class EmotionRecognizer:
                 words,
                 network.longest,
                 network.temperature,
+                stored.normalised,
+                speakers,
             )
 
     def __call__(
@@ -195,8 +209,14 @@ class EmotionRecognizer:
     ) -> Iterator[Prediction | Failure]:
         """Predict recordings one batch after the other, in the order given; a bad one gives a :class:`Failure`.
 
-        Memory does not grow with the number of recordings.
+        Memory does not grow with the number of recordings, unless the model's features are normalised by speaker.
+
+        Raises:
+            UserError: they are, and it is not known who speaks.
         """
+        if self.normalised:
+            yield from self._by_speaker(list(items(source, sampling_rate, text)))
+            return
         batches = _batches(items(source, sampling_rate, text), self.batch_size)
         if not self.prefetch:
             for batch in batches:
@@ -209,6 +229,31 @@ class EmotionRecognizer:
                 yield from self._finish([future.result() for future in waiting])
                 waiting = coming
             yield from self._finish([future.result() for future in waiting])
+
+    def _by_speaker(self, every_item: Sequence[Item]) -> Iterator[Prediction | Failure]:
+        """Predict recordings whose features are normalised over all that their speaker says in them."""
+        if self.speakers is None:
+            raise UserError(
+                f"the model normalises features by {self.normalised}, over several recordings of each: say who speaks "
+                "in which (m4ser predict --speakers), or take a model that does not"
+            )
+        works: list[_Work] = []
+        groups: dict[str, list[_Part]] = {}
+        for item in every_item:
+            who = self.speakers if isinstance(self.speakers, str) else by_name(item, self.speakers)
+            if who is None:
+                works.append(_Work(item, failure=Failure(item.name, "nobody says who speaks in it; add its line")))
+                continue
+            works.append(self._prepare(item))
+            groups.setdefault(who, []).extend(works[-1].parts)
+        for parts in groups.values():
+            known = [part for part in parts if part.speech is not None]
+            measured = statistics(part.speech for part in known if part.speech is not None) if known else None
+            for part in known:
+                if part.speech is not None and measured is not None:
+                    part.speech = normalised(part.speech, measured)
+        for start in range(0, len(works), self.batch_size):
+            yield from self._finish(works[start : start + self.batch_size])
 
     def _prepare(self, item: Item) -> _Work:
         """Read one recording, split it, extract speech features."""
@@ -253,6 +298,10 @@ class EmotionRecognizer:
         Raises:
             UserError: it cannot be predicted.
         """
+        if self.normalised:
+            raise UserError(
+                f"the model normalises features by {self.normalised}, over several recordings: it takes no streams"
+            )
         work = _Work(Item("stream", samples), duration=len(samples) / RATE)
         for a, b in self._pieces([(start, start + len(samples))]):
             part = _Part(a / RATE, b / RATE, samples[a - start : b - start])

@@ -4,11 +4,12 @@ It is decided for each fold, because a corpus that is trained on is measured on 
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from m4ser.data.features import STATISTICS, FeatureWriter, load_features
 from m4ser.data.folds import PARTS, Fold
-from m4ser.data.normalising import write_statistics
+from m4ser.data.normalising import statistics
 from m4ser.utils.errors import UserError
 
 UNNORMALISED = "none"
@@ -56,3 +57,30 @@ def measure(
     trained = {group[utt] for utt in training} if by == "corpus" else set()
     measured = [utt for utt in utts if utt in training or group[utt] not in trained]
     return write_statistics(positions, {utt: group[utt] for utt in utts}, measured, folder, final)
+
+
+def write_statistics(
+    positions: Mapping[str, str], group: Mapping[str, str], measured: Iterable[str], folder: Path, final: Path
+) -> dict[str, str]:
+    """Measure each group and write its mean and deviation to an archive.
+
+    Args:
+        positions: archive and byte of the features of every utterance.
+        group: speaker or corpus of every utterance that is to be normalised.
+        measured: utterances to measure; each group has some.
+        folder: where to write.
+        final: where the folder is going to be moved to.
+
+    Returns:
+        Archive and byte of the statistics of every utterance of `group`.
+
+    Raises:
+        UserError: an archive is missing or damaged.
+    """
+    members: dict[str, list[str]] = {}
+    for utt in measured:
+        members.setdefault(group[utt], []).append(utt)
+    with FeatureWriter(folder, STATISTICS.removesuffix(".scp"), final) as writer:
+        for name, utts in members.items():
+            writer.write(name, statistics(load_features(positions[utt]) for utt in utts))
+    return {utt: writer.positions[name] for utt, name in group.items()}

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from m4ser.data.features import STATISTICS, Features, FeatureWriter
-from m4ser.data.normalising import statistics, write_statistics
+from m4ser.data.normalising import statistics
 from m4ser.data.scp import write_scp
+from m4ser.training.normalising import write_statistics
 
 LOUD = {"a-1": [[1.0, 5.0], [3.0, 5.0]], "a-2": [[5.0, 5.0]], "b-1": [[100.0, 0.0], [300.0, 1.0]]}
 
