@@ -38,6 +38,7 @@ feats_layers=all                  # [text] hidden layers for features of stage 1
 feats_pool=8                      # [int] in those features, average this many consecutive frames; 1 keeps them all
 speed_perturb=                    # [text] train on copies at these speeds too, e.g. "0.9 1.1"; for features of stage 1
 altered_copies=0                  # [int] train on so many copies with other pauses, room, microphone, noise, line; for features
+language=                         # [text] of the corpus if it is not English, such as de: multilingual models by default, where installed
 text_source=asr                   # [asr|ref|none] text to train and test with: recognised, reference or none at all
 asr=faster_whisper                # [text] speech recogniser: a backend of m4ser.asr
 asr_model=                        # [path] its model: offline:NAME, folder or hub id; default: the recogniser's own

@@ -6,6 +6,5 @@ set -euo pipefail
 emobox_dir=  # [path] clone of EmoBox, to use its split instead of ours: it shares all speakers between train and test
 # --- end of options
 CDPATH='' cd -- "$(dirname -- "$0")"
-# The corpus is German and the recogniser that is installed knows English only, so the reference text is used; with a
-# multilingual model at hand: --text-source asr --asr-model large-v3.
-exec ../TEMPLATE/ser.sh --corpus emodb --text-source ref --asr-conf language=de --normaliser basic -- "$@"
+# Voice alone: the words say nothing about the emotion, and the text encoder that is installed knows English only.
+exec ../TEMPLATE/ser.sh --corpus emodb --language de --train-config conf/train_speech.yaml -- "$@"

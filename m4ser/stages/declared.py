@@ -97,6 +97,7 @@ class Parsed:
         own_words: options that the recipe's ``run.sh`` declares for its ``local/prepare.py``, as ``--name value``.
         own_files: files among them, and what tells that the data of other recipes among them have changed.
         typed: the user's words, all of them.
+        chosen: names of the options among these.
     """
 
     values: dict[str, str]
@@ -104,6 +105,7 @@ class Parsed:
     own_words: list[str] = field(default_factory=list)
     own_files: list[str] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
+    chosen: set[str] = field(default_factory=set)
 
 
 class HelpError(Exception):
@@ -155,7 +157,9 @@ class Parser:
             if option.kind == "path" and by_user:
                 value = where_typed(value)
             parsed.values[option.name] = value
-            if not by_user:
+            if by_user:
+                parsed.chosen.add(option.name)
+            else:
                 parsed.usual[option.name] = value
         for option in self.own:
             self._add_own(option, parsed.values.pop(option.name), parsed)

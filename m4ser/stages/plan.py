@@ -13,6 +13,7 @@ from m4ser.data.own_names import files_of, name_of
 from m4ser.stages import names
 from m4ser.stages.corpus import find_corpus
 from m4ser.stages.declared import Parsed
+from m4ser.stages.languages import of_language
 from m4ser.stages.needs import Needs, needs
 from m4ser.training.configuration import find_config
 from m4ser.utils.cli import shell_words
@@ -53,6 +54,7 @@ class Options:
     feats_pool: int
     speed_perturb: str
     altered_copies: int
+    language: str
     text_source: str
     asr: str
     asr_model: str
@@ -188,13 +190,13 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
     Raises:
         UserError: options that do not go together, or something that they name and that is not there.
     """
-    asked, usual = Options.of(parsed.values), Options.of(parsed.usual)
+    asked, usual, encoder = _with_language(parsed)
     check(asked)
     if asked.own_features:
         asked, usual = _unaltered(asked, usual)
     config = str(find_config(asked.train_config, "."))
     wanted = needs(config, asked.train_args)
-    speech = _choose_speech(asked, wanted)
+    speech = _choose_speech(asked, wanted, encoder)
     options = replace(
         asked,
         train_config=config,
@@ -208,7 +210,7 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
         asr_model=names.asr_model_of(asked.asr, asked.asr_model),
         asr_tag=_asr_tag(asked),
         prepare_args=_prepare_args(asked, parsed),
-        tag=asked.tag or _tag(asked, usual, speech),
+        tag=asked.tag or _tag(asked, usual, speech, encoder),
         baseline=_experiment(asked.exp, asked.baseline, "--baseline"),
         init_exp=_experiment(asked.exp, asked.init_exp, "--init-exp"),
     )
@@ -255,6 +257,22 @@ class Speech:
     named: tuple[str, str, int] | None = None
 
 
+def _with_language(parsed: Parsed) -> tuple[Options, Options, str]:
+    """Options as asked for and as they are usual, with the defaults of the corpus' language; the default encoder.
+
+    The encoder is no option yet: configurations may name features, or read none.
+    """
+    asked, usual = Options.of(parsed.values), Options.of(parsed.usual)
+    if not asked.language:
+        return asked, usual, names.DEFAULT_ENCODER
+    found, note = of_language(asked.language, asked.pretrained_dir, asked.asr)
+    print(note, file=sys.stderr)
+    encoder = found.pop("speech_encoder", names.DEFAULT_ENCODER)
+    by_default: dict[str, Any] = dict(found)
+    mine = {key: value for key, value in by_default.items() if key not in parsed.chosen}
+    return replace(asked, **mine), replace(usual, **by_default), encoder
+
+
 def _unaltered(asked: Options, usual: Options) -> tuple[Options, Options]:
     """Options where features are the user's own: nothing here can choose layers of them, or alter them."""
     if (asked.speed_perturb, asked.altered_copies) != (usual.speed_perturb, usual.altered_copies):
@@ -263,7 +281,7 @@ def _unaltered(asked: Options, usual: Options) -> tuple[Options, Options]:
     return replace(asked, **fixed), replace(usual, **fixed)
 
 
-def _choose_speech(asked: Options, wanted: Needs) -> Speech:
+def _choose_speech(asked: Options, wanted: Needs, default: str) -> Speech:
     if asked.speech_encoder == names.NONE:
         return Speech(False, "", asked.feats_pool)
     if asked.own_features:
@@ -275,7 +293,7 @@ def _choose_speech(asked: Options, wanted: Needs) -> Speech:
         return Speech(False, asked.speech_encoder, asked.feats_pool)
     if wanted.encoder and not asked.speech_encoder:  # the configuration is for these features, whole
         return Speech(True, wanted.encoder, 1)
-    encoder = asked.speech_encoder or names.DEFAULT_ENCODER
+    encoder = asked.speech_encoder or default
     return Speech(True, encoder, asked.feats_pool, (encoder, asked.feats_layers, asked.feats_pool))
 
 
@@ -303,9 +321,9 @@ def _asr_tag(options: Options) -> str:
     return options.asr_tag or names.asr_tag(options.asr, options.asr_model, options.asr_conf)
 
 
-def _tag(asked: Options, usual: Options, speech: Speech) -> str:
+def _tag(asked: Options, usual: Options, speech: Speech, default: str) -> str:
     """Name of the experiment."""
-    usual_encoder = usual.speech_encoder or names.DEFAULT_ENCODER
+    usual_encoder = usual.speech_encoder or default
     speeds_count = speech.features or not asked.speed_perturb
     return names.experiment_tag(
         asked.train_config,
