@@ -10,31 +10,34 @@ from collections.abc import Iterable
 import numpy as np
 
 
-def statistics(matrices: Iterable[np.ndarray]) -> np.ndarray:
-    """Mean and deviation of every dimension over all frames; missing values (NaN) do not count.
-
-    A dimension that does not vary, or is always missing, has a deviation of one: it is only shifted, or left alone.
-
-    Shape: matrices (frames, F) -> (2, F) float32.
-
-    Raises:
-        ValueError: there are no matrices.
-    """
-    sums = sum(_sums(matrix) for matrix in matrices)
-    if not isinstance(sums, np.ndarray):
-        raise ValueError("no features to measure")
-    count, total, squares = np.maximum(sums[0], 1), sums[1], sums[2]
-    mean = total / count
-    variance = squares / count - np.square(mean)
-    varies = variance > 1e-12 * (1 + np.square(mean))
-    return np.stack([mean, np.sqrt(np.where(varies, variance, 1.0))]).astype(np.float32)
-
-
-def _sums(matrix: np.ndarray) -> np.ndarray:
+def sums(matrix: np.ndarray) -> np.ndarray:
     """Number, sum and sum of squares of the known values of every dimension: (frames, F) -> (3, F) float64."""
     known = ~np.isnan(matrix)
     values = np.where(known, matrix, 0.0).astype(np.float64)
     return np.stack([known.sum(0), values.sum(0), np.square(values).sum(0)])
+
+
+def statistics(all_sums: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean and deviation of every dimension over all frames; missing values (NaN) do not count.
+
+    A dimension that does not vary, or is always missing, has a deviation of one: it is only shifted, or left alone.
+
+    Args:
+        all_sums: :func:`sums` of each matrix, one at least.
+
+    Shape: (3, F) each -> (2, F) float32.
+
+    Raises:
+        ValueError: there are none.
+    """
+    total = sum(all_sums)
+    if not isinstance(total, np.ndarray):
+        raise ValueError("no features to measure")
+    count = np.maximum(total[0], 1)
+    mean = total[1] / count
+    variance = total[2] / count - np.square(mean)
+    varies = variance > 1e-12 * (1 + np.square(mean))
+    return np.stack([mean, np.sqrt(np.where(varies, variance, 1.0))]).astype(np.float32)
 
 
 def normalised(matrix: np.ndarray, measured: np.ndarray) -> np.ndarray:

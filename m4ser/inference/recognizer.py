@@ -19,7 +19,7 @@ import numpy as np
 from m4ser.asr.backends import build_backend
 from m4ser.asr.backends.base import Backend
 from m4ser.data.audio import RATE, as_stage_1, error_text
-from m4ser.data.normalising import normalised, statistics
+from m4ser.data.normalising import normalised, statistics, sums
 from m4ser.hub.opening import default_model, open_model
 from m4ser.hub.stored import StoredModel
 from m4ser.inference.backends import open_network
@@ -247,11 +247,11 @@ class EmotionRecognizer:
             works.append(self._prepare(item))
             groups.setdefault(who, []).extend(works[-1].parts)
         for parts in groups.values():
-            known = [part for part in parts if part.speech is not None]
-            measured = statistics(part.speech for part in known if part.speech is not None) if known else None
-            for part in known:
-                if part.speech is not None and measured is not None:
-                    part.speech = normalised(part.speech, measured)
+            spoken = [(part, part.speech) for part in parts if part.speech is not None]
+            if spoken:
+                measured = statistics(sums(features) for _, features in spoken)
+                for part, features in spoken:
+                    part.speech = normalised(features, measured)
         for start in range(0, len(works), self.batch_size):
             yield from self._finish(works[start : start + self.batch_size])
 

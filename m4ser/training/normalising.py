@@ -9,7 +9,7 @@ from pathlib import Path
 
 from m4ser.data.features import STATISTICS, FeatureWriter, load_features
 from m4ser.data.folds import PARTS, Fold
-from m4ser.data.normalising import statistics
+from m4ser.data.normalising import statistics, sums
 from m4ser.utils.errors import UserError
 
 UNNORMALISED = "none"
@@ -82,5 +82,5 @@ def write_statistics(
         members.setdefault(group[utt], []).append(utt)
     with FeatureWriter(folder, STATISTICS.removesuffix(".scp"), final) as writer:
         for name, utts in members.items():
-            writer.write(name, statistics(load_features(positions[utt]) for utt in utts))
+            writer.write(name, statistics(sums(load_features(positions[utt])) for utt in utts))
     return {utt: writer.positions[name] for utt, name in group.items()}
