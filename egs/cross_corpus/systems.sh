@@ -30,8 +30,11 @@ system "eGeMAPS, SVM: by training part" svm "${svm[@]}" # what it always does
 system "eGeMAPS, SVM: by corpus" svm_corpus "${svm[@]}" --train-args "--normalise_features corpus"
 system "eGeMAPS, SVM: by speaker" svm_speaker "${svm[@]}" --train-args "--normalise_features speaker"
 
+python local/recordings.py exp/tiny.en_speaker
 for rows in left_out all; do
     python -m m4ser.bin.table crossings --exp "${folders[@]}" --names "${names[@]}" --rows "$rows" --out "results/$rows"
 done
 python -m m4ser.bin.table insert --readme README.md --name left_out --from results/left_out.json
-python -m m4ser.bin.table insert --readme RESULTS.md --name all --from results/all.json
+for table in recordings all; do
+    python -m m4ser.bin.table insert --readme RESULTS.md --name "$table" --from "results/$table.json"
+done
