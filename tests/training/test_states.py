@@ -12,7 +12,6 @@ import torch
 import yaml
 
 from m4ser.bin import table, train
-from m4ser.data.features import load_features
 from m4ser.models.fusion.late import GatedFusion
 from m4ser.models.fusion.m4ser import M4serFusion
 from m4ser.models.fusion.plain import ConcatFusion, SpeechFusion, TextFusion
@@ -134,7 +133,7 @@ def test_exchanged_inputs_are_those_of_the_other_utterance(trained):
     inputs = states.Inputs(run, "test", conf)
     for chosen, batch in inputs.batches(found.utts, [found.utts[i] for i in other], size=3):
         for row, number in enumerate(chosen):
-            frames = load_features(inputs.files["speech"][0][found.utts[number]])
+            frames = inputs.files["speech"][0][found.utts[number]]
             assert np.array_equal(batch["speech"][row, : len(frames)], frames)
             words = json.loads(inputs.files["text"][0][found.utts[other[number]]])["words"]
             assert int(batch["text_lengths"][row]) == len(words) + 2
