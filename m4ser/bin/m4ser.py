@@ -9,6 +9,7 @@ from m4ser.utils.extras import missing
 
 COMMANDS = {
     "predict": ("m4ser.bin.predict", "emotion of files, folders, wav.scp"),
+    "adapt": ("m4ser.bin.adapt", "a model with your labels, from a few of your recordings"),
     "info": ("m4ser.bin.info", "what a trained model is"),
     "score": ("m4ser.bin.score", "result table and figures of an experiment"),
     "table": ("m4ser.bin.table", "tables: of several experiments with paired tests, recognisers, ..."),

@@ -11,7 +11,7 @@ from m4ser.data.folds import JOIN
 from m4ser.data.origin import OTHER, Origin, identifier, licence_of
 from m4ser.hub.header import check_card
 from m4ser.hub.stored import StoredModel
-from m4ser.models.description import ArchiveDescription, Pipeline, Training, temperature_of
+from m4ser.models.description import Adapted, ArchiveDescription, Pipeline, Training, Tried, temperature_of
 from m4ser.pretrained import OFFLINE, PUBLISHED
 from m4ser.training.metrics import NAMES, Metric, scores
 from m4ser.training.predictions import read_predictions
@@ -159,7 +159,7 @@ def model_card(about: ArchiveDescription) -> str:
         "## Limits",
         "",
         f"It chooses among the {len(labels)} labels above for every recording, also where none of them fits. It was",
-        f"tested on the protocol `{training.get('protocol', 'unknown')}` only: with other speakers, microphones and",
+        f"tested on {_tested_on(training)} only: with other speakers, microphones and",
         "languages, and with spontaneous instead of acted speech, results will be others. An emotion that is expressed",
         "is not one that is felt. It must not be used to decide about people: not in hiring, at work, in schools, for",
         "credit or insurance, by police, at borders or in medicine, and not to watch people who have not agreed. The",
@@ -169,6 +169,24 @@ def model_card(about: ArchiveDescription) -> str:
     card = "\n".join(lines)
     check_card(card, f"card of {training.get('tag', 'm4ser')}")
     return card
+
+
+def _tested_on(training: Training) -> str:
+    if "adapted" not in training:
+        return f"the protocol `{training.get('protocol', 'unknown')}`"
+    return "few recordings" if {"tested", "left_out"} & set(training["adapted"]) else "nothing"
+
+
+def adapted_with(adapted: Adapted) -> str:
+    """`40 utterances of 4 speakers (angry 10, ...)`: what the last layer of a model was fitted to."""
+    speakers = f" of {adapted['speakers']} speakers" if adapted["speakers"] else ""
+    counts = ", ".join(f"{label} {count}" for label, count in adapted["counts"].items())
+    return f"{sum(adapted['counts'].values())} utterances{speakers} ({counts})"
+
+
+def _tries(adapted: Adapted) -> list[tuple[str, Tried]]:
+    names = {"tested": "other utterances, kept for a test", "left_out": "cross-validation among the utterances it has"}
+    return [(names[key], adapted[key]) for key in ("tested", "left_out") if key in adapted]
 
 
 def _making(about: ArchiveDescription) -> list[tuple[str, str]]:
@@ -192,9 +210,20 @@ def _making(about: ArchiveDescription) -> list[tuple[str, str]]:
             said = f"{asr['name']} {asr['model'] or ''}{inside}".strip()
             said += "".join(f", {name}={value}" for name, value in asr["settings"].items())
         rows += [("text in training", said), ("text normaliser", text["normaliser"])]
+    if "adapted" in training:
+        adapted = training["adapted"]
+        rows = [(f"{name} of `{adapted['source']}`", value) for name, value in rows[:3]] + rows[3:]
+        new = [label for label in adapted["counts"] if label not in adapted["known"]]
+        said = f"last layer fitted to {adapted_with(adapted)}; all before it is that of `{adapted['source']}`"
+        rows.insert(0, ("adapted", said + (f"; labels that were new to it: {', '.join(new)}" if new else "")))
     made_by = training.get("made_by", {})
     version = f"m4ser {made_by.get('m4ser')}, git {made_by.get('git')}"
-    rows.append(("command", f"`{made_by.get('command', 'unknown')}` ({version})"))
+    rows.append(
+        (
+            f"command{' that trained it' if 'adapted' in training else ''}",
+            f"`{made_by.get('command', 'unknown')}` ({version})",
+        )
+    )
     return rows
 
 
@@ -205,6 +234,15 @@ def _results(metrics: dict[str, Any], training: Training) -> list[str]:
             "",
             metrics["left_out"]["text"].rstrip("\n"),
         ]
+    if "adapted" in training:
+        adapted = training["adapted"]
+        if not (tries := _tries(adapted)):
+            return ["Too few utterances to test it. Scores of the model that was adapted are not its own."]
+        rows = [
+            f"| {name} | {tried['utterances']} | {100 * tried['ua']:.2f} | {100 * tried['wa']:.2f} |"
+            for name, tried in tries
+        ]
+        return ["| per cent | utterances | UA | WA |", "| --- | ---: | ---: | ---: |", *rows]
     if "pooled" not in metrics:
         return ["The model was packed before it was tested (stage 5)."]
     pooled = metrics["pooled"]
@@ -271,6 +309,16 @@ def summary(about: dict[str, Any], pipeline: Pipeline) -> list[tuple[str, str]]:
         said = f"{asr.get('name')} {asr.get('model') or ''}".strip() if asr else "none: the text has to be given"
         rows += [("text encoder", str(training.get("text_encoder"))), ("recogniser", said)]
         rows.append(("text normaliser", text["normaliser"]))
+    if "adapted" in training:
+        adapted = training["adapted"]
+        rows.append(("adapted", f"from {adapted['source']}, with {adapted_with(adapted)}"))
+        for name, tried in _tries(adapted):
+            rows.append(
+                (
+                    name.partition(",")[0].partition(" among")[0],
+                    f"UA {100 * tried['ua']:.2f} %, WA {100 * tried['wa']:.2f} %, {tried['utterances']} utterances",
+                )
+            )
     if graph := about.get("graph"):
         bits = "8-bit weights, " if graph["int8"] else ""
         rows.append(("ONNX graph", f"of the whole model, {bits}temperature {temperature_of(graph):.4g}"))

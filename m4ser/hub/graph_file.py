@@ -24,6 +24,8 @@ ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS = 5, 6, 1
 ATTRIBUTE_SPARSE, ATTRIBUTE_SPARSES = 22, 23
 TENSOR_EXTERNAL, TENSOR_LOCATION = 13, 14
 NAME_OF_VALUE, KEY, VALUE = 1, 1, 2
+Value = int | tuple[int, int]  # of a field: a number, or where its bytes are
+Content = mmap.mmap | bytes
 
 
 @dataclass
@@ -45,55 +47,56 @@ def read_graph_file(path: Path) -> GraphFile:
     if not path.stat().st_size:
         raise ValueError("is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for number, value in _fields(content, 0, len(content)):
+        for number, value in fields(content, 0, len(content)):
             if number in (MODEL_TRAINING, MODEL_FUNCTIONS):
                 raise ValueError("has functions or training steps of its own")
             if number == MODEL_METADATA:
-                key, text = (_text(content, value, each) for each in (KEY, VALUE))
+                key, text = (text_of(content, value, each) for each in (KEY, VALUE))
                 found.labels = json.loads(text) if key == LABELS else found.labels
             if number == MODEL_GRAPH:
                 graphs += 1
-                for inner, part in _fields(content, *_span(value)):
+                for inner, part in fields(content, *span(value)):
                     if inner == GRAPH_NODE:
                         nodes += 1
-                        _check_node(content, _span(part))
+                        _check_node(content, span(part))
                     elif inner == GRAPH_INITIALIZER:
-                        _check_tensor(content, _span(part))
+                        _check_tensor(content, span(part))
                     elif inner == GRAPH_SPARSE:
                         raise ValueError("has sparse weights")
                     elif inner in (GRAPH_INPUT, GRAPH_OUTPUT):
                         names = found.inputs if inner == GRAPH_INPUT else found.outputs
-                        names.append(_text(content, part, NAME_OF_VALUE))
+                        names.append(text_of(content, part, NAME_OF_VALUE))
     if graphs != 1 or not 0 < nodes <= MOST_NODES:
         raise ValueError(f"is not an ONNX graph ({graphs} graphs, {nodes} operators)")
     return found
 
 
-Value = int | tuple[int, int]
-
-
-def _check_node(content: mmap.mmap, span: tuple[int, int]) -> None:
-    for number, value in _fields(content, *span):
-        if number == NODE_DOMAIN and content[slice(*_span(value))] not in DOMAINS:
+def _check_node(content: Content, place: tuple[int, int]) -> None:
+    for number, value in fields(content, *place):
+        if number == NODE_DOMAIN and content[slice(*span(value))] not in DOMAINS:
             raise ValueError(f"has an operator of another library ({_shown(content, value)})")
         if number == NODE_ATTRIBUTE:
-            for inner, part in _fields(content, *_span(value)):
+            for inner, part in fields(content, *span(value)):
                 if inner in (ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS):
                     raise ValueError("has loops or branches")
                 if inner in (ATTRIBUTE_SPARSE, ATTRIBUTE_SPARSES):
                     raise ValueError("has sparse weights")
                 if inner in (ATTRIBUTE_TENSOR, ATTRIBUTE_TENSORS):
-                    _check_tensor(content, _span(part))
+                    _check_tensor(content, span(part))
 
 
-def _check_tensor(content: mmap.mmap, span: tuple[int, int]) -> None:
-    for number, value in _fields(content, *span):
+def _check_tensor(content: Content, place: tuple[int, int]) -> None:
+    for number, value in fields(content, *place):
         if number == TENSOR_EXTERNAL or (number == TENSOR_LOCATION and value != 0):
             raise ValueError("has weights in another file")
 
 
-def _fields(content: mmap.mmap, place: int, end: int) -> Iterator[tuple[int, Value]]:
-    """Number and value of each field of a message: a number, or where its bytes are."""
+def fields(content: Content, place: int, end: int) -> Iterator[tuple[int, Value]]:
+    """Number and value of each field of a message: a number, or where its bytes are.
+
+    Raises:
+        ValueError: there is no message between these places.
+    """
     while place < end:
         tag, place = _varint(content, place, end)
         number, wire_type = tag >> 3, tag & 7
@@ -113,7 +116,7 @@ def _fields(content: mmap.mmap, place: int, end: int) -> Iterator[tuple[int, Val
         place += size
 
 
-def _varint(content: mmap.mmap, place: int, end: int) -> tuple[int, int]:
+def _varint(content: Content, place: int, end: int) -> tuple[int, int]:
     """A number in groups of seven bits, and the place behind it."""
     value = 0
     for shift in range(0, 70, 7):
@@ -127,20 +130,25 @@ def _varint(content: mmap.mmap, place: int, end: int) -> tuple[int, int]:
     raise ValueError("is not an ONNX graph (a number without end)")
 
 
-def _span(value: Value) -> tuple[int, int]:
+def span(value: Value) -> tuple[int, int]:
+    """Where the bytes of a field are.
+
+    Raises:
+        ValueError: it is a number.
+    """
     if isinstance(value, int):
         raise ValueError("is not an ONNX graph (a number for a message)")
     return value
 
 
-def _text(content: mmap.mmap, message: Value, wanted: int) -> str:
+def text_of(content: Content, message: Value, wanted: int) -> str:
     """A text field of a message; the last one counts."""
     text = ""
-    for number, value in _fields(content, *_span(message)):
+    for number, value in fields(content, *span(message)):
         if number == wanted:
-            text = content[slice(*_span(value))].decode()
+            text = content[slice(*span(value))].decode()
     return text
 
 
-def _shown(content: mmap.mmap, value: Value) -> str:
-    return ascii(content[slice(*_span(value))][:40].decode(errors="replace"))
+def _shown(content: Content, value: Value) -> str:
+    return ascii(content[slice(*span(value))][:40].decode(errors="replace"))

@@ -7,7 +7,6 @@ import json
 import shutil
 import sys
 import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,9 +19,10 @@ import m4ser
 from m4ser.data.folds import JOIN
 from m4ser.data.origin import Origin
 from m4ser.data.own_names import OWN
-from m4ser.hub.archive import ALLOWED, CARD, ENDING, FORMAT, GRAPH, LICENCE, TEMPERATURES, sha256_of
-from m4ser.hub.card import model_card, scores_of
-from m4ser.hub.stored import ASR, DESCRIPTION, SAFE_RECOGNISERS, SPEECH_ENCODER, TOKENIZER, StoredModel
+from m4ser.hub.archive import ALLOWED, ENDING, FORMAT, GRAPH, LICENCE, TEMPERATURES
+from m4ser.hub.assemble import finish_folder, zip_folder
+from m4ser.hub.card import scores_of
+from m4ser.hub.stored import ASR, SAFE_RECOGNISERS, SPEECH_ENCODER, TOKENIZER, StoredModel
 from m4ser.models.checkpoint import read_config, read_weights
 from m4ser.models.description import (
     ArchiveDescription,
@@ -39,7 +39,7 @@ from m4ser.pretrained import resolve
 from m4ser.training.calibration import run_temperature
 from m4ser.training.experiment import TRAIN_INFO
 from m4ser.utils.errors import UserError
-from m4ser.utils.files import atomic_path, read_json, write_json
+from m4ser.utils.files import read_json, write_json
 
 if TYPE_CHECKING:
     from m4ser.models.onnx_graph import Exported
@@ -104,9 +104,7 @@ def pack(
         else:
             int8 = weights == "onnx-int8"
             description = write_graph(stored, parts, include, int8, temperature or 1.0, pretrained_dir, known)
-        with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
-            for path in sorted(p for p in parts.rglob("*") if p.is_file()):
-                file.write(path, path.relative_to(parts))
+        zip_folder(parts, archive)
     return description
 
 
@@ -273,17 +271,7 @@ def _describe(
     }
     if graph:
         description["graph"] = graph
-    (folder / CARD).write_text(model_card(description), encoding="utf-8")
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    names.remove(CARD)  # people edit it on a hub, and nothing reads it
-    description["files"] = {
-        name: {"size": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in names
-    }
-    if strange := [name for name in names if not ALLOWED.fullmatch(name)]:
-        raise UserError(
-            f"{stored.folder}: {strange[0]} is of a kind that archives may not hold; pack with --include none"
-        )
-    write_json(folder / DESCRIPTION, description)
+    finish_folder(folder, description, stored.folder)
     return description
 
 

@@ -50,7 +50,8 @@ class _Part:
     text: str | None = None
     confidence: float | None = None
     words: Sequence[float] | None = None  # confidence in each word
-    probabilities: np.ndarray = field(default_factory=lambda: np.empty(0))  # (E,), once the model has run
+    scores: np.ndarray = field(default_factory=lambda: np.empty(0))  # (E,) logits, once the model has run
+    probabilities: np.ndarray = field(default_factory=lambda: np.empty(0))  # (E,)
 
 
 @dataclass
@@ -214,24 +215,53 @@ class EmotionRecognizer:
         Raises:
             UserError: they are, and it is not known who speaks.
         """
+        for works in self._prepared(items(source, sampling_rate, text)):
+            self._run(works)
+            self._judge(works)
+            for work in works:
+                yield work.failure or self._sum_up(work)
+
+    def outputs(
+        self, source: Source, sampling_rate: int | None = None, text: str | Mapping[str, str] | None = None
+    ) -> Iterator[tuple[str, np.ndarray] | Failure]:
+        """As :meth:`stream`, with names and what the network gives (logits, as a rule) instead of predictions.
+
+        Of a recording that is split it is the mean over its parts, weighted by duration. Shape: (E,).
+
+        Raises:
+            UserError: see there.
+        """
+        for works in self._prepared(items(source, sampling_rate, text)):
+            self._run(works)
+            for work in works:
+                if work.failure:
+                    yield work.failure
+                    continue
+                seconds = [part.end - part.start for part in work.parts]
+                scores = np.average([part.scores for part in work.parts], axis=0, weights=seconds)
+                fault = ValueError("what it gives are no finite numbers")
+                yield (work.item.name, scores) if np.isfinite(scores).all() else _no_prediction(work, fault)
+
+    def _prepared(self, recordings: Iterator[Item]) -> Iterator[list[_Work]]:
+        """Batches of recordings whose speech features are there, read ahead in a second thread where that is wanted."""
         if self.normalised:
-            yield from self._by_speaker(list(items(source, sampling_rate, text)))
+            yield from self._by_speaker(list(recordings))
             return
-        batches = _batches(items(source, sampling_rate, text), self.batch_size)
+        batches = _batches(recordings, self.batch_size)
         if not self.prefetch:
             for batch in batches:
-                yield from self._finish([self._prepare(item) for item in batch])
+                yield [self._prepare(item) for item in batch]
             return
         with ThreadPoolExecutor(1, "m4ser-read") as pool:
             waiting: list[Future[_Work]] = []
             for batch in batches:
                 coming = [pool.submit(self._prepare, item) for item in batch]
-                yield from self._finish([future.result() for future in waiting])
+                yield [future.result() for future in waiting]
                 waiting = coming
-            yield from self._finish([future.result() for future in waiting])
+            yield [future.result() for future in waiting]
 
-    def _by_speaker(self, every_item: Sequence[Item]) -> Iterator[Prediction | Failure]:
-        """Predict recordings whose features are normalised over all that their speaker says in them."""
+    def _by_speaker(self, every_item: Sequence[Item]) -> Iterator[list[_Work]]:
+        """Batches of recordings whose features are normalised over all that their speaker says in them."""
         if self.speakers is None:
             raise UserError(
                 f"the model normalises features by {self.normalised}, over several recordings of each: say who speaks "
@@ -253,7 +283,7 @@ class EmotionRecognizer:
                 for part, features in spoken:
                     part.speech = normalised(features, measured)
         for start in range(0, len(works), self.batch_size):
-            yield from self._finish(works[start : start + self.batch_size])
+            yield works[start : start + self.batch_size]
 
     def _prepare(self, item: Item) -> _Work:
         """Read one recording, split it, extract speech features."""
@@ -310,10 +340,11 @@ class EmotionRecognizer:
             except Exception as error:  # of an encoder that does not fit its own files
                 raise UserError(f"stream: cannot be used ({type(error).__name__}: {error_text(error)})") from error
             work.parts.append(part)
-        (result,) = self._finish([work])
-        if isinstance(result, Failure):
-            raise UserError(f"{result.name}: {result.reason}")
-        return result.segments
+        self._run([work])
+        self._judge([work])
+        if work.failure:
+            raise UserError(f"{work.failure.name}: {work.failure.reason}")
+        return self._sum_up(work).segments
 
     def live(self, blocks: Iterable[np.ndarray], sampling_rate: int = RATE) -> Iterator[Segment]:
         """Predict a stream: a segment as soon as it has ended, as :class:`~m4ser.inference.live.LiveStream` does.
@@ -330,8 +361,8 @@ class EmotionRecognizer:
             yield from stream.segments(block)
         yield from stream.last_segments()
 
-    def _finish(self, works: Sequence[_Work]) -> Iterator[Prediction | Failure]:
-        """Recognise text, run the model, sum up."""
+    def _run(self, works: Sequence[_Work]) -> None:
+        """Recognise text and run the model: scores of all parts, or a failure."""
         if self.words:
             for work in works:
                 begin = time.perf_counter()
@@ -349,20 +380,27 @@ class EmotionRecognizer:
             begin = time.perf_counter()
             try:
                 scores = self._scores([part for _, part in batch])
-                probabilities = softmax(scores, self.temperature).astype(np.float32)
-                if probabilities.shape != (len(batch), len(self.labels)) or not np.isfinite(probabilities).all():
+                if len(scores) != len(batch):
                     raise ValueError("what it gives are no probabilities of its labels")
             except Exception as error:  # of a model whose parts do not fit each other
-                reason = f"the model cannot predict it ({type(error).__name__}: {error_text(error)})"
                 for work, _ in batch:
-                    work.failure = Failure(work.item.name, reason)
+                    work.failure = _no_prediction(work, error)
                 continue
             spent = (time.perf_counter() - begin) / len(batch)
-            for (work, part), row in zip(batch, probabilities, strict=True):
-                part.probabilities = row
+            for (work, part), row in zip(batch, scores, strict=True):
+                part.scores = row
                 work.seconds["model"] = work.seconds.get("model", 0.0) + spent
+
+    def _judge(self, works: Sequence[_Work]) -> None:
+        """Scores become probabilities."""
         for work in works:
-            yield work.failure or self._sum_up(work)
+            for part in () if work.failure else work.parts:
+                probabilities = softmax(part.scores[None], self.temperature).astype(np.float32)[0]
+                if probabilities.shape != (len(self.labels),) or not np.isfinite(probabilities).all():
+                    fault = ValueError("what it gives are no probabilities of its labels")
+                    work.failure = _no_prediction(work, fault)
+                    break
+                part.probabilities = probabilities
 
     def _read(self, work: _Work) -> None:
         """Words of all parts: as given, or recognised."""
@@ -408,6 +446,11 @@ class EmotionRecognizer:
 
     def _by_label(self, probabilities: np.ndarray) -> dict[str, float]:
         return dict(zip(self.labels, map(float, probabilities), strict=True))
+
+
+def _no_prediction(work: _Work, error: Exception) -> Failure:
+    """What is said where the network fails."""
+    return Failure(work.item.name, f"the model cannot predict it ({type(error).__name__}: {error_text(error)})")
 
 
 @contextlib.contextmanager

@@ -90,6 +90,39 @@ class Plan(TypedDict):
     made_by: NotRequired[dict[str, str]]
 
 
+class Tried(TypedDict):
+    """Scores of an adapted model on utterances that it was not adapted with, fractions of one."""
+
+    ua: float
+    wa: float
+    utterances: int
+    speakers: int  # that were unknown to the model, 0 where it may have known them
+
+
+class Adapted(TypedDict):
+    """What a model was adapted with: few labelled utterances, to which its last layer was fitted.
+
+    Keys:
+        source: tag of the model that was adapted.
+        counts: utterances by label.
+        speakers: how many there were, 0 where they are not known.
+        known: labels that the model knew before.
+        strength: of the prior, see :mod:`m4ser.adaptation.classifier`.
+        left_out: scores of a cross-validation among these utterances, where there were enough.
+        tested: scores on others that were kept for a test.
+        earlier: what the model had been adapted with before.
+    """
+
+    source: str
+    counts: dict[str, int]
+    speakers: int
+    known: list[str]
+    strength: float
+    left_out: NotRequired[Tried]
+    tested: NotRequired[Tried]
+    earlier: NotRequired[list[dict[str, Any]]]
+
+
 class Training(TypedDict, total=False):
     """Of a plan what an archive tells, of one run."""
 
@@ -105,6 +138,7 @@ class Training(TypedDict, total=False):
     seed: int
     corpora: list[Origin]  # that it was trained on
     made_by: dict[str, str]
+    adapted: Adapted  # where its last layer was fitted to other utterances than it was trained on
 
 
 class StoredFile(TypedDict):

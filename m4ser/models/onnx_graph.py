@@ -26,14 +26,13 @@ from m4ser.models.encoders.huggingface_text import HuggingFaceTextEncoder
 from m4ser.models.encoders.precomputed import PrecomputedEncoder
 from m4ser.models.model import SERModel
 from m4ser.models.onnx_int8 import quantise_weights
-from m4ser.models.onnx_session import LABELS, open_session
+from m4ser.models.onnx_session import LABELS, NOTE, open_session
 from m4ser.models.representations import length_mask
 from m4ser.models.whole_graph import WholeGraph
 from m4ser.utils.errors import UserError, first_line
 from m4ser.utils.files import atomic_path
 
 TOLERANCE = 1e-4  # of the logits, between the graph and PyTorch
-GRAPH = "m4ser_graph"  # name of the description in a whole graph's metadata, JSON
 SIZES = ((1, 1, 2), (1, 57, 9), (3, 20, 30))  # batch, frames, pieces, at which the two are compared
 TEXT_SHORTEST = 2  # pieces: [CLS] and [SEP]
 # What varies of an input, by axis; of their lengths only the batch does.
@@ -176,7 +175,7 @@ def export_whole(
     if words is not None:
         pieces = {"dummy_tokens": words.dummy_tokens, "max_pieces": words.max_pieces}
     description = graph.description(int8, temperature, pieces)
-    notes = {LABELS: model.labels, GRAPH: description}
+    notes = {LABELS: model.labels, NOTE: description}
     values, expected = graph.example()
     with atomic_path(path) as temporary:
         _export(graph, values, temporary, notes)

@@ -7,6 +7,7 @@ from typing import Any
 from m4ser.utils.errors import UserError
 
 LABELS = "m4ser_labels"  # key of a graph's metadata: its labels, as JSON
+NOTE = "m4ser_graph"  # of a whole graph: its description, as JSON
 
 
 def threads() -> int:

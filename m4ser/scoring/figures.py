@@ -357,6 +357,27 @@ def robustness(table: Table) -> Figure:
     return figure
 
 
+def adaptation(table: Table) -> Figure:
+    """UA against the number of examples for each label, a panel for each corpus; bars: 95 % interval over speakers."""
+    keys = [key for key in list(table.keys()) if key == "adapted" or key.startswith("scratch_")]
+    corpora = list(dict.fromkeys(str(row[0]) for row in table.rows))
+    figure, panels = plt.subplots(1, len(corpora), figsize=(3.6 * len(corpora), 3.6), squeeze=False, sharey=True)
+    for axes, corpus in zip(panels.flat, corpora, strict=True):
+        rows = [dict(zip(table.keys(), row, strict=True)) for row in table.rows if row[0] == corpus]
+        for number, key in enumerate(keys):
+            cells = [row[key] for row in rows]
+            scores = {place: cell for place, cell in enumerate(cells) if isinstance(cell, Score) and cell.ci}
+            name = next(column.name for column in table.columns if (column.key or column.name) == key)
+            label = name.removeprefix("UA ").removesuffix(" [95 % CI]")
+            axes.errorbar(list(scores), *_measured(scores.values()), capsize=2, label=label, **_style(number))
+        axes.set_xticks(range(len(rows)), [str(row["k"]) for row in rows])
+        axes.set(title=corpus, xlabel="labelled utterances for each emotion")
+        axes.grid(alpha=0.3)
+    panels[0, 0].set(ylabel="UA, %")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc=BELOW, ncols=len(keys))
+    return figure
+
+
 def _ticks(positions: Sequence[float], names: Sequence[str], apart: float = 3.0) -> dict[float, str]:
     """Names at ascending positions; what is closer than ``apart`` to a name shares its place, so that none overlap."""
     ticks: dict[float, str] = {}

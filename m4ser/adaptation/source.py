@@ -1,0 +1,108 @@
+"""The model that is adapted: what it makes of recordings before its last layer, and that layer."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from m4ser.adaptation.classifier import Layer
+from m4ser.adaptation.examples import Example
+from m4ser.adaptation.graph_end import GraphEnd
+from m4ser.hub.archive import GRAPH
+from m4ser.hub.opening import open_model
+from m4ser.hub.stored import StoredModel
+from m4ser.inference.backends.onnx import OnnxBackend
+from m4ser.inference.inputs import Item
+from m4ser.inference.recognizer import EmotionRecognizer
+from m4ser.inference.results import Failure
+from m4ser.models.description import temperature_of
+from m4ser.utils.errors import UserError
+from m4ser.utils.progress import track
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model by what a user calls it, and how it is used: see :meth:`.EmotionRecognizer.from_pretrained`."""
+
+    model: str | Path
+    fold: str | None = None
+    seed: int | None = None
+    asr: str | None = None
+    asr_model: str | None = None
+    pretrained_dir: str | None = None
+    device: str = "auto"
+
+    def recognizer(self, folder: Path) -> EmotionRecognizer:
+        """A recogniser of emotions with the model in a folder, whichever the choice names."""
+        return EmotionRecognizer.from_pretrained(
+            folder, self.device, asr=self.asr, asr_model=self.asr_model, pretrained_dir=self.pretrained_dir
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that can be adapted.
+
+    Attributes:
+        stored: where it is kept.
+        layer: its last one.
+        recognizer: gives utterance vectors instead of logits (:meth:`.EmotionRecognizer.outputs`).
+        temperature: of its probabilities.
+    """
+
+    stored: StoredModel
+    layer: Layer
+    recognizer: EmotionRecognizer
+    temperature: float
+
+    def vectors(self, examples: Sequence[Example]) -> np.ndarray:
+        """Utterance vectors (N, U) of recordings.
+
+        Raises:
+            UserError: one of them cannot be used; its line is named.
+        """
+        where = {str(example.path): example.where for example in examples}
+        items = [Item(str(one.path), one.path, text=one.text or None) for one in examples]
+        rows = []
+        for result in track(self.recognizer.outputs(items), "recordings", len(items)):
+            if isinstance(result, Failure):
+                raise UserError(f"{where[result.name]}: {result.name}: {result.reason}")
+            rows.append(result[1])
+        return np.stack(rows)
+
+
+@contextlib.contextmanager
+def open_source(choice: Choice) -> Iterator[Source]:
+    """Open the model that a user has chosen, until the block ends.
+
+    Raises:
+        UserError: it is not there, or does not end in one linear layer.
+    """
+    name = choice.model
+    opened = open_model(name, choice.fold, choice.seed)
+    with opened as stored, tempfile.TemporaryDirectory(prefix="m4ser-") as folder:
+        recognizer = choice.recognizer(stored.folder)
+        if stored.graph is None:
+            from m4ser.adaptation.checkpoint import layer_of, without_layer
+
+            layer, recognizer.forward = layer_of(recognizer, name), without_layer(recognizer)
+        else:
+            end, path = read_end(stored, name), Path(folder) / GRAPH
+            path.write_bytes(end.without_layer())
+            layer, recognizer.forward = end.layer(Path(folder)), OnnxBackend(path, stored.labels)
+        yield Source(stored, layer, recognizer, temperature_of(stored.graph))
+
+
+def read_end(stored: StoredModel, name: str | Path) -> GraphEnd:
+    """The end of a stored model's whole graph.
+
+    Raises:
+        UserError: it is not one linear layer.
+    """
+    try:
+        return GraphEnd((stored.folder / GRAPH).read_bytes())
+    except ValueError as error:
+        raise UserError(f"{name}: its graph {error}; such a model cannot be adapted") from None
