@@ -18,7 +18,7 @@ from m4ser.data.features import Features
 from m4ser.models.checkpoint import load_run
 from m4ser.models.model import SERModel
 from m4ser.recipes.labels import COMMON, to_common
-from m4ser.scoring.figures import adaptation, illustrated
+from m4ser.scoring.figures import adaptation, save
 from m4ser.utils import cli
 from m4ser.utils.errors import UserError
 
@@ -79,11 +79,14 @@ def main(cmd: Sequence[str] | None = None) -> None:
     parser.add_argument("--functionals", default="opensmile_eGeMAPSv02", help="functionals of openSMILE, likewise")
     parser.add_argument("--every-label", action="store_true", help="all labels of the corpora, not the common four")
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"how often examples are drawn (default: {DRAWS})")
-    parser.add_argument("--out", type=Path, default=Path("results/adaptation"), help="OUT.md, .csv, .json, .png")
+    parser.add_argument("--out", type=Path, default=Path("results/adaptation"), help="OUT.md, .csv, .json")
+    parser.add_argument("--figure", type=Path, help="PNG to draw of the table")
     args = parser.parse_args(cmd)
     chosen = [voices(recipe, args.exp, args.feats, args.functionals, args.every_label) for recipe in args.recipes]
     made = table(chosen, COUNTS, args.draws, WHAT)
-    print(illustrated(made, args.out, adaptation).save(args.out).markdown(aligned=True))
+    print(made.save(args.out).markdown(aligned=True))
+    if args.figure:
+        save(adaptation(made), args.figure)
 
 
 if __name__ == "__main__":
