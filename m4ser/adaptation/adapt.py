@@ -7,6 +7,7 @@ stays as it is, so that a minute of one processor is enough for hundreds of reco
 import copy
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +65,13 @@ def adapt(choice: Choice, table: Path, out: Path | None = None, audio: Path | No
         raise UserError(f"{out}: is a folder; choose another --out")
     if not out.absolute().parent.is_dir():
         raise UserError(f"{out.absolute().parent}: no such folder; make it, or choose another --out")
+    begin = time.process_time()
     read_examples(table, audio)  # what is wrong with it is said before a model is loaded
     with open_source(choice) as source:
         examples = read_examples(table, audio, source.stored.labels)
         vectors = source.vectors(examples.learned)
         layer, adapted, temperature = fit_examples(source, examples, vectors)
+        adapted["seconds"] = round(time.process_time() - begin, 1)
         lines = _tested(source, layer, examples, adapted)
         with tempfile.TemporaryDirectory(prefix=".adapt-", dir=out.absolute().parent) as temporary:
             folder = Path(temporary) / "model"
@@ -155,7 +158,7 @@ def _said(examples: Examples, adapted: Adapted) -> list[str]:
     """What people should know of the examples, and how good the model is as far as they can say."""
     counts = adapted["counts"]
     known, new = adapted["known"], [label for label in examples.labels if label not in adapted["known"]]
-    lines = [f"adapted with {sum(counts.values())} recordings: {_listed(counts)}"]
+    lines = [f"adapted with {sum(counts.values())} recordings in {adapted['seconds']} s: {_listed(counts)}"]
     if new:
         lines.append(f"labels that the model did not know: {', '.join(new)}" + ("" if known else " (all)"))
     if examples.unused:

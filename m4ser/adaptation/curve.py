@@ -146,7 +146,8 @@ def table(corpora: Sequence[Voices], counts: Sequence[int] = COUNTS, draws: int 
     labels = ", ".join(corpora[0].labels) if len({tuple(voices.labels) for voices in corpora}) == 1 else "their own"
     notes = [
         "k: utterances of each label that are learned from, or as many as half of the speakers say; none of their "
-        f"speakers is tested. {draws} draws, in each both halves of the speakers in turn. ± sd over draws and seeds; intervals resample speakers.",
+        f"speakers is tested. {draws} draws, in each both halves of the speakers in turn. ± sd over draws and seeds; "
+        "intervals resample speakers.",
         f"Adapted: the last layer of models trained on the other corpora ({seeds} seeds), as `m4ser adapt` fits it. "
         "k 0: these models as they are.",
         "From scratch: logistic regression on the same utterances, on features that have seen no emotions, "

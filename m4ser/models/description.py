@@ -108,6 +108,7 @@ class Adapted(TypedDict):
         speakers: how many there were, 0 where they are not known.
         known: labels that the model knew before.
         strength: of the prior, see :mod:`m4ser.adaptation.classifier`.
+        seconds: of processor time, for opening the model, hearing these utterances and fitting.
         left_out: scores of a cross-validation among these utterances, where there were enough.
         tested: scores on others that were kept for a test.
         earlier: what the model had been adapted with before.
@@ -118,6 +119,7 @@ class Adapted(TypedDict):
     speakers: int
     known: list[str]
     strength: float
+    seconds: NotRequired[float]
     left_out: NotRequired[Tried]
     tested: NotRequired[Tried]
     earlier: NotRequired[list[dict[str, Any]]]
