@@ -48,7 +48,7 @@ def task_command(settings: Settings, task: argparse.Namespace, folds: Folds, run
     if settings.pretrained_dir:
         options += ["--pretrained_dir", settings.pretrained_dir]
     if settings.init_exp:
-        options += ["--init_param", *initial_weights(Path(settings.init_exp), task, run)]
+        options += ["--init_param", *initial_weights(Path(settings.init_exp), task, run, folds.labels)]
     options += shell_words(settings.train_args, "--train-args")
     if task.model_conf.get("class_weights") == "balanced":  # the last word, wherever it was asked for
         options += ["--model_conf", f"class_weights={_balanced(data, folds.labels)}"]
@@ -74,8 +74,10 @@ def _scaled(settings: Settings, task: argparse.Namespace, folds: Folds) -> list[
     return ["--speech_encoder_conf", "normalise=corpus"] if encoder and stated is None else []
 
 
-def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:
-    """ESPnet's ``--init_param``: encoders, and with the same fusion also that and the classifier, of a trained model.
+def initial_weights(exp: Path, task: argparse.Namespace, run: Run, labels: list[str]) -> list[str]:
+    """ESPnet's ``--init_param``: encoders, and with the same fusion also that, of a trained model.
+
+    With the same labels it is the classifier, too; of other labels it is trained from the beginning.
 
     A model that was trained on features of stage 1 starts one that has the encoder of these features inside:
     classifier first, then fine-tuning of all (Kumar et al. 2022, "LP-FT").
@@ -98,7 +100,9 @@ def initial_weights(exp: Path, task: argparse.Namespace, run: Run) -> list[str]:
         elif needs(task, modality) and encoders == ("precomputed", "huggingface"):
             places[name] = f"{name}.head"
     if stored.get("fusion") == task.fusion:
-        places |= {"fusion": "fusion", "classifier": "classifier"}
+        places["fusion"] = "fusion"
+        if stored.get("labels") == labels:
+            places["classifier"] = "classifier"
     trained = {name.split(".")[0] for name in read_weights(source)}
     chosen = {old: new for old, new in places.items() if old in trained}
     if not chosen:
