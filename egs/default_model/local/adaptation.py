@@ -43,7 +43,8 @@ def voices(recipe: Path, exp: Path, feats: str, functionals: str, every_label: b
     frames, smile = (Features(recipe / "dump/feats" / tag / "all/feats.scp") for tag in (feats, functionals))
     labels = {utt: to_common(name, label) or (label if every_label else "") for utt, label in maps["utt2emo"].items()}
     utts = [utt for utt in labels if labels[utt] and utt in frames]
-    own = [*COMMON, *sorted({labels[utt] for utt in utts} - set(COMMON))]
+    there = {labels[utt] for utt in utts}
+    own = [*(label for label in COMMON if label in there), *sorted(there - set(COMMON))]
     models = [load_run(run)[0] for run in runs(exp, name)]
     vectors: list[list[np.ndarray]] = [[] for _ in models]
     pooled = []
