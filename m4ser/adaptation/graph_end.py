@@ -73,7 +73,10 @@ class GraphEnd:
 
     def __init__(self, content: bytes) -> None:
         self.model = list(_fields_of(content))
-        self.graph = list(_fields_of(_bytes(next(f for f in self.model if f.number == MODEL_GRAPH))))
+        graphs = [field for field in self.model if field.number == MODEL_GRAPH]
+        if len(graphs) != 1:
+            raise ValueError(f"is not an ONNX graph ({len(graphs)} graphs)")
+        self.graph = list(_fields_of(_bytes(graphs[0])))
         self.nodes = [_node(_bytes(field)) for field in self.graph if field.number == GRAPH_NODE]
         last = [node for node in self.nodes if LOGITS in node.outputs]
         if len(last) != 1 or not _is_layer(last[0]):

@@ -103,6 +103,7 @@ def test_other_ends_are_refused(graph_of, change):
         GraphEnd(model.SerializeToString())
 
 
-def test_what_is_no_graph_is_refused():
+@pytest.mark.parametrize("content", [b"", b"not a graph at all"])
+def test_what_is_no_graph_is_refused(content):
     with pytest.raises(ValueError, match="is not an ONNX graph"):
-        GraphEnd(b"not a graph at all")
+        GraphEnd(content)
