@@ -85,6 +85,7 @@ def test_one_example_of_each_keeps_the_temperature(linear_archive, tone_table, t
     assert "Too few utterances to test it." in (unpack(made.path, tmp_path / "x").folder / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_weights_of_pytorch(toy_run, tones, write_table, tmp_path):
     """An experiment whose model reads words, too: the table has them."""
     rows = [(tones / f"{label}{i}.wav", label, f"i am {label}") for label in ("bored", "sad") for i in range(3)]
@@ -99,6 +100,7 @@ def test_weights_of_pytorch(toy_run, tones, write_table, tmp_path):
     assert EmotionRecognizer.from_pretrained(again.path).labels == ["sad", "bored"]
 
 
+@pytest.mark.slow
 def test_a_model_with_another_end_is_refused(toy_run_x, tones, write_table, tmp_path):
     rows = [(tones / f"{label}0.wav", label, "so") for label in ("bored", "sad")]
     with pytest.raises(UserError, match="does not end in one linear layer; such a model cannot be adapted"):
