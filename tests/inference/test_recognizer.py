@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -118,6 +119,29 @@ def test_long_recordings_become_a_timeline(recognizer, tone, monkeypatch):
     monkeypatch.setattr("m4ser.inference.recognizer.speech_spans", lambda samples: [])
     with pytest.raises(UserError, match="nobody speaks in its 3 s"):
         recognizer(samples, 16000)
+
+
+def test_outputs_are_logits(recognizer, wavs):
+    source = [wavs / "s0-a.wav", wavs / "missing.wav", wavs / "s1-a.wav"]
+    texts = {f"s{k}-a": TEXT for k in range(2)}
+    first, missing, second = recognizer.outputs(source, text=texts)
+    assert isinstance(missing, Failure) and "no such file" in missing.reason
+    for (name, logits), path in ((first, source[0]), (second, source[2])):
+        assert name == str(path)
+        probabilities = torch.softmax(torch.from_numpy(logits).double(), -1)
+        assert probabilities.tolist() == pytest.approx(list(recognizer(path, text=TEXT).probabilities.values()))
+
+
+def test_outputs_of_a_split_recording_are_its_parts_weighted_by_seconds(recognizer, tone, monkeypatch):
+    monkeypatch.setattr("m4ser.inference.recognizer.speech_spans", lambda samples: [(0, 16000), (24000, 48000)])
+    monkeypatch.setattr(recognizer, "split", 2.0)
+    monkeypatch.setattr(recognizer.frontend, "transcribe", lambda batch: [Hypothesis("so", 0.5) for _ in batch])
+    outputs = iter([np.array([[1.0, 0, 0], [0, 1.0, 0]]), np.array([[np.nan, 0, 0], [0, 1.0, 0]])])
+    monkeypatch.setattr(recognizer, "forward", lambda batch: next(outputs))
+    (result,) = recognizer.outputs(tone(3.0), 16000)
+    assert result[1].tolist() == pytest.approx([0.4, 0.6, 0])
+    (failure,) = recognizer.outputs(tone(3.0), 16000)
+    assert failure.reason == "the model cannot predict it (ValueError: what it gives are no finite numbers)"
 
 
 def test_stream_goes_on_and_call_stops(recognizer, wavs):
