@@ -59,19 +59,31 @@ class Source:
     temperature: float
 
     def vectors(self, examples: Sequence[Example]) -> np.ndarray:
-        """Utterance vectors (N, U) of recordings.
+        """Utterance vectors (N, U) of recordings; see :func:`outputs`."""
+        return outputs(self.recognizer, examples)
 
-        Raises:
-            UserError: one of them cannot be used; its line is named.
-        """
-        where = {str(example.path): example.where for example in examples}
-        items = [Item(str(one.path), one.path, text=one.text or None) for one in examples]
-        rows = []
-        for result in track(self.recognizer.outputs(items), "recordings", len(items)):
-            if isinstance(result, Failure):
-                raise UserError(f"{where[result.name]}: {result.name}: {result.reason}")
-            rows.append(result[1])
-        return np.stack(rows)
+
+def outputs(recognizer: EmotionRecognizer, examples: Sequence[Example]) -> np.ndarray:
+    """What a network gives for recordings (N, ...).
+
+    Raises:
+        UserError: one of them cannot be used; its line is named.
+    """
+    if recognizer.normalised == "corpus":
+        recognizer.speakers = "corpus"  # all of them are of one
+    elif recognizer.normalised:
+        if silent := [example for example in examples if not example.speaker]:
+            fault = f"{silent[0].where}: has no speaker, and the model normalises features by {recognizer.normalised}"
+            raise UserError(f"{fault}; fill in the column speaker, or take another model")
+        recognizer.speakers = {str(example.path): example.speaker for example in examples}
+    where = {str(example.path): example.where for example in examples}
+    items = [Item(str(one.path), one.path, text=one.text or None) for one in examples]
+    rows = []
+    for result in track(recognizer.outputs(items), "recordings", len(items)):
+        if isinstance(result, Failure):
+            raise UserError(f"{where[result.name]}: {result.name}: {result.reason}")
+        rows.append(result[1])
+    return np.stack(rows)
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ def test_new_and_known_labels(linear_archive, tone_table, tones, tmp_path):
     assert [result.label for result in results] == recognizer.labels
     assert made.adapted["tested"] == {"ua": 1.0, "wa": 1.0, "utterances": 8, "speakers": 2}
     assert made.adapted["left_out"] == {"ua": 1.0, "wa": 1.0, "utterances": 16, "speakers": 2}
-    assert 0 < made.adapted["seconds"] < 60
+    assert 0 <= made.adapted["seconds"] < 60
     assert made.lines == [
         f"adapted with 16 recordings in {made.adapted['seconds']} s: happy 4, sad 4, angry 4, bored 4",
         "labels that the model did not know: bored",
