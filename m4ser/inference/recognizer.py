@@ -161,7 +161,7 @@ class EmotionRecognizer:
                 opened.enter_context(_in_one_line(stored))
                 network = open_network(stored, device, onnx, pretrained_dir)
                 if speakers is not None and not stored.normalised:
-                    raise UserError(f"{stored.folder}: takes each recording for itself; leave the speakers away")
+                    raise UserError(f"{model or default_model()}: takes single recordings; leave the speakers away")
                 recogniser = build_recogniser(stored, network.pretrained_dir, asr, asr_model, words)
                 frontend = Frontend(stored.pipeline, network.features, recogniser)
             except ModuleNotFoundError as error:

@@ -3,9 +3,11 @@
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from m4ser.bin import predict
 from m4ser.inference.loading import add_arguments, load_recognizer
 
 
@@ -26,3 +28,12 @@ def test_options_reach_the_recogniser(toy_run, capsys):
     recognizer = load_recognizer(str(toy_run), args, batch_size=2)
     assert (recognizer.split, recognizer.longest, recognizer.batch_size) == (7.0, 9.0, 2)
     assert not capsys.readouterr().out
+
+
+def test_speakers_are_for_models_that_normalise_by_them(capsys):
+    recording = Path(__file__).resolve().parents[2] / "m4ser/demo/examples/angry.opus"
+    with pytest.raises(SystemExit, match="takes single recordings; leave the speakers away"):
+        predict.main([str(recording), "--speakers", "one"])  # with the model of the package
+    with pytest.raises(SystemExit):
+        predict.main(["--live", "-", "--speakers", "one"])
+    assert "a stream has no other recordings of its speaker" in capsys.readouterr().err
