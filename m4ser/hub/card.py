@@ -154,7 +154,7 @@ def model_card(about: ArchiveDescription) -> str:
         "## Results",
         "",
         *_results(about["metrics"], training),
-        *_corpora(training.get("corpora", [])),
+        *_corpora(training.get("corpora", []), "adapted" in training),
         "",
         "## Limits",
         "",
@@ -267,7 +267,7 @@ def _results(metrics: dict[str, Any], training: Training) -> list[str]:
     return lines
 
 
-def _corpora(corpora: Sequence[Origin]) -> list[str]:
+def _corpora(corpora: Sequence[Origin], adapted: bool) -> list[str]:
     """What the model was trained on, and on which terms it may be used."""
     if not corpora:
         return []
@@ -275,7 +275,8 @@ def _corpora(corpora: Sequence[Origin]) -> list[str]:
         f"- [{corpus['name']}]({corpus['address']}): {' '.join(corpus['languages'])}, licence {corpus['licence']}"
         for corpus in corpora
     ]
-    return ["", "## Trained on", "", *rows, "", f"Licence of the weights, by these terms: {licence_of(corpora)}."]
+    more = " The terms of the recordings that it was adapted with hold, too." if adapted else ""
+    return ["", "## Trained on", "", *rows, "", f"Licence of the weights, by these terms: {licence_of(corpora)}.{more}"]
 
 
 def _score(value: dict[str, Any]) -> str:

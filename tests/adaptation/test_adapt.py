@@ -54,6 +54,7 @@ def test_what_is_written_of_it(linear_archive, tone_table, tmp_path, capsys):
     assert (stored.folder / "LICENSE").read_text() == "Free for everything."
     assert sorted(about["files"]) == ["LICENSE", "model.onnx"]
     card = (stored.folder / "README.md").read_text()
+    assert "by these terms: cc-by-4.0. The terms of the recordings that it was adapted with hold, too." in card
     assert "license: cc-by-4.0" in card and "# my: 2 emotions from speech" in card
     assert "last layer fitted to 8 utterances of 2 speakers (sad 4, bored 4)" in card
     assert "all before it is that of `tiny`; labels that were new to it: bored" in card
