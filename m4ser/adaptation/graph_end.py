@@ -33,6 +33,7 @@ from m4ser.hub.graph_file import (
     text_of,
 )
 from m4ser.models.onnx_session import open_session
+from m4ser.utils.errors import UserError, first_line
 
 LOGITS = "logits"
 PREFIX = "adapted."  # of the names of what is added
@@ -96,7 +97,11 @@ class GraphEnd:
         return makers
 
     def layer(self, folder: Path) -> Layer:
-        """The layer, as onnxruntime computes it of what is stored; a file is written to `folder` for it."""
+        """The layer, as onnxruntime computes it of what is stored; a file is written to `folder` for it.
+
+        Raises:
+            UserError: it cannot be computed.
+        """
         names = [self.weight, self.bias]
         copies = [_message_node("Identity", [name], [f"{PREFIX}{name}"]) for name in names]
         used = {name for node in self._own for name in node.inputs} | set(names)
@@ -106,8 +111,14 @@ class GraphEnd:
         outputs = [Field(GRAPH_OUTPUT, _value(f"{PREFIX}{name}")) for name in names]
         path = folder / "layer.onnx"
         path.write_bytes(self._model([*rest, *nodes, *kept, *outputs]))
-        weight, bias = open_session(path).run(None, {})
-        path.unlink()
+        try:
+            weight, bias = open_session(path).run(None, {})
+        except UserError:
+            raise
+        except Exception as error:  # onnxruntime has an exception class of its own for every fault
+            raise UserError(f"the last layer of the graph cannot be computed ({first_line(error)})") from None
+        finally:
+            path.unlink()
         return Layer(np.asarray(weight, dtype=float), np.asarray(bias, dtype=float))
 
     def without_layer(self) -> bytes:

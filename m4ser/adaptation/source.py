@@ -59,8 +59,15 @@ class Source:
     temperature: float
 
     def vectors(self, examples: Sequence[Example]) -> np.ndarray:
-        """Utterance vectors (N, U) of recordings; see :func:`outputs`."""
-        return outputs(self.recognizer, examples)
+        """Utterance vectors (N, U) of recordings; see :func:`outputs`.
+
+        Raises:
+            UserError: see there, or they do not fit the last layer.
+        """
+        rows = outputs(self.recognizer, examples)
+        if rows.shape[1:] != self.layer.weight.shape[1:]:
+            raise UserError(f"{self.stored.folder}: its last layer does not fit what it reads; get the model again")
+        return rows
 
 
 def outputs(recognizer: EmotionRecognizer, examples: Sequence[Example]) -> np.ndarray:
@@ -83,6 +90,8 @@ def outputs(recognizer: EmotionRecognizer, examples: Sequence[Example]) -> np.nd
         if isinstance(result, Failure):
             raise UserError(f"{where[result.name]}: {result.name}: {result.reason}")
         rows.append(result[1])
+    if len({row.shape for row in rows}) > 1:
+        raise UserError(f"{examples[0].where}: the model gives more of some recordings than of others; get it again")
     return np.stack(rows)
 
 
@@ -105,6 +114,8 @@ def open_source(choice: Choice) -> Iterator[Source]:
             end, path = read_end(stored, name), Path(folder) / GRAPH
             path.write_bytes(end.without_layer())
             layer, recognizer.forward = end.layer(Path(folder)), OnnxBackend(path, stored.labels)
+        if layer.weight.shape[:-1] != layer.bias.shape or layer.bias.shape != (len(stored.labels),):
+            raise UserError(f"{name}: its last layer does not fit its {len(stored.labels)} labels; get the model again")
         yield Source(stored, layer, recognizer, temperature_of(stored.graph))
 
 

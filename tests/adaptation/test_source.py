@@ -1,13 +1,16 @@
 """What is asked of the model that is adapted."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from m4ser.adaptation.classifier import Layer
 from m4ser.adaptation.examples import Example
-from m4ser.adaptation.source import outputs
+from m4ser.adaptation.source import Choice, Source, open_source, outputs
+from m4ser.hub.archive import sha256_of, unpack
 from m4ser.inference.results import Failure
 from m4ser.utils.errors import UserError
 
@@ -43,3 +46,28 @@ def test_models_that_normalise_by_speaker_need_the_column():
     with pytest.raises(UserError, match="line 2: has no speaker, and the model normalises features by speaker; fill"):
         outputs(recognizer("speaker"), examples("so", speaker=""))
     assert outputs(recognizer("corpus"), examples("so", speaker="")).tolist() == [[2]]
+
+
+def test_vectors_have_to_fit_the_layer():
+    stored = SimpleNamespace(folder="exp/x")
+    source = Source(stored, Layer(np.ones((3, 1)), np.ones(3)), recognizer(), 1.0)
+    assert source.vectors(examples("so")).tolist() == [[2]]
+    source = Source(stored, Layer(np.ones((3, 2)), np.ones(3)), recognizer(), 1.0)
+    with pytest.raises(UserError, match="exp/x: its last layer does not fit what it reads"):
+        source.vectors(examples("so"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "biases", "message"),
+    [(4, 4, "does not fit its 3 labels"), (3, 4, "cannot be computed|does not fit|not an ONNX graph")],
+)
+def test_a_forged_layer_costs_one_line(graph_of, linear_archive, tmp_path, rows, biases, message):
+    stored = unpack(linear_archive, tmp_path / "model")
+    graph = graph_of(np.ones((rows, 80)), np.ones(biases))
+    (stored.folder / "model.onnx").write_bytes(graph.SerializeToString())
+    about = json.loads((stored.folder / "m4ser.json").read_text())
+    file = stored.folder / "model.onnx"
+    about["files"]["model.onnx"] = {"size": file.stat().st_size, "sha256": sha256_of(file)}
+    (stored.folder / "m4ser.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match=message), open_source(Choice(stored.folder)):
+        pass
