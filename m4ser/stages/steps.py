@@ -185,7 +185,8 @@ def _train(plan: Plan) -> Step:
         after.append(Upstream(plan.text_dir, 3))
         if plan.tokens:
             after.append(Upstream(plan.tokens_dir, 3))
-    if o.init_exp:
+    start = f"{o.init_exp}/model.pth" if Path(o.init_exp, "model.pth").is_file() else ""  # one run, of any recipe
+    if o.init_exp and not start:
         after.append(Upstream(o.init_exp, 4, "train"))
     options = {
         "train-args": o.train_args,
@@ -200,7 +201,11 @@ def _train(plan: Plan) -> Step:
         what=f"training {plan.exp_dir}",
         after=after,
         options=options | _pretrained(plan),
-        inputs=[f"{o.data}/folds.json", f"{o.data}/labels.txt", *(str(path) for path in layers(o.train_config))],
+        inputs=[
+            *(f"{o.data}/folds.json", f"{o.data}/labels.txt"),
+            *(str(path) for path in layers(o.train_config)),
+            *([start] if start else []),
+        ],
         outputs=[f"{plan.exp_dir}/run.json", f"{plan.exp_dir}/@cell", f"{plan.exp_dir}/@cell/model.pth"],
         runs=_runs(plan),
         leftovers=Leftovers.SET_ASIDE,

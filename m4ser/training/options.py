@@ -77,7 +77,8 @@ def _scaled(settings: Settings, task: argparse.Namespace, folds: Folds) -> list[
 def initial_weights(exp: Path, task: argparse.Namespace, run: Run, labels: list[str]) -> list[str]:
     """ESPnet's ``--init_param``: encoders, and with the same fusion also that, of a trained model.
 
-    With the same labels it is the classifier, too; of other labels it is trained from the beginning.
+    With the same labels it is the classifier, too; of other labels it is trained from the beginning. ``exp`` is an
+    experiment with the fold and seed of the run, or one run, from which all start.
 
     A model that was trained on features of stage 1 starts one that has the encoder of these features inside:
     classifier first, then fine-tuning of all (Kumar et al. 2022, "LP-FT").
@@ -87,7 +88,7 @@ def initial_weights(exp: Path, task: argparse.Namespace, run: Run, labels: list[
     """
     from m4ser.models.checkpoint import read_config, read_weights, weights_file
 
-    source = exp / f"fold{run.fold}" / f"seed{run.seed}"
+    source = exp if (exp / "model.pth").is_file() else exp / f"fold{run.fold}" / f"seed{run.seed}"
     if not (source / "model.pth").exists():
         raise UserError(f"{source / 'model.pth'}: no such model; --init-exp needs it trained with this fold and seed")
     stored = read_config(source)

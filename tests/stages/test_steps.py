@@ -105,6 +105,15 @@ def test_a_training_depends_on_what_it_reads(plan):
     assert step.outputs == [f"{step.folder}/{name}" for name in ("run.json", "@cell", "@cell/model.pth")]
 
 
+def test_a_training_from_one_run_reads_its_model(plan, recipe):
+    """A run of another recipe: what it was made from is none of this recipe's business."""
+    run = recipe / "elsewhere/exp/x/fold9/seed3"
+    run.mkdir(parents=True)
+    (run / "model.pth").touch()
+    step = of_train(plan("--init-exp", str(run)))
+    assert step.after == [AUDIO, FEATS, TEXT] and step.inputs[-1] == f"{run}/model.pth"
+
+
 def test_a_score_is_of_some_runs(plan):
     step = steps_of(plan("--folds", "1,2", "--seeds", "1 2", "--baseline", "other"))["score"]()
     assert step.runs == Runs(("1", "2"), ("1", "2"))
