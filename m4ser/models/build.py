@@ -36,6 +36,7 @@ from m4ser.models.objectives.augmentation import AugmentationObjective
 from m4ser.models.objectives.base import Objective, Sizes, Tools
 from m4ser.models.objectives.contrastive import ContrastiveObjective
 from m4ser.models.objectives.ctc import CtcObjective
+from m4ser.models.objectives.lexical import LexicalObjective
 from m4ser.models.objectives.views import AugmentedViewObjective
 from m4ser.models.text import TextProcessor
 from m4ser.utils.errors import UserError, first_line
@@ -106,11 +107,12 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "aec": ErrorCorrection,
     "adversarial": AdversarialObjective,
     "contrastive": ContrastiveObjective,
+    "lexical": LexicalObjective,
     "ctc": CtcObjective,
     "augmented_view": AugmentedViewObjective,
     "augmentation": AugmentationObjective,
 }
-DEFAULT_WEIGHTS = {name: 0.1 for name in OBJECTIVES} | {"adversarial": 0.01}
+DEFAULT_WEIGHTS = {name: 0.1 for name in OBJECTIVES} | {"adversarial": 0.01, "lexical": 1.0}
 TOKENIZER_DIR = "tokenizer"
 
 
@@ -264,10 +266,12 @@ def _build_objectives(
             raise UserError(f"objectives: {name} needs a fusion with speech, not {args.fusion}")
         if name == "adversarial" and not (isinstance(fusion, M4serFusion) and "invariant" in fusion.parts):
             raise UserError("objectives: adversarial needs specific and invariant representations: fusion: m4ser")
-        if name == "aec" and embeddings != sizes.text_size:
+        if name == "lexical" and getattr(fusion, "hear", None) is None:
+            raise UserError("objectives: lexical needs a fusion that hears words: fusion: m4ser_x")
+        if name in ("aec", "lexical") and embeddings != sizes.text_size:
             raise UserError(
-                f"objectives: aec writes with the text encoder's embeddings, which have {embeddings} values and its "
-                f"states {sizes.text_size}; use an encoder such as BERT, MiniLM or RoBERTa, or leave aec away"
+                f"objectives: {name} works with the text encoder's embeddings, which have {embeddings} values and its "
+                f"states {sizes.text_size}; use an encoder such as BERT, MiniLM or RoBERTa, or leave {name} away"
             )
         arguments = {"vocabulary_size": vocabulary} if name == "aec" else {}
         objectives[name] = construct(objective, conf, f"objectives: {name}", sizes=sizes, **arguments)

@@ -26,6 +26,7 @@ class Representations(NamedTuple):
     invariant: Tensor | None = None  # (B, Q, D); Q is M + N, N, or a number, see m4ser.models.fusion.seeds
     invariant_mask: Tensor | None = None
     tag_logits: Tensor | None = None  # (B, N, 3), of a fusion that detects recognition errors itself
+    heard_words: Tensor | None = None  # (B, D_T), the reference words' mean embedding as a fusion expects it of speech
 
 
 def required(value: Value | None) -> Value:

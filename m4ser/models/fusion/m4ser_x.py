@@ -7,9 +7,12 @@ with the recogniser's own confidence c_i in every word:
     w_i = sigmoid(a (o_i(keep) - logsumexp of the others) + b)      trust in a word
     H_T <- w_i h_T^i, and text is pooled with the weights w_i
     r = [mean w_i, mean c_i, least c_i, known]       reliability of the words of an utterance
-    z = sum_e g_e(r) log p_e,  e: speech alone, words alone, both (M4SER's three parts beside the two)
+    q = U pool(H_S)                                  words as the voice has them, learned by the objective ``lexical``
+    z = sum_e g_e(r) log p_e,  e: speech alone, words (recognised and q), both (M4SER's three parts beside the two)
 
-The experts are trained each by itself and together, the gates g_e begin at 1: a product of experts, which is the right
+q is there because the recogniser writes one word where it heard something between two, and the frames still know: a
+linear map learns from the reference which words they are, as far as it can be learned. No emotion trains it. The
+experts are trained each by itself and together, the gates g_e begin at 1: a product of experts, which is the right
 rule where voice and words are independent given the emotion, and from which training departs as far as it pays. Where
 the words are mostly wrong, their expert's gate can close. Modality dropout shows training what that is like.
 """
@@ -72,6 +75,7 @@ class M4serXFusion(M4serFusion):
         speech_size, text_size: sizes of the encoders' states.
         modality_dropout: share of training utterances without words, and the same share without voice.
         pooling: of speech and of the invariant representation; words have a weighted mean.
+        heard_words: whether the classifier sees q; to be trained by the objective ``lexical``.
         options: of :class:`.M4serFusion`.
     """
 
@@ -96,6 +100,7 @@ class M4serXFusion(M4serFusion):
         mir_queries: int = 4,
         pooling: str = "statistics",
         modality_dropout: float = 0.1,
+        heard_words: bool = True,
     ):
         super().__init__(
             speech_size,
@@ -122,7 +127,9 @@ class M4serXFusion(M4serFusion):
         self.trust = nn.Parameter(torch.tensor([1.0, 1.0]))  # a, b
         self.pool_text = build_pooling("mean", self.size)
         self.pool_voice = build_pooling(pooling, speech_size)
-        voice, words = self.pool_voice.output_size, text_size
+        voice = self.pool_voice.output_size
+        self.hear = nn.Linear(voice, text_size) if heard_words else None
+        words = 2 * text_size if heard_words else text_size
         self.sizes = [voice, words, voice + words + sum(self.pool(part).output_size for part in self.parts)]
         self.output_size = sum(self.sizes) + RELIABILITY
 
@@ -164,8 +171,12 @@ class M4serXFusion(M4serFusion):
         reps = super().forward(speech, speech_mask, trusted, text_mask)
         voice = self.pool_voice(speech, speech_mask)
         words = trusted.sum(1) / weight.sum(1, keepdim=True).clamp(min=1.0)
+        heard = None
+        if self.hear is not None:
+            heard = self.hear(voice)
+            words = torch.cat([words, heard.detach()], dim=-1)
         utterance = torch.cat([voice, words, voice, words, reps.utterance, reliability], dim=-1)
-        return reps._replace(utterance=utterance, text=text, tag_logits=tag_logits)
+        return reps._replace(utterance=utterance, text=text, tag_logits=tag_logits, heard_words=heard)
 
     def _trust(self, tag_logits: Tensor) -> Tensor:
         """(B, N, 3) -> w (B, N)."""
