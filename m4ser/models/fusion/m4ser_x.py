@@ -75,6 +75,7 @@ class M4serXFusion(M4serFusion):
         speech_size, text_size: sizes of the encoders' states.
         modality_dropout: share of training utterances without words, and the same share without voice.
         pooling: of speech and of the invariant representation; words have a weighted mean.
+        part_dropout: of the values of M4SER's three parts, which overfit before voice and words do.
         heard_words: whether the classifier sees q; to be trained by the objective ``lexical``.
         options: of :class:`.M4serFusion`.
     """
@@ -101,6 +102,7 @@ class M4serXFusion(M4serFusion):
         pooling: str = "statistics",
         modality_dropout: float = 0.1,
         heard_words: bool = True,
+        part_dropout: float = 0.0,
     ):
         super().__init__(
             speech_size,
@@ -123,6 +125,7 @@ class M4serXFusion(M4serFusion):
         if not 0 <= modality_dropout <= 0.5:
             raise ValueError(f"modality_dropout must be from 0 to 0.5, not {modality_dropout:g}")
         self.modality_dropout = modality_dropout
+        self.part_dropout = nn.Dropout(part_dropout)
         self.detector = nn.Linear(text_size + 2, len(TAGS))
         self.trust = nn.Parameter(torch.tensor([1.0, 1.0]))  # a, b
         self.pool_text = build_pooling("mean", self.size)
@@ -175,7 +178,8 @@ class M4serXFusion(M4serFusion):
         if self.hear is not None:
             heard = self.hear(voice)
             words = torch.cat([words, heard.detach()], dim=-1)
-        utterance = torch.cat([voice, words, voice, words, reps.utterance, reliability], dim=-1)
+        parts = self.part_dropout(reps.utterance)
+        utterance = torch.cat([voice, words, voice, words, parts, reliability], dim=-1)
         return reps._replace(utterance=utterance, text=text, tag_logits=tag_logits, heard_words=heard)
 
     def _trust(self, tag_logits: Tensor) -> Tensor:

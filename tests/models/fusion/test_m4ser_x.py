@@ -118,3 +118,23 @@ def test_places_of_the_parts_fill_the_utterance_vector(batch):
     specific = reps.speech_specific[0, : int(batch[1][0].sum())]
     expected = torch.cat([specific.mean(0), (specific.var(0, unbiased=False) + 1e-5).sqrt()])
     torch.testing.assert_close(reps.utterance[0, places["speech"]], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_words_in_the_voice_stand_beside_the_words_that_were_recognised(batch):
+    """And no emotion trains the map from one to the other."""
+    fusion = built()
+    reps = fusion(*batch)
+    heard = fusion.hear(reps.utterance[:, : fusion.sizes[0]])
+    torch.testing.assert_close(reps.heard_words, heard)
+    torch.testing.assert_close(reps.utterance[:, fusion.places()["words"][16:32]], heard)
+    reps.utterance.square().sum().backward()
+    assert all(p.grad is None for p in fusion.hear.parameters())
+    without = built(heard_words=False)
+    assert without(*batch).heard_words is None and without.output_size == fusion.output_size - 2 * 16
+
+
+def test_parts_are_dropped_in_training_only(batch):
+    fusion = built(part_dropout=1.0)
+    parts = [place for part in fusion.parts for place in fusion.places()[part]]
+    assert (fusion(*batch).utterance[:, parts] != 0).any()
+    assert (fusion.train()(*batch).utterance[:, parts] == 0).all()
