@@ -113,6 +113,10 @@ def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshot
         raise UserError(f"{folder}: training left no model chosen by {phase} {key}; see its log")
     with atomic_path(folder / "model.pth") as temporary:
         shutil.copyfile(chosen, temporary)
+    if task.task == SER:
+        from m4ser.training.gates import fit_on_dev  # seconds of imports, which planning does without
+
+        fit_on_dev(folder, task.fusion)
     if (folder / "checkpoint.pth").exists():
         history = read_history(folder / "checkpoint.pth", criterion)
         write_json(folder / HISTORY, history)

@@ -513,3 +513,26 @@ def test_numbers_that_yaml_reads_as_text_are_found(tmp_path):
     (tmp_path / "a.yaml").write_text("fusion: speech\n")
     with pytest.raises(UserError, match=r"--train-args: --optim_conf: lr: '1e-3' is text in YAML; write 1\.0e-03"):
         parse_task(tmp_path / "a.yaml", "--optim_conf lr=1e-3")
+
+
+@pytest.mark.slow
+def test_gates_of_a_trained_run_are_those_of_its_dev_set(recipe):
+    """Trained once more with dev labels exchanged between the classes, the words' gate closes; all else is the same."""
+    config = {**M4SER, "fusion": "m4ser_x", "fusion_conf": {"heads": 2}, "max_epoch": 1}
+    config["objectives"] = {**M4SER["objectives"], "lexical": {"weight": 1.0}}
+    run(recipe(config, "right"))
+    labels = recipe.folder / "data/all/utt2emo"
+    lines = [line.split() for line in labels.read_text(encoding="utf-8").splitlines()]
+    other = {"happy": "sad", "sad": "happy"}
+    wrong = [f"{utt} {other[label] if utt.startswith('s4-') else label}\n" for utt, label in lines]
+    labels.write_text("".join(wrong), encoding="utf-8")
+    run(recipe(config, "wrong"))
+    right, wrong = weights(recipe.folder, "right"), weights(recipe.folder, "wrong")
+    differ = {name for name in right if not torch.equal(right[name], wrong[name])}
+    assert differ == {"classifier.gate.weight", "classifier.gate.bias"}
+    reliability = torch.ones(4)
+    gates = [torch.nn.functional.softplus(w["classifier.gate.weight"] @ reliability + w["classifier.gate.bias"])
+             for w in (right, wrong)]  # fmt: skip
+    assert (gates[1] < gates[0]).all()
+    history = json.loads((recipe.folder / "exp/right/fold1/seed1/history.json").read_text(encoding="utf-8"))
+    assert history["epochs"]["1"]["train"]["loss_lexical"] > 0

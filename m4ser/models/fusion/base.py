@@ -21,6 +21,15 @@ class Classifier(nn.Module, ABC):
     def combine(self, answers: list[Tensor]) -> Tensor:
         """What :meth:`experts` returns -> the model's scores (B, E)."""
 
+    def fit_on_dev(self, utterance: Tensor, emotion: Tensor) -> None:
+        """Fit what trained utterances cannot tell; of a fusion with ``fits_on_dev``, once, after training.
+
+        Args:
+            utterance: vectors of the development utterances, (N, U).
+            emotion: their classes, (N,).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has nothing to fit")
+
     def trained(self, answers: list[Tensor]) -> list[Tensor]:
         """What :meth:`experts` returns -> all scores (B, E) that training compares with the labels."""
         return answers
@@ -43,12 +52,14 @@ class Fusion(nn.Module, ABC):
 
     ``uses_speech`` and ``uses_text`` say which encoders the model needs; the sequences of the other are None, which the
     ``forward`` of a fusion of one modality allows for. ``uses_confidence`` says that ``forward`` takes the recogniser's
-    confidence in the word of each piece (B, N), too. ``output_size`` is the size of the utterance vector.
+    confidence in the word of each piece (B, N), too, ``fits_on_dev`` that its classifier has something to fit after
+    training, on development utterances. ``output_size`` is the size of the utterance vector.
     """
 
     uses_speech = True
     uses_text = True
     uses_confidence = False
+    fits_on_dev = False
     output_size: int
 
     @abstractmethod

@@ -11,10 +11,13 @@ with the recogniser's own confidence c_i in every word:
     z = sum_e g_e(r) log p_e,  e: speech alone, words (recognised and q), both (M4SER's three parts beside the two)
 
 q is there because the recogniser writes one word where it heard something between two, and the frames still know: a
-linear map learns from the reference which words they are, as far as it can be learned. No emotion trains it. The
-experts are trained each by itself and together, the gates g_e begin at 1: a product of experts, which is the right
-rule where voice and words are independent given the emotion, and from which training departs as far as it pays. Where
-the words are mostly wrong, their expert's gate can close. Modality dropout shows training what that is like.
+linear map learns from the reference which words they are, as far as it can be learned. No emotion trains it.
+
+The experts are trained each by itself and together, the gates g_e begin at 1: a product of experts, which is the right
+rule where voice and words are independent given the emotion. How far to depart from it cannot be learned from trained
+utterances, whose words the model has seen: the gates are fitted on the development set when training has ended
+(stacked generalisation, Wolpert 1992). Where the words are mostly wrong, their expert's gate closes. Modality dropout
+shows training what that is like.
 """
 
 import math
@@ -30,13 +33,15 @@ from m4ser.models.representations import Representations
 from m4ser.models.text import NOT_A_WORD, TAGS
 
 RELIABILITY = 4  # values of r
+GATE_DECAY = 1.0  # weight of the squared distance of the gates' parameters from where they begin, beside summed log p
+OPEN = math.log(math.e - 1)  # softplus of it is 1
 EXPERTS = ("speech", "words", "both")
 
 
 class GatedExperts(Classifier):
     """One linear classifier for each expert's part of the utterance vector, whose log probabilities are weighted.
 
-    The last values of the utterance vector are r; g = softplus(V r + d), which begins at 1.
+    The last values of the utterance vector are r; g = softplus(V r + d), which begins at 1 and is fitted on dev.
 
     Args:
         sizes: of the experts' parts.
@@ -49,7 +54,7 @@ class GatedExperts(Classifier):
         self.classifiers = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
         self.gate = nn.Linear(RELIABILITY, len(sizes))
         nn.init.zeros_(self.gate.weight)
-        nn.init.constant_(self.gate.bias, math.log(math.e - 1))
+        nn.init.constant_(self.gate.bias, OPEN)
 
     def experts(self, utterance: Tensor) -> list[Tensor]:
         """(B, U) -> scores (B, E) of each expert, and their gates (B, number of experts)."""
@@ -62,6 +67,30 @@ class GatedExperts(Classifier):
         *scores, gates = answers
         log_probabilities = torch.stack([torch.log_softmax(score, dim=-1) for score in scores], dim=1)
         return (gates.unsqueeze(-1) * log_probabilities).sum(1)
+
+    def fit_on_dev(self, utterance: Tensor, emotion: Tensor) -> None:
+        """The gates at which the classes (N,) of utterances (N, U) are most likely, drawn to 1 by a squared penalty."""
+        with torch.no_grad():
+            scores = self.experts(utterance)[:-1]
+            log_probabilities = torch.stack([torch.log_softmax(score.double(), dim=-1) for score in scores], dim=1)
+        reliability = utterance[:, -RELIABILITY:].double()
+        weight = torch.zeros_like(self.gate.weight, dtype=torch.float64, requires_grad=True)
+        bias = torch.full_like(self.gate.bias, OPEN, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+        def objective() -> Tensor:
+            optimizer.zero_grad()
+            gates = nn.functional.softplus(nn.functional.linear(reliability, weight, bias))
+            scores = (gates.unsqueeze(-1) * log_probabilities).sum(1)
+            loss = nn.functional.cross_entropy(scores, emotion, reduction="sum")
+            loss = loss + GATE_DECAY * (weight.square().sum() + (bias - OPEN).square().sum())
+            loss.backward()
+            return loss
+
+        optimizer.step(objective)
+        with torch.no_grad():
+            self.gate.weight.copy_(weight)
+            self.gate.bias.copy_(bias)
 
     def trained(self, answers: list[Tensor]) -> list[Tensor]:
         """Each expert's scores, and theirs together."""
@@ -81,6 +110,7 @@ class M4serXFusion(M4serFusion):
     """
 
     uses_confidence = True
+    fits_on_dev = True
 
     def __init__(
         self,
