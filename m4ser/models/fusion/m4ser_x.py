@@ -13,14 +13,12 @@ with the recogniser's own confidence c_i in every word:
 q is there because the recogniser writes one word where it heard something between two, and the frames still know: a
 linear map learns from the reference which words they are, as far as it can be learned. No emotion trains it.
 
-The experts are trained each by itself and together, the gates g_e begin at 1: a product of experts, which is the right
-rule where voice and words are independent given the emotion. How far to depart from it cannot be learned from trained
-utterances, whose words the model has seen: the gates are fitted on the development set when training has ended
-(stacked generalisation, Wolpert 1992). Where the words are mostly wrong, their expert's gate closes. Modality dropout
-shows training what that is like.
+The experts are trained each by itself and together. The gates are positive, sum to one and begin equal (a logarithmic
+opinion pool, Heskes 1998). Which expert is to be believed how far cannot be learned from trained utterances, whose
+words the model has seen: the gates are fitted on the development set when training has ended (stacked generalisation,
+Wolpert 1992). Where the words are mostly wrong, their expert's gate closes. Modality dropout shows training what that
+is like.
 """
-
-import math
 
 import torch
 from torch import Tensor, nn
@@ -33,15 +31,14 @@ from m4ser.models.representations import Representations
 from m4ser.models.text import NOT_A_WORD, TAGS
 
 RELIABILITY = 4  # values of r
-GATE_DECAY = 1.0  # weight of the squared distance of the gates' parameters from where they begin, beside summed log p
-OPEN = math.log(math.e - 1)  # softplus of it is 1
+GATE_DECAY = 10.0  # of the gates' squared parameters, beside the summed log likelihood of the development set
 EXPERTS = ("speech", "words", "both")
 
 
 class GatedExperts(Classifier):
     """One linear classifier for each expert's part of the utterance vector, whose log probabilities are weighted.
 
-    The last values of the utterance vector are r; g = softplus(V r + d), which begins at 1 and is fitted on dev.
+    The last values of the utterance vector are r; g = softmax(V r + d), fitted on dev.
 
     Args:
         sizes: of the experts' parts.
@@ -54,13 +51,13 @@ class GatedExperts(Classifier):
         self.classifiers = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
         self.gate = nn.Linear(RELIABILITY, len(sizes))
         nn.init.zeros_(self.gate.weight)
-        nn.init.constant_(self.gate.bias, OPEN)
+        nn.init.zeros_(self.gate.bias)
 
     def experts(self, utterance: Tensor) -> list[Tensor]:
         """(B, U) -> scores (B, E) of each expert, and their gates (B, number of experts)."""
         *parts, reliability = utterance.split([*self.sizes, RELIABILITY], dim=-1)
         scores = [classifier(part) for classifier, part in zip(self.classifiers, parts, strict=True)]
-        return [*scores, nn.functional.softplus(self.gate(reliability))]
+        return [*scores, torch.softmax(self.gate(reliability), dim=-1)]
 
     def combine(self, answers: list[Tensor]) -> Tensor:
         """What :meth:`experts` returns -> z (B, E)."""
@@ -69,21 +66,21 @@ class GatedExperts(Classifier):
         return (gates.unsqueeze(-1) * log_probabilities).sum(1)
 
     def fit_on_dev(self, utterance: Tensor, emotion: Tensor) -> None:
-        """The gates at which the classes (N,) of utterances (N, U) are most likely, drawn to 1 by a squared penalty."""
+        """The gates at which the classes (N,) of utterances (N, U) are likeliest, drawn to equal ones by a penalty."""
         with torch.no_grad():
             scores = self.experts(utterance)[:-1]
             log_probabilities = torch.stack([torch.log_softmax(score.double(), dim=-1) for score in scores], dim=1)
         reliability = utterance[:, -RELIABILITY:].double()
         weight = torch.zeros_like(self.gate.weight, dtype=torch.float64, requires_grad=True)
-        bias = torch.full_like(self.gate.bias, OPEN, dtype=torch.float64, requires_grad=True)
+        bias = torch.zeros_like(self.gate.bias, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
 
         def objective() -> Tensor:
             optimizer.zero_grad()
-            gates = nn.functional.softplus(nn.functional.linear(reliability, weight, bias))
+            gates = torch.softmax(nn.functional.linear(reliability, weight, bias), dim=-1)
             scores = (gates.unsqueeze(-1) * log_probabilities).sum(1)
             loss = nn.functional.cross_entropy(scores, emotion, reduction="sum")
-            loss = loss + GATE_DECAY * (weight.square().sum() + (bias - OPEN).square().sum())
+            loss = loss + GATE_DECAY * (weight.square().sum() + bias.square().sum())
             loss.backward()
             return loss
 

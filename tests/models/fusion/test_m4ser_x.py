@@ -32,14 +32,14 @@ def test_experts_by_hand():
             classifier.bias.zero_()
     utterance = torch.tensor([[0.3, -0.2, 0.1, 0.4, 1.0, 1.0, 1.0, 1.0]])
     answers = experts.experts(utterance)
-    torch.testing.assert_close(answers[-1], torch.ones(1, 3))  # the gates begin at one
+    torch.testing.assert_close(answers[-1], torch.full((1, 3), 1 / 3))  # the gates begin equal
     expected = sum(torch.log_softmax(torch.tensor([s, -s]), 0) for s in (0.3, -0.2, 0.5))
-    torch.testing.assert_close(experts.combine(answers)[0], expected)
+    torch.testing.assert_close(experts.combine(answers)[0], expected / 3)
     assert len(experts.trained(answers)) == 4
     with torch.no_grad():
         experts.gate.bias[1] = -100.0  # the words are not believed
     closed = experts.combine(experts.experts(utterance))[0]
-    torch.testing.assert_close(closed, sum(torch.log_softmax(torch.tensor([s, -s]), 0) for s in (0.3, 0.5)))
+    torch.testing.assert_close(closed, sum(torch.log_softmax(torch.tensor([s, -s]), 0) for s in (0.3, 0.5)) / 2)
 
 
 def test_trust_in_a_word_by_hand():
