@@ -81,7 +81,7 @@ def test_what_fits(checked, text, typed):
         ),
         (
             "speech_encoder_conf: {normalise: global}",
-            "speech_encoder_conf: normalise: must be frame, utterance or none,",
+            "speech_encoder_conf: normalise: must be frame, utterance, corpus or none,",
         ),
         ("fusion_conf: {pooling: men}", "fusion_conf: pooling: must be mean, max, statistics or attentive, not 'men'"),
         ("fusion: late\nfusion_conf: {size: 3}", "fusion_conf: unknown key 'size'; known are pooling, text_pooling"),

@@ -19,7 +19,7 @@ class LexicalObjective(Objective):
     """Mean squared error between q and the standardised mean embedding of the reference's pieces.
 
     Every dimension of the targets has mean zero and deviation one over what training has seen, so that the loss is one
-    where nothing can be told. An utterance whose reference is unknown or empty does not count.
+    where nothing is known. An utterance whose reference is unknown or empty does not count.
     """
 
     needs_edits = True
