@@ -148,3 +148,13 @@ def test_each_corpus_left_out_and_one_model_of_all(cross):
         *(("one", "two+three"), ("two", "one+three"), ("three", "one+two"), ("far", "one+two+three"))
     ]
     assert all(row["ua"] > 0.6 for row in rows)  # the features tell the emotion
+
+
+def test_whole_corpora_and_all_but_one(cross):
+    corpus(cross.folder.parent / "three", ("happy", "sad"), folds=2)
+    words = ("--corpora", "one two three", "--whole", "true", "--leave-one-out", "true", "--stop-stage", "0")
+    cross(*words)
+    folds = json.loads((cross.folder / "data/folds.json").read_text())
+    assert list(folds["folds"]) == ["one", "two", "three", "two+three", "one+three", "one+two"]
+    assert {utt.split("-")[0] for utt in folds["folds"]["two+three"]["test"]} == {"one"}
+    assert "--whole: one+two+three trains on all that is tested" in cross(*words, "--joint", "true", ok=False)
