@@ -16,7 +16,8 @@ linear map learns from the reference which words they are, as far as it can be l
 The experts are trained each by itself and together. The gates are positive, sum to one and begin equal (a logarithmic
 opinion pool, Heskes 1998). Which expert is to be believed how far cannot be learned from trained utterances, whose
 words the model has seen: the gates are fitted on the development set when training has ended (stacked generalisation,
-Wolpert 1992). Where the words are mostly wrong, their expert's gate closes.
+Wolpert 1992). Where the words are mostly wrong, their expert's gate closes. Modality dropout shows training what that
+is like.
 """
 
 import torch
