@@ -10,28 +10,38 @@ from m4ser.scoring import robustness as study
 from m4ser.scoring.table import Table
 from m4ser.utils.files import read_json, write_json
 
+NAMES = (("gold", None), ("noisy", 0.2), ("noisier", 0.6))
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """Where the comparisons of :func:`conditions` are kept, which cost a second to make."""
+    return tmp_path_factory.mktemp("compared")
+
 
 @pytest.fixture
-def conditions(scoring_lab):
+def conditions(scoring_lab, compared):
     """Comparisons of two systems in three conditions, their runs gone; the text of the first is the reference."""
-    folders = []
-    for number, (name, wer) in enumerate((("gold", None), ("noisy", 0.2), ("noisier", 0.6))):
-        folder = scoring_lab.root / name
-        for tag, accuracy in (("full", 0.9 - 0.1 * number), ("plain", 0.9 - 0.2 * number)):
-            exp = scoring_lab.system(tag, accuracy)
-            target = folder / tag
-            folder.mkdir(exist_ok=True)
-            exp.rename(target)
-            text = {"text_source": "asr", "asr": "x"} if wer else {"text_source": "ref", "asr": "none"}
-            write_json(target / "run.json", read_json(target / "run.json") | text)
-            errors = {"wer": wer, "words": 10, "normaliser": "english"} if wer else None
-            write_json(target / "metrics.json", {"asr_word_errors": errors})
-        options = ["--data", str(scoring_lab.data), "--resamples", "50", "--out", str(folder / "comparison")]
-        table.main(["comparison", "--exp", str(folder / "full"), str(folder / "plain"), *options])
-        for tag in ("full", "plain"):
-            shutil.rmtree(folder / tag)
-        folders.append(folder)
-    return folders
+    if not any(compared.iterdir()):
+        for number, (name, wer) in enumerate(NAMES):
+            make_condition(scoring_lab, compared / name, number, wer)
+    return [shutil.copytree(compared / name, scoring_lab.root / name) for name, _ in NAMES]
+
+
+def make_condition(scoring_lab, folder, number, wer):
+    folder.mkdir()
+    for tag, accuracy in (("full", 0.9 - 0.1 * number), ("plain", 0.9 - 0.2 * number)):
+        exp = scoring_lab.system(tag, accuracy)
+        target = folder / tag
+        shutil.move(exp, target)
+        text = {"text_source": "asr", "asr": "x"} if wer else {"text_source": "ref", "asr": "none"}
+        write_json(target / "run.json", read_json(target / "run.json") | text)
+        errors = {"wer": wer, "words": 10, "normaliser": "english"} if wer else None
+        write_json(target / "metrics.json", {"asr_word_errors": errors})
+    options = ["--data", str(scoring_lab.data), "--resamples", "50", "--out", str(folder / "comparison")]
+    table.main(["comparison", "--exp", str(folder / "full"), str(folder / "plain"), *options])
+    for tag in ("full", "plain"):
+        shutil.rmtree(folder / tag)
 
 
 def run(folders, out, *options):
