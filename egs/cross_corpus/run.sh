@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Train on some prepared corpora, test on others: ./run.sh --corpora "ravdess crema_d mini" (README.md)
-# shellcheck disable=SC2034  # the options are read by ser.sh
+# shellcheck disable=SC2034  # Train on some corpora, test on others, see README.md; the options are read by ser.sh
 set -euo pipefail
 # --- options
 corpora=    # [recipes] folders of recipes that have been run to stage 2, e.g. "ravdess ../esd/data_zh"

@@ -7,4 +7,4 @@ emobox_dir=  # [path] clone of EmoBox, to use its split instead of ours: it shar
 # --- end of options
 CDPATH='' cd -- "$(dirname -- "$0")"
 # Voice alone: the words say nothing about the emotion, and the text encoder that is installed knows English only.
-exec ../TEMPLATE/ser.sh --corpus emodb --language de --train-config conf/train_speech.yaml -- "$@"
+exec ../TEMPLATE/ser.sh --corpus emodb --speech-language de --train-config conf/train_speech.yaml -- "$@"

@@ -3,4 +3,4 @@
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "$0")"
 # Voice alone: the words say nothing about the emotion, and the text encoder that is installed knows English only.
-exec ../TEMPLATE/ser.sh --corpus nemo --language pl --train-config conf/train_speech.yaml -- "$@"
+exec ../TEMPLATE/ser.sh --corpus nemo --speech-language pl --train-config conf/train_speech.yaml -- "$@"

@@ -24,7 +24,7 @@ def of_language(language: str, pretrained_dir: str, asr: str) -> tuple[dict[str,
         UserError: that is no code of a language.
     """
     if not _CODE.fullmatch(language):
-        raise UserError(f"--language {language}: must be a code such as de or pl")
+        raise UserError(f"--speech-language {language}: must be a code such as de or pl")
     recogniser = asr != DEFAULT_ASR or _is_there(RECOGNISER, pretrained_dir)
     encoder = _is_there(ENCODER, pretrained_dir)
     found = {"asr_conf": f"language={language}", "normaliser": "basic", "text_source": "asr" if recogniser else "ref"}

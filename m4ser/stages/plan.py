@@ -54,7 +54,7 @@ class Options:
     feats_pool: int
     speed_perturb: str
     altered_copies: int
-    language: str
+    speech_language: str
     text_source: str
     asr: str
     asr_model: str
@@ -263,9 +263,9 @@ def _with_language(parsed: Parsed) -> tuple[Options, Options, str]:
     The encoder is no option yet: configurations may name features, or read none.
     """
     asked, usual = Options.of(parsed.values), Options.of(parsed.usual)
-    if not asked.language:
+    if not asked.speech_language:
         return asked, usual, names.DEFAULT_ENCODER
-    found, note = of_language(asked.language, asked.pretrained_dir, asked.asr)
+    found, note = of_language(asked.speech_language, asked.pretrained_dir, asked.asr)
     print(note, file=sys.stderr)
     encoder = found.pop("speech_encoder", names.DEFAULT_ENCODER)
     by_default: dict[str, Any] = dict(found)

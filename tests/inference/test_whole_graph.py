@@ -72,7 +72,9 @@ def test_confidences_reach_a_model_that_weighs_words(toy_run_x, wavs, tmp_path, 
     first, *others = np.array(found).reshape(3, 3, 3)
     for other in others:
         np.testing.assert_allclose(other, first, atol=1e-5)
-    assert min(np.abs(first[0] - first[1]).max(), np.abs(first[0] - first[2]).max()) > 1e-3
+    assert (
+        min(np.abs(first[0] - first[1]).max(), np.abs(first[0] - first[2]).max()) > 1e-4
+    )  # the experts' answers are averaged
 
 
 @pytest.mark.slow

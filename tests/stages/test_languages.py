@@ -4,7 +4,7 @@ import pytest
 
 from m4ser.utils.errors import UserError
 
-SETS = ("--language", "de", "--train-config", "conf/train_speech.yaml")
+SETS = ("--speech-language", "de", "--train-config", "conf/train_speech.yaml")
 
 
 @pytest.fixture
@@ -60,6 +60,6 @@ def test_configurations_for_other_features_keep_them(plan, installed):
 
 
 def test_no_code_of_a_language(plan):
-    with pytest.raises(UserError, match="--language German: must be a code such as de or pl"):
-        plan("--language", "German")
+    with pytest.raises(UserError, match="--speech-language German: must be a code such as de or pl"):
+        plan("--speech-language", "German")
     assert plan().options.asr_conf == ""
