@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from m4ser.models.arrays import log_softmax
+
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # tau; the middle one where there is nothing to choose it by
 MOST_PARTS = 10  # of a cross-validation
 MEMORY, ITERATIONS, PRECISION = 10, 500, 1e-7
@@ -200,9 +202,3 @@ def fit_best(
         tried[strength] = -float(weights @ log_softmax(logits)[rows, classes]), logits
     best = min(tried, key=lambda strength: tried[strength][0])
     return Fitted(fit(vectors, classes, prior, best), best, tried[best][1], chosen.by_speaker)
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """(N, E) -> (N, E)."""
-    shifted = logits - logits.max(1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))

@@ -79,6 +79,13 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> np.ndarray:
         return powers / powers.sum(-1, keepdims=True)
 
 
+def log_softmax(logits: ArrayLike) -> np.ndarray:
+    """Logarithms of :func:`softmax`, of large logits too. Shape: (B, E) -> (B, E)."""
+    values = np.asarray(logits, dtype=float)
+    shifted = values - values.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
 def _pad(arrays: list[np.ndarray], value: float) -> np.ndarray:
     """Stack arrays of one rank into (B, largest size of every axis), filled up with ``value``."""
     shape = np.max([a.shape for a in arrays], axis=0)

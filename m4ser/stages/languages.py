@@ -27,15 +27,19 @@ def of_language(language: str, pretrained_dir: str, asr: str) -> tuple[dict[str,
         raise UserError(f"--speech-language {language}: must be a code such as de or pl")
     recogniser = asr != DEFAULT_ASR or _is_there(RECOGNISER, pretrained_dir)
     encoder = _is_there(ENCODER, pretrained_dir)
-    found = {"asr_conf": f"language={language}", "normaliser": "basic", "text_source": "asr" if recogniser else "ref"}
+    defaults = {
+        "asr_conf": f"language={language}",
+        "normaliser": "basic",
+        "text_source": "asr" if recogniser else "ref",
+    }
     if asr == DEFAULT_ASR and recogniser:
-        found["asr_model"] = RECOGNISER
+        defaults["asr_model"] = RECOGNISER
     if encoder:
-        found["speech_encoder"] = ENCODER
-    text = f"text of {found.get('asr_model', asr)}" if recogniser else "reference text"
+        defaults["speech_encoder"] = ENCODER
+    text = f"text of {defaults.get('asr_model', asr)}" if recogniser else "reference text"
     heard = f"features of {ENCODER}" if encoder else "features of an English encoder"
     remedy = "" if recogniser and encoder else "; multilingual models: make -C tools base-models"
-    return found, f"note: language {language}: by default {text}, {heard}{remedy}"
+    return defaults, f"note: language {language}: by default {text}, {heard}{remedy}"
 
 
 def _is_there(model: str, pretrained_dir: str) -> bool:

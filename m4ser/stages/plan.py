@@ -265,10 +265,10 @@ def _with_language(parsed: Parsed) -> tuple[Options, Options, str]:
     asked, usual = Options.of(parsed.values), Options.of(parsed.usual)
     if not asked.speech_language:
         return asked, usual, names.DEFAULT_ENCODER
-    found, note = of_language(asked.speech_language, asked.pretrained_dir, asked.asr)
+    defaults, note = of_language(asked.speech_language, asked.pretrained_dir, asked.asr)
     print(note, file=sys.stderr)
-    encoder = found.pop("speech_encoder", names.DEFAULT_ENCODER)
-    by_default: dict[str, Any] = dict(found)
+    encoder = defaults.pop("speech_encoder", names.DEFAULT_ENCODER)
+    by_default: dict[str, Any] = dict(defaults)
     mine = {key: value for key, value in by_default.items() if key not in parsed.chosen}
     return replace(asked, **mine), replace(usual, **by_default), encoder
 

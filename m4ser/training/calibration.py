@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from m4ser.models.arrays import softmax
+from m4ser.models.arrays import log_softmax, softmax
 from m4ser.training.predictions import read_predictions
 from m4ser.utils.errors import UserError
 
@@ -20,10 +20,8 @@ PRECISION = 1e-6  # of the temperature, relative
 
 def negative_log_likelihood(logits: ArrayLike, ref: ArrayLike, temperature: float = 1.0) -> float:
     """Mean of minus the logarithm of the right class's probability. Shape: (utterances, C), (utterances,)."""
-    scaled = np.asarray(logits, dtype=float) / temperature
-    scaled = scaled - scaled.max(-1, keepdims=True)
-    right = np.take_along_axis(scaled, np.asarray(ref)[:, None], -1)[:, 0]
-    return float(np.mean(np.log(np.exp(scaled).sum(-1)) - right))
+    logarithms = log_softmax(np.asarray(logits, dtype=float) / temperature)
+    return -float(np.take_along_axis(logarithms, np.asarray(ref)[:, None], -1).mean())
 
 
 def fit_temperature(logits: ArrayLike, ref: ArrayLike) -> float:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from m4ser.adaptation.classifier import Layer, balanced_weights, fit, fit_best, log_softmax, minimise, parts, prior_of
+from m4ser.adaptation.classifier import Layer, balanced_weights, fit, fit_best, minimise, parts, prior_of
+from m4ser.models.arrays import log_softmax
 
 
 def sigmoid(x):

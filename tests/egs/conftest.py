@@ -1,5 +1,6 @@
 """A checkout in miniature: the real template, launchers and markers, with stand-ins for the commands of the stages."""
 
+import importlib.util
 import json
 import os
 import random
@@ -304,3 +305,17 @@ class Toy:
 def toy_recipe(tmp_path_factory, tiny_whisper, tiny_bert):
     """Function that makes a :class:`Toy`, its folder with spaces and letters beyond ASCII."""
     return lambda: Toy(tmp_path_factory.mktemp("toy") / "my répo", tiny_whisper, tiny_bert)
+
+
+@pytest.fixture(scope="session")
+def load_program():
+    """A function from a program's place in ``egs/`` to its module."""
+
+    def load(place):
+        path = ROOT / "egs" / place
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

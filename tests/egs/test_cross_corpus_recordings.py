@@ -1,6 +1,5 @@
 """How many recordings of a speaker it takes: what is given of each, and by which model."""
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,15 +8,10 @@ import pytest
 
 from m4ser.utils.errors import UserError
 
-SCRIPT = Path(__file__).resolve().parents[2] / "egs/cross_corpus/local/recordings.py"
-
 
 @pytest.fixture(scope="module")
-def recordings():
-    spec = importlib.util.spec_from_file_location("recordings", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def recordings(load_program):
+    return load_program("cross_corpus/local/recordings.py")
 
 
 def test_each_utterance_with_so_many_of_its_speaker(recordings):
@@ -27,7 +21,7 @@ def test_each_utterance_with_so_many_of_its_speaker(recordings):
     speaker = {utt: utt[0] for utt in matrices}
 
     def got(number):
-        return dict(recordings.given(matrices, speaker, number, np.random.default_rng(0)))
+        return dict(recordings.normalised_with_others(matrices, speaker, number, np.random.default_rng(0)))
 
     for utt, matrix in got(1).items():  # itself alone
         np.testing.assert_allclose(matrix, [[-1], [1]], err_msg=utt)

@@ -1,7 +1,6 @@
 """Tables of few recordings, and the scores of what was made of them."""
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
 
@@ -9,15 +8,10 @@ import pytest
 
 from m4ser.utils.errors import UserError
 
-PROGRAM = Path(__file__).resolve().parents[2] / "egs/csv/local/few.py"
-
 
 @pytest.fixture(scope="module")
-def program():
-    spec = importlib.util.spec_from_file_location("few", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def program(load_program):
+    return load_program("csv/local/few.py")
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What the program of the adaptation's curve reads of recipes and runs."""
 
-import importlib.util
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,15 +10,10 @@ from m4ser.data.datadir import DataDir, Utterance
 from m4ser.data.features import FeatureWriter
 from m4ser.utils.errors import UserError
 
-PROGRAM = Path(__file__).resolve().parents[2] / "egs/default_model/local/adaptation.py"
-
 
 @pytest.fixture(scope="module")
-def program():
-    spec = importlib.util.spec_from_file_location("adaptation", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def program(load_program):
+    return load_program("default_model/local/adaptation.py")
 
 
 @pytest.fixture

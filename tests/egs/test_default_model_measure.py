@@ -1,6 +1,5 @@
 """What packed models are measured on, and how their answers are counted."""
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,15 +10,10 @@ from m4ser.data.folds import Fold, Folds
 from m4ser.inference.results import Failure, Prediction
 from m4ser.utils.errors import UserError
 
-PROGRAM = Path(__file__).resolve().parents[2] / "egs/default_model/local/measure.py"
-
 
 @pytest.fixture(scope="module")
-def program():
-    spec = importlib.util.spec_from_file_location("measure", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def program(load_program):
+    return load_program("default_model/local/measure.py")
 
 
 def write(folder, labels, name="all"):

@@ -1,4 +1,4 @@
-"""What is fitted on the development set: gates of experts, against a search over a grid, and kept in a trained run."""
+"""What is fitted on the development set: gates of experts, against a search over a grid."""
 
 import numpy as np
 import pytest
@@ -6,20 +6,26 @@ import torch
 
 from m4ser.models.fusion.m4ser_x import GATE_DECAY, GatedExperts
 
+NOISE = torch.tensor([1.0, 1.0, -1.0, -1.0])  # right as often as wrong, for classes that alternate
 
-@pytest.fixture
-def experts():
-    """Of one value each: the first is right, the second says nothing, the third is wrong as often as right."""
-    torch.manual_seed(0)
+
+def three_experts():
+    """Each reads one value, of which its sign is the class."""
     experts = GatedExperts([1, 1, 1], 2)
     with torch.no_grad():
         for classifier in experts.classifiers:
             classifier.weight.copy_(torch.tensor([[1.0], [-1.0]]))
             classifier.bias.zero_()
+    return experts
+
+
+@pytest.fixture
+def experts():
+    """The first is right, the second says nothing, the third is wrong as often as right."""
+    experts = three_experts()
     emotion = torch.arange(200) % 2
     right = 1.0 - 2.0 * emotion
-    noise = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(50)
-    return experts, torch.stack([right, torch.zeros(200), noise, *torch.zeros(4, 200)], dim=1), emotion
+    return experts, torch.stack([right, torch.zeros(200), NOISE.repeat(50), *torch.zeros(4, 200)], dim=1), emotion
 
 
 def test_gates_open_for_the_expert_that_is_right_and_close_for_the_one_that_is_not(experts):
@@ -49,16 +55,11 @@ def test_they_are_the_likeliest_ones_by_a_grid(experts):
 
 def test_reliability_moves_a_gate():
     """Where words are said to be unreliable, their expert is wrong: its gate closes there and not elsewhere."""
-    torch.manual_seed(0)
-    experts = GatedExperts([1, 1, 1], 2)
-    with torch.no_grad():
-        for classifier in experts.classifiers:
-            classifier.weight.copy_(torch.tensor([[1.0], [-1.0]]))
-            classifier.bias.zero_()
+    experts = three_experts()
     emotion = torch.arange(400) % 2
     right = 1.0 - 2.0 * emotion
     reliable = (torch.arange(400) < 200).float()
-    words = torch.where(reliable == 1, right, torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(100))
+    words = torch.where(reliable == 1, right, NOISE.repeat(100))
     utterance = torch.stack([torch.zeros(400), words, torch.zeros(400), *reliable.expand(4, 400)], dim=1)
     experts.fit_on_dev(utterance, emotion)
     gates = experts.experts(utterance)[-1][:, 1]

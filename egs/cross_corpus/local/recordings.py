@@ -42,7 +42,7 @@ def folds_left_out(corpus: Corpus) -> dict[str, str]:
     return {name: max(folds, key=lambda fold: len(rows[fold])) for name, folds in others.items() if folds}
 
 
-def given(
+def normalised_with_others(
     matrices: Mapping[str, np.ndarray], speaker: Mapping[str, str], number: int, random: np.random.Generator
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Each utterance as it is with so many recordings of its speaker, itself among them."""
@@ -60,13 +60,13 @@ def given(
 @torch.no_grad()
 def said(model: EmotionModel, speech: Iterator[tuple[str, np.ndarray]]) -> dict[str, int]:
     """Class index of each utterance."""
-    found, collate = {}, Collate()
+    answers, collate = {}, Collate()
     every = [(utt, {"speech": matrix.astype(np.float32)}) for utt, matrix in speech]
     every.sort(key=lambda entry: len(entry[1]["speech"]))  # of similar length: little padding
     for start in range(0, len(every), BATCH):
         utts, batch = collate(every[start : start + BATCH])
-        found.update(zip(utts, logits(model, batch).argmax(1).tolist(), strict=True))
-    return found
+        answers.update(zip(utts, logits(model, batch).argmax(1).tolist(), strict=True))
+    return answers
 
 
 def measure(run: Path, corpus: Corpus, name: str, numbers: Sequence[int], draws: int) -> list[Score]:
@@ -82,7 +82,7 @@ def measure(run: Path, corpus: Corpus, name: str, numbers: Sequence[int], draws:
     for number in numbers:
         hyp = []
         for draw in range(1 if number in (1, ALL) else draws):
-            answers = said(model, given(matrices, corpus.speaker, number, np.random.default_rng(draw)))
+            answers = said(model, normalised_with_others(matrices, corpus.speaker, number, np.random.default_rng(draw)))
             hyp.append([answers[utt] for utt in utts])
         ua = pooled(Answers(labels, speakers, ref, np.array(hyp)))["ua"]
         scores.append(Score(ua["mean"], None, ua["ci"]))
@@ -102,12 +102,13 @@ def main(cmd: Sequence[str] | None = None) -> None:
     args = parser.parse_args(cmd)
     corpus = Corpus.read(args.data)
     numbers = [*args.numbers, ALL]
-    found = {
+    scores_of = {
         name: measure(args.exp / f"fold{fold}" / f"seed{args.seed}", corpus, name, numbers, args.draws)
         for name, fold in folds_left_out(corpus).items()
     }
     rows: list[Row] = [
-        [str(number or "all"), *(scores[index] for scores in found.values())] for index, number in enumerate(numbers)
+        [str(number or "all"), *(scores[index] for scores in scores_of.values())]
+        for index, number in enumerate(numbers)
     ]
     caption = (
         f"UA in per cent [95 % confidence interval] of {args.exp.name}, protocol `{corpus.folds.protocol}`, each "
@@ -116,7 +117,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     notes = [
         "Intervals resample the speakers of the tested corpus; of fewer than five, utterances: they are too narrow."
     ]
-    table = Table(columns("recordings of a speaker", *found), rows, caption=caption, notes=notes)
+    table = Table(columns("recordings of a speaker", *scores_of), rows, caption=caption, notes=notes)
     print(table.save(args.out).markdown(aligned=True))
 
 

@@ -30,10 +30,10 @@ WHAT = (
 
 def runs(exp: Path, corpus: str) -> list[Path]:
     """The trained models that do not know a corpus: one for each seed."""
-    found = sorted(path.parent for path in exp.glob(f"fold{corpus}/seed*/model.pth"))
-    if not found:
+    trained = sorted(path.parent for path in exp.glob(f"fold{corpus}/seed*/model.pth"))
+    if not trained:
         raise UserError(f"{exp}/fold{corpus}: no trained model; train as README.md says")
-    return found
+    return trained
 
 
 def voices(recipe: Path, exp: Path, feats: str, functionals: str, every_label: bool) -> Voices:
@@ -84,10 +84,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
     parser.add_argument("--figure", type=Path, help="PNG to draw of the table")
     args = parser.parse_args(cmd)
     chosen = [voices(recipe, args.exp, args.feats, args.functionals, args.every_label) for recipe in args.recipes]
-    made = table(chosen, COUNTS, args.draws, WHAT)
-    print(made.save(args.out).markdown(aligned=True))
+    curves = table(chosen, COUNTS, args.draws, WHAT)
+    print(curves.save(args.out).markdown(aligned=True))
     if args.figure:
-        save(adaptation(made), args.figure)
+        save(adaptation(curves), args.figure)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ from m4ser.models.text import NOT_A_WORD, TAGS
 
 RELIABILITY = 4  # values of r
 GATE_DECAY = 10.0  # of the gates' squared parameters, beside the summed log likelihood of the development set
-EXPERTS = ("speech", "words", "both")
 
 
 class GatedExperts(Classifier):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from m4ser.asr.alignment import KEEP
-from m4ser.models.encoders.precomputed import RunningStandard
 from m4ser.models.objectives.base import Loss, Objective, Sizes, Targets, Tools
 from m4ser.models.representations import Representations, required
+from m4ser.models.standard import RunningStandard
 from m4ser.models.text import IGNORE, TAGS
 
 

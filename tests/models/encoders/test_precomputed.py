@@ -51,7 +51,7 @@ def test_unknown_choices_are_refused():
 
 
 def test_corpus_normalisation_is_that_of_all_training_frames():
-    from m4ser.models.encoders.precomputed import RunningStandard
+    from m4ser.models.standard import RunningStandard
 
     standard = RunningStandard(3)
     nan = float("nan")
