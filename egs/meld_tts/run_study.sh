@@ -13,9 +13,9 @@ CDPATH='' cd -- "$(dirname -- "$0")"
 
 # --- options
 corpus_dir=                       # [path] folder of MELD's three CSV files; default: MELD in db.local.sh
-conditions="reference clean white20 white10 white5 white0 babble20 babble10 babble5 babble0 pocketsphinx"  # [text] rows: reference, clean, pocketsphinx, white10, babble5 ...
-configs="text concat mf_aed_aec m4ser m4ser_no_aed m4ser_no_aec m4ser_no_aed_aec m4ser_no_adversarial m4ser_no_contrastive"  # [text] systems: names as in conf/train_NAME.yaml
-baseline=m4ser                    # [text] system that the others are compared with
+conditions="reference clean babble10 babble0"  # [text] rows: reference, clean, pocketsphinx, white10, babble5 ...
+configs="text speech concat mf_aed_aec m4ser m4ser_mended m4ser_x m4ser_no_invariant m4ser_no_specific"  # [text] systems: names as in conf/train_NAME.yaml
+baseline=concat                   # [text] system that the others are compared with
 seeds="1 2 3"                     # [ints] random seeds
 train_lines=3000                  # [int] training lines, 0 for all
 dev_lines=0                       # [int] development lines, 0 for all

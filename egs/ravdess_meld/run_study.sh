@@ -13,7 +13,7 @@ CDPATH='' cd -- "$(dirname -- "$0")"
 
 # --- options
 conditions="reference clean babble0"  # [text] rows: reference, or a data folder of egs/meld_tts/data: clean, white10, babble5 ...
-configs="text speech concat late gated mf_aed_aec m4ser m4ser_no_aed_aec m4ser_no_adversarial m4ser_no_contrastive"  # [text] systems: names as in conf/train_NAME.yaml
+configs="text speech concat late gated mf_aed_aec m4ser m4ser_mended m4ser_x m4ser_no_invariant m4ser_no_specific m4ser_no_aed_aec m4ser_no_adversarial m4ser_no_contrastive"  # [text] systems: names as in conf/train_NAME.yaml
 baseline=concat                   # [text] system that the others are compared with
 seeds="1"                         # [ints] random seeds
 folds=                            # [text] folds; default: all
