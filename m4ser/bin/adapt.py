@@ -52,10 +52,10 @@ def main(cmd: list[str] | None = None) -> None:
     model = args.model or default_model()
     choice = Choice(model, args.fold, args.seed, args.asr, args.asr_model, args.pretrained_dir, args.device)
     with quiet_libraries():
-        made = adapt(choice, args.labels, args.out, args.audio_dir)
-    for line in made.lines:
+        adaptation = adapt(choice, args.labels, args.out, args.audio_dir)
+    for line in adaptation.lines:
         print(line)
-    print(f"written: {made.path}")
+    print(f"written: {adaptation.path}")
 
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ def get_parser() -> argparse.ArgumentParser:
 @cli.command
 def main(cmd: Sequence[str] | None = None) -> None:
     """Answer."""
-    given = list(sys.argv[1:] if cmd is None else cmd)
-    split = given.index("--words") if "--words" in given else len(given)
-    args, words = get_parser().parse_args(given[:split]), given[split + 1 :]
+    arguments = list(sys.argv[1:] if cmd is None else cmd)
+    split = arguments.index("--words") if "--words" in arguments else len(arguments)
+    args, words = get_parser().parse_args(arguments[:split]), arguments[split + 1 :]
     if args.action == "options":
         answer = answers.for_options(args.script, words)
     elif args.action == "run":

@@ -128,8 +128,8 @@ def _comparison(args: argparse.Namespace) -> None:
 def _crossed(args: argparse.Namespace) -> None:
     from m4ser.scoring import crossed, figures
 
-    found = crossed.read(args.exp / "metrics.json")
-    _write(figures.illustrated(crossed.headline(found), args.out, figures.crossed), args.out)
+    result = crossed.read(args.exp / "metrics.json")
+    _write(figures.illustrated(crossed.headline(result), args.out, figures.crossed), args.out)
 
 
 def _crossings(args: argparse.Namespace) -> None:

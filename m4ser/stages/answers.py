@@ -138,10 +138,10 @@ def for_comparison(script: str, words: Sequence[str]) -> Variables:
     check_recipe()
     if int(answer["at_once"]) < 1:
         raise UserError("--at-once must be 1 or more")
-    found = rows(answer["configs"], answer["text_ref"], answer["reference"])
-    answer |= elements("names", [row.name for row in found]) | elements("tags", [row.tag for row in found])
-    answer |= elements("configurations", [row.config for row in found])
-    return answer | elements("sources", [row.text_source for row in found])
+    table_rows = rows(answer["configs"], answer["text_ref"], answer["reference"])
+    answer |= elements("names", [row.name for row in table_rows]) | elements("tags", [row.tag for row in table_rows])
+    answer |= elements("configurations", [row.config for row in table_rows])
+    return answer | elements("sources", [row.text_source for row in table_rows])
 
 
 def for_tuning(script: str, words: Sequence[str]) -> Variables:

@@ -46,18 +46,19 @@ def rows(configs: str, text_ref: str, reference: str, recipe: str = ".") -> list
         UserError: a system that is not there, or a reference that is no row.
     """
     chosen = {ALL: on_dumped_features, ABLATION: ablation}.get(configs.strip(), lambda _: configs.split())(recipe)
-    found = [Row(name, name, config_of(name, recipe)) for name in chosen]
-    for name in text_ref.split():
-        found.append(Row(f"{name}, reference text", f"{name}_text-ref", config_of(name, recipe), "ref"))
-    if reference not in (tags := [row.tag for row in found]):
+    table_rows = [Row(name, name, config_of(name, recipe)) for name in chosen]
+    table_rows += [
+        Row(f"{name}, reference text", f"{name}_text-ref", config_of(name, recipe), "ref") for name in text_ref.split()
+    ]
+    if reference not in (tags := [row.tag for row in table_rows]):
         raise UserError(f"--reference {reference}: is none of {' '.join(tags)}")
-    return found
+    return table_rows
 
 
 def on_dumped_features(recipe: str) -> list[str]:
     """Systems without a speech encoder of their own inside, which some can only be trained with a GPU."""
-    found = {name: read_config(find_config(name, recipe)) for name in systems(recipe)}
-    chosen = [name for name, config in found.items() if config.get("speech_encoder", "precomputed") == "precomputed"]
+    configs = {name: read_config(find_config(name, recipe)) for name in systems(recipe)}
+    chosen = [name for name, config in configs.items() if config.get("speech_encoder", "precomputed") == "precomputed"]
     if not chosen:
         raise UserError("conf/train_*.yaml: there are no configurations")
     return chosen

@@ -13,11 +13,11 @@ DOWNLOADS = "downloads"
 _PREPARE = Path("local/prepare.py")
 
 
-def find_corpus(given: str, corpus: str, data: str, download: bool, template: str) -> str:
+def find_corpus(corpus_dir: str, corpus: str, data: str, download: bool, template: str) -> str:
     """The folder that stage 0 reads, absolute if it is there; it is made if it is to be downloaded to.
 
     Args:
-        given: ``--corpus-dir``; else the variable of the corpus, then what the data were made from earlier.
+        corpus_dir: ``--corpus-dir``; else the variable of the corpus, then what the data were made from earlier.
         corpus: name of the corpus; "": that of the recipe's folder.
         data: folder of the data directories.
         download: the corpus is to be fetched if nothing else is known.
@@ -28,14 +28,14 @@ def find_corpus(given: str, corpus: str, data: str, download: bool, template: st
     """
     variable = re.sub(r"[^A-Za-z0-9_]", "_", corpus or here().name).upper()
     earlier = read_marker(Path(data, ".done"))
-    found = given or os.environ.get(variable, "") or (earlier["options"].get(OPTION, "") if earlier else "")
-    if not found and download:
-        found = DOWNLOADS
-    if not found:
+    folder = corpus_dir or os.environ.get(variable, "") or (earlier["options"].get(OPTION, "") if earlier else "")
+    if not folder and download:
+        folder = DOWNLOADS
+    if not folder:
         raise UserError(_not_known(variable, template))
     if download:
-        Path(found).mkdir(parents=True, exist_ok=True)
-    return os.path.normpath(here() / found) if Path(found).is_dir() else found
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    return os.path.normpath(here() / folder) if Path(folder).is_dir() else folder
 
 
 def _not_known(variable: str, template: str) -> str:

@@ -30,17 +30,17 @@ def join(data: Path, dump: Path, out: Path) -> list[str]:
     Raises:
         UserError: the dump of a corpus is not there, incomplete, or of another model than the others.
     """
-    kind = out.relative_to(dump).parts[0]
-    lines, found = [], sources(data, dump, out)
-    for name, source in found.items():
-        corpus = DataDir.read((data if kind == "audio" else dump / "audio") / name)
+    content = out.relative_to(dump).parts[0]
+    lines, source_dirs = [], sources(data, dump, out)
+    for name, source in source_dirs.items():
+        corpus = DataDir.read((data if content == "audio" else dump / "audio") / name)
         if source is None:
             join_reference(corpus, out / name)
         else:
-            {"audio": join_audio, "feats": join_features, "asr": join_text}[kind](corpus, source, out / name)
+            {"audio": join_audio, "feats": join_features, "asr": join_text}[content](corpus, source, out / name)
         lines.append(f"{out / name}: {len(corpus.utts)} utterances of {source or 'the reference transcripts'}")
-    if kind == "feats":
-        check_same(out, list(found))
+    if content == "feats":
+        check_same(out, list(source_dirs))
     return lines
 
 
@@ -110,13 +110,13 @@ def read_list(data: DataDir, source: Path, name: str, side: str, allow_empty: bo
     Raises:
         UserError: it lacks some.
     """
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     for path in sorted(source.glob(f"*/{name}")):
-        found |= read_scp(path, allow_empty)
+        entries |= read_scp(path, allow_empty)
     known = origins(data, side)
-    if missing := [old for old in known.values() if old not in found]:
+    if missing := [old for old in known.values() if old not in entries]:
         raise UserError(f"{source}: {name} lacks {len(missing)} utterance(s), e.g. {missing[0]}; run its recipe again")
-    return {utt: found[known[utt]] for utt in data.utts}
+    return {utt: entries[known[utt]] for utt in data.utts}
 
 
 def join_audio(data: DataDir, source: Path, out: Path) -> None:

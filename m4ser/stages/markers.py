@@ -239,19 +239,19 @@ def _settle(step: Step) -> None:
     if doing is None or "moving" not in doing:
         return
     folder, earlier = Path(step.folder), step.marker("earlier")
-    done, own = step.marker("done"), (step.marker("doing").name, step.marker("done").name)
+    done, marker_names = step.marker("done"), (step.marker("doing").name, step.marker("done").name)
     moving = doing.pop("moving")
     if moving == "aside":
         earlier.mkdir(exist_ok=True)
         if done.exists():  # first: it vouches for what is moved
             os.replace(done, earlier / done.name)
-        for path in _others(folder, earlier.name, *own):
+        for path in _others(folder, earlier.name, *marker_names):
             os.replace(path, earlier / path.name)
     elif moving == "away":
-        for path in _others(folder, earlier.name, *own):
+        for path in _others(folder, earlier.name, *marker_names):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     else:
-        for path in _others(earlier, *own) if earlier.exists() else ():
+        for path in _others(earlier, *marker_names) if earlier.exists() else ():
             os.replace(path, folder / path.name)
         # The marker last, for the same reason.
         if (known := earlier / done.name).exists():
@@ -260,7 +260,7 @@ def _settle(step: Step) -> None:
             remove(earlier)
             step.marker("doing").unlink()
             return
-        if (known := earlier / own[0]).exists():
+        if (known := earlier / marker_names[0]).exists():
             os.replace(known, step.marker("doing"))
         remove(earlier)
         return
@@ -384,15 +384,15 @@ def upstream_id(upstream: Upstream) -> str:
     return f"{done['id']}.{generation}" if (generation := done.get("generation", 0)) else done["id"]
 
 
-def check_cells(upstream: Upstream, asked: Sequence[str]) -> None:
+def check_cells(upstream: Upstream, needed_cells: Sequence[str]) -> None:
     """Refuse to build on runs (folds, seeds) that an upstream step has not made, if it is split that way.
 
     Raises:
         UserError: some are missing.
     """
     record = read_marker(marker(upstream.folder, upstream.name, "done"))
-    made = record["cells"] if record else []
-    if made and (missing := [cell for cell in asked if cell not in made]):
+    complete_cells = record["cells"] if record else []
+    if complete_cells and (missing := [cell for cell in needed_cells if cell not in complete_cells]):
         raise UserError(
             f"{upstream.folder}/{missing[0]} is missing; run stage {upstream.stage} first, "
             "with the same --folds and --seeds"

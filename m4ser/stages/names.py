@@ -81,7 +81,7 @@ class Choices:
 
 def experiment_tag(
     config: str,
-    asked: Choices,
+    choices: Choices,
     usual: Choices,
     *,
     speech_encoder: str = "",
@@ -93,7 +93,7 @@ def experiment_tag(
 
     Args:
         config: path of the training configuration, ``conf/train_NAME.yaml``.
-        asked: choices of this run.
+        choices: those of this run.
         usual: choices of the recipe.
         speech_encoder: model of the configuration's own speech encoder, or ``none`` for no features at all.
         text_encoder: model of its text encoder.
@@ -101,22 +101,22 @@ def experiment_tag(
         train_args: training options.
     """
     words = [Path(config).name.removesuffix(".yaml").removeprefix("train_")]
-    if asked.text_source != usual.text_source:
-        words.append(f"text-{asked.text_source}")
-    if asked.features and asked.features != usual.features:
-        words.append(features_tag(*asked.features))
+    if choices.text_source != usual.text_source:
+        words.append(f"text-{choices.text_source}")
+    if choices.features and choices.features != usual.features:
+        words.append(features_tag(*choices.features))
     if speech_encoder:
         words.append(part(speech_encoder))
-    if asked.text_source == "asr" and asked.asr_tag != usual.asr_tag:
-        words.append(asked.asr_tag)
-    if asked.normaliser != usual.normaliser:
-        words.append(asked.normaliser)
+    if choices.text_source == "asr" and choices.asr_tag != usual.asr_tag:
+        words.append(choices.asr_tag)
+    if choices.normaliser != usual.normaliser:
+        words.append(choices.normaliser)
     if text_encoder:
         words.append(part(text_encoder))
-    if asked.speeds != usual.speeds:
-        words.append(f"speed{part(asked.speeds or '1')}")
-    if asked.altered != usual.altered:
-        words.append(f"altered{asked.altered}")
+    if choices.speeds != usual.speeds:
+        words.append(f"speed{part(choices.speeds or '1')}")
+    if choices.altered != usual.altered:
+        words.append(f"altered{choices.altered}")
     if init_exp:
         words.append(f"from_{part(init_exp)}")
     if train_args:

@@ -32,15 +32,15 @@ def needs(config: str, train_args: str = "") -> Needs:
     Raises:
         UserError: the configuration cannot be read, or has no whole number of tokens.
     """
-    given = read_config(config)
+    configuration = read_config(config)
     typed = Parser(allow_abbrev=False, add_help=False)
     for option in ("--speech_encoder", "--text_encoder"):
         typed.add_argument(option)
     typed.add_argument("--text_encoder_conf", action="append", default=[])
     overrides, _ = typed.parse_known_args(shell_words(train_args, "--train-args"))
-    features = (overrides.speech_encoder or given.get("speech_encoder", "precomputed")) == "precomputed"
-    text = overrides.text_encoder or given.get("text_encoder", "huggingface")
-    stated = given.get("text_encoder_conf")
+    features = (overrides.speech_encoder or configuration.get("speech_encoder", "precomputed")) == "precomputed"
+    text = overrides.text_encoder or configuration.get("text_encoder", "huggingface")
+    stated = configuration.get("text_encoder_conf")
     conf = dict(stated) if isinstance(stated, dict) else {}
     for assignment in overrides.text_encoder_conf:
         key, _, value = assignment.partition("=")
@@ -48,4 +48,4 @@ def needs(config: str, train_args: str = "") -> Needs:
     tokens = conf.get("tokens", TOKENS) if text == "transformer" else 0
     if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
         raise UserError(f"{config}: text_encoder_conf: tokens must be a whole number, not {tokens!r}")
-    return Needs(features, tokens, str(given.get("features") or "") if features else "")
+    return Needs(features, tokens, str(configuration.get("features") or "") if features else "")

@@ -167,8 +167,8 @@ class Plan:
 
     def variables(self) -> dict[str, str]:
         """Variables of ``ser.sh``: options under their own names, and folders."""
-        found = asdict(self.options) | {k: v for k, v in vars(self).items() if isinstance(v, str | bool | int)}
-        shown = {name: _text(value) for name, value in found.items()}
+        values = asdict(self.options) | {k: v for k, v in vars(self).items() if isinstance(v, str | bool | int)}
+        shown = {name: _text(value) for name, value in values.items()}
         shown |= {f"copies[{index}]": copy for index, copy in enumerate(self.copies)}
         words = shell_words(self.options.prepare_args, "--prepare-args") if self.corpus_folder else []
         return shown | {f"prepare_words[{index}]": word for index, word in enumerate(words)}
@@ -190,29 +190,29 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
     Raises:
         UserError: options that do not go together, or something that they name and that is not there.
     """
-    asked, usual, encoder = _with_language(parsed)
-    check(asked)
-    if asked.own_features:
-        asked, usual = _unaltered(asked, usual)
-    config = str(find_config(asked.train_config, "."))
-    wanted = needs(config, asked.train_args)
-    speech = _choose_speech(asked, wanted, encoder)
+    user_options, usual, encoder = _with_language(parsed)
+    check(user_options)
+    if user_options.own_features:
+        user_options, usual = _unaltered(user_options, usual)
+    config = str(find_config(user_options.train_config, "."))
+    requirements = needs(config, user_options.train_args)
+    speech = _choose_speech(user_options, requirements, encoder)
     options = replace(
-        asked,
+        user_options,
         train_config=config,
-        nj=asked.nj or _jobs(),
-        seeds=asked.seeds.replace(",", " "),
-        folds=asked.folds.replace(",", " "),
+        nj=user_options.nj or _jobs(),
+        seeds=user_options.seeds.replace(",", " "),
+        folds=user_options.folds.replace(",", " "),
         speech_encoder=speech.encoder,
         feats_pool=speech.pool,
-        speed_perturb=_speeds(asked, usual, speech.features),
-        altered_copies=_altered(asked, usual, speech.features),
-        asr_model=names.asr_model_of(asked.asr, asked.asr_model),
-        asr_tag=_asr_tag(asked),
-        prepare_args=_prepare_args(asked, parsed),
-        tag=asked.tag or _tag(asked, usual, speech, encoder),
-        baseline=_experiment(asked.exp, asked.baseline, "--baseline"),
-        init_exp=_experiment(asked.exp, asked.init_exp, "--init-exp"),
+        speed_perturb=_speeds(user_options, usual, speech.features),
+        altered_copies=_altered(user_options, usual, speech.features),
+        asr_model=names.asr_model_of(user_options.asr, user_options.asr_model),
+        asr_tag=_asr_tag(user_options),
+        prepare_args=_prepare_args(user_options, parsed),
+        tag=user_options.tag or _tag(user_options, usual, speech, encoder),
+        baseline=_experiment(user_options.exp, user_options.baseline, "--baseline"),
+        init_exp=_experiment(user_options.exp, user_options.init_exp, "--init-exp"),
     )
     feats = names.features_tag(options.speech_encoder, options.feats_layers, options.feats_pool)
     text = names.text_tag(options.text_source, options.asr_tag, options.normaliser)
@@ -226,13 +226,13 @@ def make_plan(parsed: Parsed, template: str) -> Plan:
         features=speech.features,
         speeds=speeds,
         copies=list(names.copies(speeds, options.altered_copies)),
-        tokens=wanted.tokens,
+        tokens=requirements.tokens,
         text_tag=text,
         audio_dir=f"{options.dump}/audio",
         feats_dir=f"{options.dump}/feats/{feats}",
         asr_dir=f"{options.dump}/asr/{options.asr_tag}",
         text_dir=f"{options.dump}/text/{text}",
-        tokens_dir=f"{options.dump}/text/{text}_tokens{wanted.tokens}",
+        tokens_dir=f"{options.dump}/text/{text}_tokens{requirements.tokens}",
         exp_dir=exp_dir,
         archive=f"{exp_dir}/{options.tag}.m4ser.zip",
         corpus_folder=corpus,
@@ -262,91 +262,91 @@ def _with_language(parsed: Parsed) -> tuple[Options, Options, str]:
 
     The encoder is no option yet: configurations may name features, or read none.
     """
-    asked, usual = Options.of(parsed.values), Options.of(parsed.usual)
-    if not asked.speech_language:
-        return asked, usual, names.DEFAULT_ENCODER
-    defaults, note = of_language(asked.speech_language, asked.pretrained_dir, asked.asr)
+    user_options, usual = Options.of(parsed.values), Options.of(parsed.usual)
+    if not user_options.speech_language:
+        return user_options, usual, names.DEFAULT_ENCODER
+    defaults, note = of_language(user_options.speech_language, user_options.pretrained_dir, user_options.asr)
     print(note, file=sys.stderr)
     encoder = defaults.pop("speech_encoder", names.DEFAULT_ENCODER)
     by_default: dict[str, Any] = dict(defaults)
     mine = {key: value for key, value in by_default.items() if key not in parsed.chosen}
-    return replace(asked, **mine), replace(usual, **by_default), encoder
+    return replace(user_options, **mine), replace(usual, **by_default), encoder
 
 
-def _unaltered(asked: Options, usual: Options) -> tuple[Options, Options]:
+def _unaltered(options: Options, usual: Options) -> tuple[Options, Options]:
     """Options where features are the user's own: nothing here can choose layers of them, or alter them."""
-    if (asked.speed_perturb, asked.altered_copies) != (usual.speed_perturb, usual.altered_copies):
+    if (options.speed_perturb, options.altered_copies) != (usual.speed_perturb, usual.altered_copies):
         print("note: --speed-perturb and --altered-copies do not alter features of your own", file=sys.stderr)
     fixed: dict[str, Any] = {"speed_perturb": "", "altered_copies": 0, "feats_layers": "all"}
-    return replace(asked, **fixed), replace(usual, **fixed)
+    return replace(options, **fixed), replace(usual, **fixed)
 
 
-def _choose_speech(asked: Options, wanted: Needs, default: str) -> Speech:
-    if asked.speech_encoder == names.NONE:
-        return Speech(False, "", asked.feats_pool)
-    if asked.own_features:
-        if not wanted.features:
-            raise UserError(f"--own-features: {asked.train_config} reads no features of stage 1; choose another one")
-        own = name_of(asked.own_features)
-        return Speech(True, own, 1, (own, "all", 1))
-    if not wanted.features:
-        return Speech(False, asked.speech_encoder, asked.feats_pool)
-    if wanted.encoder and not asked.speech_encoder:  # the configuration is for these features, whole
-        return Speech(True, wanted.encoder, 1)
-    encoder = asked.speech_encoder or default
-    return Speech(True, encoder, asked.feats_pool, (encoder, asked.feats_layers, asked.feats_pool))
+def _choose_speech(options: Options, requirements: Needs, default: str) -> Speech:
+    if options.speech_encoder == names.NONE:
+        return Speech(False, "", options.feats_pool)
+    if options.own_features:
+        if not requirements.features:
+            raise UserError(f"--own-features: {options.train_config} reads no features of stage 1; choose another one")
+        features_name = name_of(options.own_features)
+        return Speech(True, features_name, 1, (features_name, "all", 1))
+    if not requirements.features:
+        return Speech(False, options.speech_encoder, options.feats_pool)
+    if requirements.encoder and not options.speech_encoder:  # the configuration is for these features, whole
+        return Speech(True, requirements.encoder, 1)
+    encoder = options.speech_encoder or default
+    return Speech(True, encoder, options.feats_pool, (encoder, options.feats_layers, options.feats_pool))
 
 
-def _speeds(asked: Options, usual: Options, features: bool) -> str:
+def _speeds(options: Options, usual: Options, features: bool) -> str:
     """Speeds of further copies of the features, none where there are no features."""
-    if asked.speed_perturb and not features:
-        if asked.speed_perturb != usual.speed_perturb:
-            note = f"note: --speed-perturb alters features of stage 1, and {asked.train_config} reads none"
+    if options.speed_perturb and not features:
+        if options.speed_perturb != usual.speed_perturb:
+            note = f"note: --speed-perturb alters features of stage 1, and {options.train_config} reads none"
             print(note, file=sys.stderr)
         return ""
-    return asked.speed_perturb
+    return options.speed_perturb
 
 
-def _altered(asked: Options, usual: Options, features: bool) -> int:
+def _altered(options: Options, usual: Options, features: bool) -> int:
     """Number of altered copies of the features, none where there are no features."""
-    if asked.altered_copies and not features:
-        if asked.altered_copies != usual.altered_copies:
-            note = f"note: --altered-copies are of features of stage 1, and {asked.train_config} reads none"
+    if options.altered_copies and not features:
+        if options.altered_copies != usual.altered_copies:
+            note = f"note: --altered-copies are of features of stage 1, and {options.train_config} reads none"
             print(note, file=sys.stderr)
         return 0
-    return asked.altered_copies
+    return options.altered_copies
 
 
 def _asr_tag(options: Options) -> str:
     return options.asr_tag or names.asr_tag(options.asr, options.asr_model, options.asr_conf)
 
 
-def _tag(asked: Options, usual: Options, speech: Speech, default: str) -> str:
+def _tag(options: Options, usual: Options, speech: Speech, default: str) -> str:
     """Name of the experiment."""
     usual_encoder = usual.speech_encoder or default
-    speeds_count = speech.features or not asked.speed_perturb
+    speeds_count = speech.features or not options.speed_perturb
     return names.experiment_tag(
-        asked.train_config,
+        options.train_config,
         names.Choices(
-            asked.text_source,
+            options.text_source,
             speech.named,
-            _asr_tag(asked),
-            asked.normaliser,
-            asked.speed_perturb,
-            asked.altered_copies if speech.features else usual.altered_copies,
+            _asr_tag(options),
+            options.normaliser,
+            options.speed_perturb,
+            options.altered_copies if speech.features else usual.altered_copies,
         ),
         names.Choices(
             usual.text_source,
             (usual_encoder, usual.feats_layers, usual.feats_pool),
             _asr_tag(usual),
             usual.normaliser,
-            usual.speed_perturb if speeds_count else asked.speed_perturb,
+            usual.speed_perturb if speeds_count else options.speed_perturb,
             usual.altered_copies,
         ),
-        speech_encoder="" if speech.features else asked.speech_encoder,
-        text_encoder=asked.text_encoder,
-        init_exp=asked.init_exp,
-        train_args=asked.train_args,
+        speech_encoder="" if speech.features else options.speech_encoder,
+        text_encoder=options.text_encoder,
+        init_exp=options.init_exp,
+        train_args=options.train_args,
     )
 
 
@@ -357,11 +357,11 @@ def _jobs() -> int:
     return min(8, cores())
 
 
-def _prepare_args(asked: Options, parsed: Parsed) -> str:
+def _prepare_args(options: Options, parsed: Parsed) -> str:
     """Options of ``local/prepare.py`` in one word: the recipe's own, then those of ``--prepare-args``."""
-    own = f"{shlex.join(parsed.own_words)} " if parsed.own_words else ""
-    given = own + asked.prepare_args
-    return " ".join(["--allow-partial true", *([given] if given else [])]) if asked.allow_partial else given
+    recipe_args = f"{shlex.join(parsed.own_words)} " if parsed.own_words else ""
+    args = recipe_args + options.prepare_args
+    return " ".join(["--allow-partial true", *([args] if args else [])]) if options.allow_partial else args
 
 
 def _experiment(exp: str, named: str, option: str) -> str:

@@ -22,21 +22,21 @@ def steps_of(plan: Plan) -> dict[str, Callable[[], Step]]:
     A step can only be described when those before it are complete: what crossed corpora have joined is an input.
     """
     o = plan.options
-    found: dict[str, tuple[int, Callable[[Plan], Step]]] = {"data": (0, _data), "audio": (1, _audio)}
+    makers: dict[str, tuple[int, Callable[[Plan], Step]]] = {"data": (0, _data), "audio": (1, _audio)}
     if plan.features:
-        found["feats"] = (1, partial(_feats, folder=plan.feats_dir, what=f"features of {o.speech_encoder}"))
+        makers["feats"] = (1, partial(_feats, folder=plan.feats_dir, what=f"features of {o.speech_encoder}"))
     for copy, what in copies(plan.speeds, o.altered_copies).items():
-        found[f"feats_{copy}"] = (1, partial(_feats, folder=copy_folder(plan.feats_dir, copy), what=what))
+        makers[f"feats_{copy}"] = (1, partial(_feats, folder=copy_folder(plan.feats_dir, copy), what=what))
     if o.text_source == "asr":
-        found |= {"asr": (2, _asr), "wer": (2, _wer)}
+        makers |= {"asr": (2, _asr), "wer": (2, _wer)}
     if o.text_source != "none":
-        found["text"] = (3, _text)
+        makers["text"] = (3, _text)
         if plan.tokens:
-            found["tokens"] = (3, _tokens)
-    found |= {"train": (4, _train), "score": (5, _score), "pack": (6, _pack), "upload": (7, _upload)}
+            makers["tokens"] = (3, _tokens)
+    makers |= {"train": (4, _train), "score": (5, _score), "pack": (6, _pack), "upload": (7, _upload)}
     return {
         name: partial(_described, plan, make)
-        for name, (stage, make) in found.items()
+        for name, (stage, make) in makers.items()
         if o.stage <= stage <= o.stop_stage
     }
 
@@ -96,15 +96,13 @@ def _audio(plan: Plan) -> Step:
 def _feats(plan: Plan, folder: str, what: str) -> Step:
     o = plan.options
     if o.own_features and not o.join_dumps:
-        given, made_from = {"own-features": o.own_features}, [*files_of(o.own_features), f"{o.data}/@set"]
-        what = f"your own features of {o.own_features}"
         return Step(
             stage=1,
             folder=folder,
-            what=what,
+            what=f"your own features of {o.own_features}",
             after=[Upstream(plan.audio_dir, 1)],
-            options=given,
-            inputs=made_from,
+            options={"own-features": o.own_features},
+            inputs=[*files_of(o.own_features), f"{o.data}/@set"],
             outputs=[f"{folder}/@set/feats.scp"],
             leftovers=Leftovers.REMOVE,
         )

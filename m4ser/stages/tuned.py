@@ -49,7 +49,7 @@ def points_table(
     protocol = read_folds(data)
     emotion, names = read_maps(data, protocol.sets, "utt2emo"), choose_folds(protocol, list(folds))
     known = {name: value for name, value in own.items() if value is not None}
-    found = []
+    results = []
     for name, point in chosen.items():
         _check_settings(exp / name / PLAN, as_options(point))
         values = []
@@ -68,18 +68,18 @@ def points_table(
             sd=spread["sd"],
             runs=len(values),
         )
-        found.append(result)
-    found.sort(key=lambda one: -one["dev_ua"])
+        results.append(result)
+    results.sort(key=lambda one: -one["dev_ua"])
     rows: list[Row] = [
         [one["point"], (as_options(one["settings"]) + " (as configured)" * one["configured"]).strip(), _score(one)]
-        for one in found
+        for one in results
     ]
     caption = (
-        f"Protocol `{protocol.protocol}`, dev: UA in per cent, mean over {count(found[0]['runs'], 'run')} (folds x "
-        f"seeds), {len(found)} points; test is not read."
+        f"Protocol `{protocol.protocol}`, dev: UA in per cent, mean over {count(results[0]['runs'], 'run')} (folds x "
+        f"seeds), {len(results)} points; test is not read."
     )
     about = {"kind": KIND, "system": system, "protocol": protocol.protocol, "folds": names, "seeds": list(seeds)}
-    return Table(columns("point", "settings", "dev UA"), rows, caption=caption, about={**about, "points": found})
+    return Table(columns("point", "settings", "dev UA"), rows, caption=caption, about={**about, "points": results})
 
 
 def _check_settings(plan: Path, settings: str) -> None:
@@ -99,30 +99,30 @@ def table(paths: Sequence[Path]) -> Table:
         UserError: a file is no report, or the systems were not given the same number of points, the same folds and
             seeds of one protocol.
     """
-    found = [_read(path) for path in paths]
-    sizes = [{"points": len(one["points"]), "runs": one["points"][0]["runs"]} for one in found]
-    for path, size, one in zip(paths, sizes, found, strict=True):
+    reports = [_read(path) for path in paths]
+    sizes = [{"points": len(one["points"]), "runs": one["points"][0]["runs"]} for one in reports]
+    for path, size, one in zip(paths, sizes, reports, strict=True):
         for what, number in size.items():
             if number != sizes[0][what]:
                 raise UserError(f"{path}: {number} {what}, {paths[0]}: {sizes[0][what]}; tune all systems alike")
         for what in ("protocol", "folds", "seeds"):
-            if one.get(what) != found[0].get(what):
+            if one.get(what) != reports[0].get(what):
                 raise UserError(f"{path}: other {what} than {paths[0]}; tune all systems alike")
-    tried = {name for one in found for point in one["points"] for name in point["settings"]}
+    tried = {name for one in reports for point in one["points"] for name in point["settings"]}
     only = tried.pop() if len(tried) == 1 else None
-    rows = [[one["system"], *(_cell(point, only) for point in one["points"])] for one in found]
+    rows = [[one["system"], *(_cell(point, only) for point in one["points"])] for one in reports]
     values = f"Values of `{only}`: " if only else ""
     caption = f"{values}UA on dev in per cent, mean ± sd of {count(sizes[0]['runs'], 'run')}; test is not read."
     places = (Column(f"{place}.") for place in range(2, sizes[0]["points"] + 1))
-    return Table([Column("system"), Column("best on dev"), *places], rows, caption=caption, about={"systems": found})
+    return Table([Column("system"), Column("best on dev"), *places], rows, caption=caption, about={"systems": reports})
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = read_json(path)
+        report = read_json(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error}); run tune.sh for this system first") from None
-    about = found.get("about", found) if isinstance(found, dict) else {}
+    about = report.get("about", report) if isinstance(report, dict) else {}
     if not about.get("points"):
         raise UserError(f"{path}: is no report of tune.sh; give its files exp/tune/NAME.json")
     return about
