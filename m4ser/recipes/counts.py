@@ -30,7 +30,7 @@ def check_counts(
         UserError: they differ.
     """
     wrong = [
-        f"{have} {what} instead of {wanted}" for what, have, wanted in _counts(utterances, expected) if have != wanted
+        f"{have} {what} instead of {total}" for what, have, total in _counts(utterances, expected) if have != total
     ]
     if not wrong:
         return
@@ -45,19 +45,19 @@ def check_counts(
 def _counts(utterances: Sequence[Utterance], expected: Expected) -> list[tuple[str, int, int]]:
     """What is expected: its name, how many there are and how many there should be."""
     totals = {"utterances": len(utterances), "speakers": len({utt.speaker for utt in utterances})}
-    counts = [(kind, have, wanted) for kind, have in totals.items() if isinstance(wanted := expected.get(kind), int)]
+    counts = [(what, have, total) for what, have in totals.items() if isinstance(total := expected.get(what), int)]
     by_set = Counter((utt.set, utt.emotion) for utt in utterances)
-    for kind, groups in expected.items():
+    for attribute, groups in expected.items():
         if isinstance(groups, int):
             continue
-        have_of = Counter(_value(utt, kind) for utt in utterances)
-        for name, wanted in groups.items():
-            if isinstance(wanted, int):
-                counts.append((name, have_of[name], wanted))
+        have_of = Counter(_value(utt, attribute) for utt in utterances)
+        for name, group in groups.items():
+            if isinstance(group, int):
+                counts.append((name, have_of[name], group))
             else:
-                counts += [(f"{name} {label}", by_set[name, label], count) for label, count in wanted.items()]
+                counts += [(f"{name} {label}", by_set[name, label], count) for label, count in group.items()]
     return counts
 
 
-def _value(utt: Utterance, kind: str) -> str:
-    return {"labels": utt.emotion, "sets": utt.set}.get(kind) or utt.extra.get(kind, "")
+def _value(utt: Utterance, attribute: str) -> str:
+    return {"labels": utt.emotion, "sets": utt.set}.get(attribute) or utt.extra.get(attribute, "")

@@ -176,7 +176,7 @@ def places(word: str, root: Path, option: str) -> tuple[str, Path, Path]:
 
 def _renamed(data: DataDir, utt: str, corpus: str, emotion: str) -> Utterance:
     """An utterance of a corpus under an id that no other corpus has."""
-    extra: dict[str, str] = {kind: data.maps[kind][utt] for kind in ("utt2lang", "utt2gender") if kind in data.maps}
+    extra: dict[str, str] = {name: data.maps[name][utt] for name in ("utt2lang", "utt2gender") if name in data.maps}
     return Utterance(
         utt_id=f"{corpus}-{utt}",
         audio=Path(data.maps["wav.scp"][utt]),
@@ -208,16 +208,16 @@ def cross(sources: Sequence[Source], train: Sequence[str], test: Sequence[str]) 
     folds, trained_on = {}, {}
     for row in train:
         names = row.split(JOIN)
-        own = {name: list(by_name[name].folds.folds.items()) for name in names}
-        for index in range(max(map(len, own.values()))):
+        folds_of = {name: list(by_name[name].folds.folds.items()) for name in names}
+        for index in range(max(map(len, folds_of.values()))):
             parts: dict[str, list[str]] = {part: [] for part in PARTS}
-            for name, all_folds in own.items():
+            for name, all_folds in folds_of.items():
                 number, fold = all_folds[index % len(all_folds)]
                 for part in PARTS:
                     if part != "test" or (name in tested and index < len(all_folds)):
                         parts[part] += by_name[name].ids(getattr(fold, part))
             for name in tested:
-                parts["test"] += tested[name] if name not in own else []
+                parts["test"] += tested[name] if name not in folds_of else []
             if parts["test"]:
                 fold_name = f"{row}.{number if len(names) == 1 else index + 1}"
                 folds[fold_name] = Fold(**{part: sorted(ids) for part, ids in parts.items()})

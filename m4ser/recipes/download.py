@@ -85,14 +85,16 @@ def fetch(url: str, path: Path, checksum: str = "", waits: Sequence[float] = WAI
             raise UserError(f"{url}: {problem}; run the same command again to continue, or {_BY_HAND}")
         time.sleep(wait)
     if checksum:
-        kind, _, wanted = checksum.partition(":")
+        algorithm, _, expected = checksum.partition(":")
         with part.open("rb") as file:
-            digest = hashlib.new(kind)
+            digest = hashlib.new(algorithm)
             for chunk in iter(lambda: file.read(CHUNK), b""):
                 digest.update(chunk)
-        if digest.hexdigest() != wanted:
+        if digest.hexdigest() != expected:
             part.unlink()
-            raise UserError(f"{url}: {kind} is {digest.hexdigest()} instead of {wanted}; run again, or {_BY_HAND}")
+            raise UserError(
+                f"{url}: {algorithm} is {digest.hexdigest()} instead of {expected}; run again, or {_BY_HAND}"
+            )
     part.replace(path)
 
 
@@ -182,8 +184,8 @@ def _zip_members(archive: Path) -> tuple[list[Member], zipfile.ZipFile]:
     file = zipfile.ZipFile(archive)
     members = []
     for info in file.infolist():
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        file_type = stat.S_IFMT(info.external_attr >> 16)
+        if file_type and not stat.S_ISREG(file_type) and not stat.S_ISDIR(file_type):
             raise _refused(archive, info.filename)
         if not info.is_dir():
             members.append(Member(info.filename, info.file_size, functools.partial(file.open, info)))

@@ -27,8 +27,8 @@ def to_common(corpus: str, label: str) -> str | None:
     ('happy', 'happy', None)
     """
     label = label.casefold()
-    own = _BY_CORPUS.get(corpus, {})
-    return own[label] if label in own else _SAME.get(label)
+    common_classes = _BY_CORPUS.get(corpus, {})
+    return common_classes[label] if label in common_classes else _SAME.get(label)
 
 
 def common_map(corpus: str, labels: Iterable[str]) -> dict[str, str]:

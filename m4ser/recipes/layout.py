@@ -21,8 +21,8 @@ def find(corpus_dir: Path, *names: str, obtain: str = "") -> Path:
     """
     for depth in ("", "*/", "*/*/"):
         for name in names:
-            if found := sorted(path for path in corpus_dir.glob(depth + name) if not path.name.startswith(".")):
-                return found[0]
+            if paths := sorted(path for path in corpus_dir.glob(depth + name) if not path.name.startswith(".")):
+                return paths[0]
     raise _not_found(corpus_dir, " or ".join(names), obtain)
 
 

@@ -84,12 +84,12 @@ def lines_of_parts(words: Side) -> dict[str, list[str]]:
         fault = f"{words.data / 'folds.json'}: has {len(words.folds.folds)} folds"
         raise UserError(f"{fault}; the lines of pairs come from a corpus with one split into train, dev and test")
     (fold,) = words.folds.folds.values()
-    taken: set[str] = set()
+    used_texts: set[str] = set()
     chosen = {}
     for part in reversed(PARTS):
         texts = {utt: bare_words(words.utterances[utt].text) for utt in getattr(fold, part) if utt in words.utterances}
-        chosen[part] = sorted(utt for utt, text in texts.items() if text and text not in taken)
-        taken |= set(texts.values())
+        chosen[part] = sorted(utt for utt, text in texts.items() if text and text not in used_texts)
+        used_texts |= set(texts.values())
     return chosen
 
 
@@ -138,9 +138,9 @@ def draw(voices: Side, words: Side, count: int, seed: int) -> tuple[list[Utteran
         dealt: dict[str, list[str]] = {}
         for emotion in sorted({utt.emotion for utt in voices.utterances.values()}):
             clips = sorted(utt for utt, clip in voices.utterances.items() if clip.emotion == emotion)
-            own = [line for line in lines[part] if words.utterances[line].emotion == emotion]
+            emotion_lines = [line for line in lines[part] if words.utterances[line].emotion == emotion]
             try:
-                dealt |= deal(clips, own, count, random.Random(f"{seed} {part} {emotion}"))
+                dealt |= deal(clips, emotion_lines, count, random.Random(f"{seed} {part} {emotion}"))
             except UserError as error:
                 raise UserError(
                     f"{words.data}: {part}, {emotion}: {error}; prepare more lines, or ask for fewer"

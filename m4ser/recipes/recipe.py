@@ -129,9 +129,9 @@ def _parser(
     return parser
 
 
-def _provide(corpus_dir: Path, wanted: bool, download: Download, obtain: str) -> None:
+def _provide(corpus_dir: Path, fetch: bool, download: Download, obtain: str) -> None:
     """Download the corpus if that is wanted; if it is not there, say that it could be."""
-    if not wanted:
+    if not fetch:
         if download and not corpus_dir.is_dir():
             fault = "no such corpus folder; correct --corpus-dir, or fetch the corpus with --download true"
             raise UserError(f"{corpus_dir}: {fault} (or by hand from {obtain})")

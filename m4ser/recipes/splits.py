@@ -44,10 +44,10 @@ def group_speakers(utt2spk: Mapping[str, str], count: int, gender: Mapping[str, 
     same: Counter[tuple[int, str]] = Counter()  # speakers of a gender in each group
     held: Counter[int] = Counter()  # utterances in each group
     for speaker in sorted(utts, key=lambda speaker: (gender.get(speaker, ""), -utts[speaker], speaker)):
-        own = gender.get(speaker, "")
-        smallest = min(range(count), key=lambda i: (same[i, own], len(groups[i]), held[i]))
+        speaker_gender = gender.get(speaker, "")
+        smallest = min(range(count), key=lambda i: (same[i, speaker_gender], len(groups[i]), held[i]))
         groups[smallest].append(speaker)
-        same[smallest, own] += 1
+        same[smallest, speaker_gender] += 1
         held[smallest] += utts[speaker]
     return sorted(sorted(group) for group in groups)
 

@@ -42,7 +42,7 @@ def read_table(
     # Not splitlines(): that splits at U+2028 and others, too.
     lines = io.StringIO(_decode(path) if text is None else text, newline="")
     header, delimiter = _read_header(path, lines.readline(), needed)
-    wanted = {name: index for index, name in enumerate(header) if name in {*needed, *optional}}
+    columns = {name: index for index, name in enumerate(header) if name in {*needed, *optional}}
     rows = []
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     line = 2
@@ -54,7 +54,7 @@ def read_table(
             if len(fields) != len(header):
                 fault = f"{len(fields)} fields instead of {len(header)}"
                 raise UserError(f"{where}: {fault}; put text that contains the delimiter between double quotes")
-            values = {name: fields[index].strip() for name, index in wanted.items()}
+            values = {name: fields[index].strip() for name, index in columns.items()}
             for name in needed:
                 if not values[name]:
                     raise UserError(f"{where}: {name} is empty; fill it in or delete the line")
@@ -63,7 +63,7 @@ def read_table(
         raise UserError(f"{path}: line {reader.line_num + 1}: {error}; check the double quotes") from None
     if not rows:
         raise UserError(f"{path}: has no lines after the first; add the recordings")
-    return rows, [name for name in header if name and name not in wanted]
+    return rows, [name for name in header if name and name not in columns]
 
 
 def is_file(path: Path) -> bool:
