@@ -105,11 +105,11 @@ def quiet_libraries() -> Iterator[None]:
     Python's own messages go where they went before.
     """
     try:
-        own = sys.stderr.fileno() == 2
+        shares_stderr = sys.stderr.fileno() == 2
     except (OSError, ValueError):  # not a file, as in tests
-        own = False
+        shares_stderr = False
     kept, before = os.dup(2), sys.stderr
-    if own:
+    if shares_stderr:
         sys.stderr = open(kept, "w", encoding=before.encoding, errors=before.errors, closefd=False, buffering=1)  # noqa: SIM115
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)

@@ -94,11 +94,13 @@ def write_json(path: str | Path, value: Mapping[str, object]) -> None:
         file.write("\n")
 
 
-def write_markdown(path: str | Path, body: str, made: Mapping[str, str] | None = None) -> None:
+def write_markdown(path: str | Path, body: str, provenance: Mapping[str, str] | None = None) -> None:
     """Write a generated page, headed by the command that made it (default: this one)."""
-    made = made or made_by()
-    version = ", ".join([f"m4ser {made['m4ser']}", f"git {made['git']}", *filter(None, [made.get("date")])])
-    head = f"> Made by `{made['command']}` ({version}); do not edit."
+    provenance = provenance or made_by()
+    version = ", ".join(
+        [f"m4ser {provenance['m4ser']}", f"git {provenance['git']}", *filter(None, [provenance.get("date")])]
+    )
+    head = f"> Made by `{provenance['command']}` ({version}); do not edit."
     lines = textwrap.wrap(head, LONGEST_LINE, subsequent_indent="> ", break_long_words=False, break_on_hyphens=False)
     with atomic_write(path) as file:
         file.write("\n".join(lines) + f"\n\n{body}")

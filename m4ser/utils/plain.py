@@ -49,9 +49,9 @@ def code_in(value: Any) -> str | None:
                 for way in ways:
                     if not isinstance(way, bool) and way not in PLAIN_ATTENTION:
                         return f"{key}: {' '.join(str(way).split())[:80]}"
-        kind = mapping.get("model_type")
-        if isinstance(kind, str) and kind.replace("_", "-").lower().endswith(COMPOSED):
-            return f"model_type: {' '.join(kind.split())[:80]}"
+        model_type = mapping.get("model_type")
+        if isinstance(model_type, str) and model_type.replace("_", "-").lower().endswith(COMPOSED):
+            return f"model_type: {' '.join(model_type.split())[:80]}"
     return None
 
 
@@ -97,5 +97,5 @@ def read_stored_yaml(path: Path) -> dict[str, Any]:
 
 def refuse_code(value: Any, where: str) -> None:
     """Raises a UserError if anything in a value would run code."""
-    if found := code_in(value):
-        raise UserError(f"{where}: refused: asks for code ({found}), which no model here needs")
+    if code := code_in(value):
+        raise UserError(f"{where}: refused: asks for code ({code}), which no model here needs")

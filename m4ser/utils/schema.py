@@ -63,10 +63,10 @@ class Checker:
         try:
             if self._validator.is_valid(value):
                 return None
-            found = [self._fault(error, value) for error in self._validator.iter_errors(value)]
+            faults = [self._fault(error, value) for error in self._validator.iter_errors(value)]
         except ValueError as error:  # what no JSON can hold: half a character, mappings in one another without end
             return Fault((), f"cannot be stored ({error})")
-        return min(found, key=lambda fault: (len(fault.place), str(fault)))
+        return min(faults, key=lambda fault: (len(fault.place), str(fault)))
 
     def check(self, value: object, where: str | Path, remedy: str) -> None:
         """Refuse what does not fit.
@@ -82,18 +82,18 @@ class Checker:
         for step in error.instance_path:
             steps.append(str(step) if isinstance(value, dict) else step)  # a key "1" comes as a number
             value = value[steps[-1]]  # error.instance has null for what JSON does not know
-        place, kind = tuple(steps), error.kind.as_dict()
+        place, details = tuple(steps), error.kind.as_dict()
         *way, keyword = error.schema_path
         schema: Any = self.schema
         for step in way:
             schema = schema[step]
-        if keyword == "additionalProperties" and "unexpected" in kind:
-            return Fault(place, _unknown(min(kind["unexpected"]), list(schema.get("properties", ()))))
+        if keyword == "additionalProperties" and "unexpected" in details:
+            return Fault(place, _unknown(min(details["unexpected"]), list(schema.get("properties", ()))))
         if keyword == "required":
-            return Fault((*place, kind["property"]), "is missing")
+            return Fault((*place, details["property"]), "is missing")
         fits = schema.get("description", "something else") if isinstance(schema, dict) else "something else"
         if way[-1:] == ["propertyNames"]:
-            return Fault((*place, str(kind["error"].instance)), f"must be {fits}")
+            return Fault((*place, str(details["error"].instance)), f"must be {fits}")
         if keyword == "not":
             return Fault(place, f"must be {fits}")
         return Fault(place, f"must be {fits}, not {shown(value)}")
@@ -137,12 +137,12 @@ def _schema_of(annotation: Any) -> Schema:
     if origin is typing.Literal:
         return {"enum": list(inner)}
     if origin in (typing.Union, types.UnionType):
-        return _either([schema_of(kind) for kind in inner if not getattr(kind, "__module__", "").startswith("torch")])
+        return _either([schema_of(hint) for hint in inner if not getattr(hint, "__module__", "").startswith("torch")])
     if dataclasses.is_dataclass(annotation) or typing_extensions.is_typeddict(annotation):
         return _fields(annotation)
     bare = origin or annotation
     if bare is tuple and inner and Ellipsis not in inner:
-        items = [schema_of(kind) for kind in inner]
+        items = [schema_of(hint) for hint in inner]
         return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
     if not isinstance(bare, type):
         return {}
@@ -164,7 +164,7 @@ def _schema_of(annotation: Any) -> Schema:
 def _fields(annotation: Any) -> Schema:
     """A mapping of the fields of a dataclass, or of a typed dictionary, whose files can have more."""
     hints = typing_extensions.get_type_hints(annotation, include_extras=True)
-    properties = {name: schema_of(kind) for name, kind in hints.items()}
+    properties = {name: schema_of(hint) for name, hint in hints.items()}
     if dataclasses.is_dataclass(annotation):
         empty = dataclasses.MISSING
         fields = dataclasses.fields(annotation)
@@ -173,10 +173,10 @@ def _fields(annotation: Any) -> Schema:
     return {"type": "object", "properties": properties, "required": sorted(annotation.__required_keys__)}
 
 
-def _limits(given: Iterable[Any]) -> Schema:
+def _limits(constraints: Iterable[Any]) -> Schema:
     names = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
     names |= {"min_length": "minItems", "pattern": "pattern"}
-    limits = {key: getattr(limit, name, None) for limit in given for name, key in names.items()}
+    limits = {key: getattr(limit, name, None) for limit in constraints for name, key in names.items()}
     return {key: value for key, value in limits.items() if value is not None}
 
 
@@ -190,12 +190,12 @@ def _either(kinds: list[Schema]) -> Schema:
 def described(schema: Schema) -> str:
     """What fits a schema, in words."""
     if "anyOf" in schema:
-        return " or ".join(kind["description"] for kind in schema["anyOf"])
+        return " or ".join(choice["description"] for choice in schema["anyOf"])
     if "enum" in schema:
         *others, last = map(str, schema["enum"])
         return f"{', '.join(others)} or {last}" if others else last
-    kind = schema["type"]
-    if kind == "array":
+    json_type = schema["type"]
+    if json_type == "array":
         items = schema.get("prefixItems") or [schema.get("items", {})]
         count = f"{len(items)} " if "prefixItems" in schema else ""
         return f"a list of {count}" + {"a whole number": "whole numbers", "a number": "numbers", "text": "texts"}.get(
@@ -205,4 +205,4 @@ def described(schema: Schema) -> str:
     words |= {"exclusiveMaximum": "below {}"}
     limits = " and ".join(text.format(schema[key]) for key, text in words.items() if key in schema)
     names = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
-    return f"{(names | {'object': 'a mapping', 'null': 'null'})[kind]} {limits}".strip()
+    return f"{(names | {'object': 'a mapping', 'null': 'null'})[json_type]} {limits}".strip()

@@ -119,9 +119,8 @@ def _measure(node: yaml.Node, known: dict[int, _Extent | None], bounds: Bounds) 
             raise _RefusedError(node, "refers to itself")
         return extent
     known[id(node)] = None
-    if node.tag.removeprefix(_TAG) not in _KINDS:
-        kind = node.tag.removeprefix(_TAG)
-        raise _RefusedError(node, f"{_shown(node)} is of the type {kind}, which no option has; put text in quotes")
+    if (tag := node.tag.removeprefix(_TAG)) not in _KINDS:
+        raise _RefusedError(node, f"{_shown(node)} is of the type {tag}, which no option has; put text in quotes")
     inner: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
         keys: set[str] = set()
