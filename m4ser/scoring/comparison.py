@@ -101,12 +101,12 @@ def compare(
 
 def _word_error_rates(experiments: Sequence[Experiment]) -> dict[str, float]:
     """That of each recogniser whose text a system reads, as the system's own result has it."""
-    found: dict[str, float] = {}
+    rates: dict[str, float] = {}
     for experiment in experiments:
         asr, file = experiment.run.get("asr") or NO_TEXT, experiment.path / "metrics.json"
         if asr != NO_TEXT and file.exists() and (errors := read_json(file).get("asr_word_errors")):
-            found[asr] = errors["wer"]
-    return found
+            rates[asr] = errors["wer"]
+    return rates
 
 
 def fill(comparison: Comparison, differences: Sequence[Metric] = ("ua", "wa")) -> Table:
@@ -199,12 +199,12 @@ def read(path: Path) -> Table:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; compare the systems first, with compare.sh or run_ablation.sh")
-    found = read_json(path)
-    if found.get("kind") == KIND and "systems" in found and "trained_with" in found:
-        known = found["systems"][0]["pooled"]
-        shown = [metric for metric in found.get("shown_differences", NAMES) if metric in known]
-        table = fill(cast(Comparison, found), shown)
-        return Table.from_json({**table.json(), "made_by": found.get("made_by", {})})
-    if found.get("about", {}).get("kind") == KIND:
-        return Table.from_json(found, path)
+    content = read_json(path)
+    if content.get("kind") == KIND and "systems" in content and "trained_with" in content:
+        known = content["systems"][0]["pooled"]
+        shown = [metric for metric in content.get("shown_differences", NAMES) if metric in known]
+        table = fill(cast(Comparison, content), shown)
+        return Table.from_json({**table.json(), "made_by": content.get("made_by", {})})
+    if content.get("about", {}).get("kind") == KIND:
+        return Table.from_json(content, path)
     raise UserError(f"{path}: is no comparison of systems as compare.sh or run_ablation.sh writes it; make it again")

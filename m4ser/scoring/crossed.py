@@ -97,10 +97,10 @@ def read(path: Path) -> Crossed:
     Raises:
         UserError: it is missing or of something else.
     """
-    found = read_json(path) if path.is_file() else {}
-    if found.get("kind") != KIND:
+    content = read_json(path) if path.is_file() else {}
+    if content.get("kind") != KIND:
         raise UserError(f"{path}: is not the result of crossed corpora; run stage 5 of such a recipe first")
-    return cast(Crossed, found)
+    return cast(Crossed, content)
 
 
 def table(crossed: Crossed, metric: Metric = "ua") -> Table:

@@ -47,13 +47,13 @@ def table(results: Mapping[str, Crossed], every_row: bool = False) -> Table:
         f"{len(first['labels'])} classes ({', '.join(first['labels'])}), seeds {' '.join(first['seeds'])}."
     )
     few = dict.fromkeys(cell["test"] for cell in first["cells"] if cell["resampled"] == "utterance")
-    made = joined_makers(crossed["trained_with"] for crossed in results.values())
+    makers = joined_makers(crossed["trained_with"] for crossed in results.values())
     notes = [
         "Bold: other speakers of a corpus that was trained on." if every_row and _bold(results) else "",
         "" if every_row else "Every corpus is tested by models of all others: " + _trained(first, tested) + ".",
         "Intervals resample the speakers of the tested corpus"
         + (f"; of {listed(few)}, utterances, which is too narrow." if few else "."),
-        trained_text(made),
+        trained_text(makers),
     ]
     about = {"kind": KIND, "protocol": first["protocol"], "labels": first["labels"], "systems": list(results)}
     return Table(heads, rows, caption=caption, notes=notes, about=about)

@@ -63,7 +63,7 @@ def _wer_bins(errors: np.ndarray, words: np.ndarray) -> dict[str, np.ndarray]:
     edges = [f"{100 * edge:.0f}" for edge in WER_EDGES]
     names = np.array(["0", *map("-".join, pairwise(edges)), f"> {edges[-1]}"])
     bins = names[np.searchsorted(WER_EDGES, rate)]
-    return {name: found for name in names.tolist() if (found := (bins == name) & (words > 0)).any()}
+    return {name: mask for name in names.tolist() if (mask := (bins == name) & (words > 0)).any()}
 
 
 def described(kind: str, experiment: Experiment, corpus: Corpus, resamples: int) -> Result:

@@ -77,12 +77,12 @@ def draw(metrics: Metrics, folder: Path, suffix: str = "") -> list[str]:
 
 def of_result(metrics: Metrics) -> dict[str, Callable[[Metrics], Figure]]:
     """Those figures that say something of an experiment, by name."""
-    found: dict[str, Callable[[Metrics], Figure]] = {"confusion": confusion}
+    figures: dict[str, Callable[[Metrics], Figure]] = {"confusion": confusion}
     if len(metrics["per_fold"]) > 1:
-        found["per_fold"] = per_fold
+        figures["per_fold"] = per_fold
     if metrics["by_wer"]:
-        found["wer_bins"] = wer_bins
-    return found
+        figures["wer_bins"] = wer_bins
+    return figures
 
 
 def svg(name: str, function: Callable[..., Figure], *args: Any) -> str:
@@ -217,13 +217,13 @@ def per_speaker(metrics: Metrics, speakers: Mapping[str, Pooled]) -> Figure:
 
 def _by_epoch(histories: Iterable[History]) -> dict[str, dict[int, list[float]]]:
     """What the runs have of each statistic, named as in ``CURVES``, after each epoch."""
-    found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    values: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for history in histories:
         for epoch, phases in history["epochs"].items():
             for phase, statistics in phases.items():
                 for name, value in statistics.items():
-                    found[f"{phase} {name}"][int(epoch)].append(value)
-    return found
+                    values[f"{phase} {name}"][int(epoch)].append(value)
+    return values
 
 
 def training_panels(histories: Sequence[History]) -> list[str]:
@@ -254,13 +254,13 @@ def training(metrics: Metrics, histories: Sequence[History], panels: Sequence[st
 
 
 def _curve(axes: Axes, histories: Sequence[History], statistic: str, scale: float, color: str, label: str) -> None:
-    found = {epoch: scale * np.array(values) for epoch, values in sorted(_by_epoch(histories)[statistic].items())}
-    if not found:
+    by_epoch = {epoch: scale * np.array(values) for epoch, values in sorted(_by_epoch(histories)[statistic].items())}
+    if not by_epoch:
         return
-    axes.plot(list(found), [values.mean() for values in found.values()], color=color, linewidth=1.5, label=label)
+    axes.plot(list(by_epoch), [values.mean() for values in by_epoch.values()], color=color, linewidth=1.5, label=label)
     if len(histories) > 1:
-        low, high = zip(*((values.min(), values.max()) for values in found.values()), strict=True)
-        axes.fill_between(list(found), low, high, color=color, alpha=0.18, linewidth=0)
+        low, high = zip(*((values.min(), values.max()) for values in by_epoch.values()), strict=True)
+        axes.fill_between(list(by_epoch), low, high, color=color, alpha=0.18, linewidth=0)
     if statistic.startswith("valid "):
         for history in histories:
             best = history["best_epoch"] or 0  # epochs count from 1
@@ -278,15 +278,17 @@ def vector_map(metrics: Metrics, chart: Mapping[str, Any]) -> Figure:
     figure, grid = plt.subplots(1, len(panels), figsize=(4.1 * len(panels) + 0.2, 4.6), squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=True):
         several = len(panel["points"]) > 1
-        for k, (kind, points) in enumerate(panel["points"].items()):
+        for k, (representation, points) in enumerate(panel["points"].items()):
             for c in classes:
                 style = _style(c) | ({"marker": MARKERS[k]} if several else {})
                 dots = axes.scatter(*np.asarray(points)[ref == c].T, s=14, alpha=0.75, linewidths=0, **style)
                 answers = [(chart["utts"][i], labels[chart["hyp"][i]]) for i in np.flatnonzero(ref == c)]
                 wrong = [f", taken for {hyp}" if hyp != labels[c] else "" for _, hyp in answers]
-                dots.set_urls([f"{utt}, {kind}: {labels[c]}{w}" for (utt, _), w in zip(answers, wrong, strict=True)])
+                dots.set_urls(
+                    [f"{utt}, {representation}: {labels[c]}{w}" for (utt, _), w in zip(answers, wrong, strict=True)]
+                )
             if several:
-                axes.scatter([], [], s=18, marker=MARKERS[k], color=GREY, label=kind)
+                axes.scatter([], [], s=18, marker=MARKERS[k], color=GREY, label=representation)
         axes.set_title(panel["title"], fontsize=9)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(True)

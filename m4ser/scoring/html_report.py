@@ -124,8 +124,8 @@ def write(
     with atomic_write(out) as file:
         file.write(page)
     files = [out.parent / f"{name}.png" for name in drawn]
-    for path, (draw, *given) in zip(files, drawn.values(), strict=True):
-        figures.save(draw(*given), path)
+    for path, (draw, *arguments) in zip(files, drawn.values(), strict=True):
+        figures.save(draw(*arguments), path)
     return [out, *files], remarks
 
 
@@ -153,7 +153,7 @@ def _described(
     remarks: list[str],
 ) -> list[dict[str, Any]]:
     """What the page shows of each mistake: texts and their differences, and the sound as long as there is room."""
-    clean, found, used = normaliser(normalise), [], 0
+    clean, items, used = normaliser(normalise), [], 0
     for mistake in mistakes:
         utt = mistake.utt
         item: dict[str, Any] = {"mistake": mistake, "said": said.get(utt, "")}
@@ -168,5 +168,5 @@ def _described(
                 used += len(address)
                 if used <= most_bytes:
                     item |= {"address": address, "seconds": seconds, "whole": whole}
-        found.append(item)
-    return found
+        items.append(item)
+    return items

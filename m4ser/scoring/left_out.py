@@ -63,10 +63,10 @@ def on_dev(experiment: Experiment, dev: Experiment, keep: np.ndarray) -> tuple[f
     for index, seed in enumerate(experiment.seeds):
         for fold in dict.fromkeys(experiment.fold[keep].tolist()):
             mine = keep & (experiment.fold == fold) & (experiment.hyp[index] != NOT_PREDICTED)
-            own = (dev.fold == fold) & (dev.hyp[dev.seeds.index(seed)] != NOT_PREDICTED)
-            if mine.any() and own.any():
-                chosen = dev.probabilities[dev.seeds.index(seed), own]
-                temperature = fit_temperature(_logits(chosen), dev.ref[own])
+            dev_keep = (dev.fold == fold) & (dev.hyp[dev.seeds.index(seed)] != NOT_PREDICTED)
+            if mine.any() and dev_keep.any():
+                chosen = dev.probabilities[dev.seeds.index(seed), dev_keep]
+                temperature = fit_temperature(_logits(chosen), dev.ref[dev_keep])
                 scaled = softmax(_logits(experiment.probabilities[index, mine]), temperature)
                 fitted.append((temperature, expected_calibration_error(experiment.ref[mine], scaled)))
     temperature, error = np.mean(fitted, axis=0).tolist()
@@ -115,20 +115,21 @@ def table(
     names = list(names or (experiment.tag for experiment in experiments))
     first, dev = experiments[0], collect(folders[0], corpus, "dev", seeds, crossed=True)
     every_case = cases(first, corpus)
-    own = [side_by_side(first, case.keep) for case in every_case]
+    first_answers = [side_by_side(first, case.keep) for case in every_case]
     others = {
-        name: _answers(each, corpus, every_case, own) for name, each in zip(names[1:], experiments[1:], strict=True)
+        name: _answers(each, corpus, every_case, first_answers)
+        for name, each in zip(names[1:], experiments[1:], strict=True)
     }
     tests = {
-        (name, i): _test(own[i], theirs[i], resamples, permutations)
+        (name, i): _test(first_answers[i], theirs[i], resamples, permutations)
         for name, theirs in others.items()
-        for i in range(len(own))
+        for i in range(len(first_answers))
     }
     corrected = dict(zip(tests, holm([test["p"] for test in tests.values()]), strict=True))
     temperatures = [own_temperature(first, case.keep) for case in every_case]
     trained = {name for case in every_case for name in case.trained.split(JOIN)}
     rows: list[Row] = []
-    for i, (case, answers) in enumerate(zip(every_case, own, strict=True)):
+    for i, (case, answers) in enumerate(zip(every_case, first_answers, strict=True)):
         scores = pooled(answers, resamples)
         row: list[Cell] = [case.tested, case.trained, scores["utterances"], scores["speakers"]]
         row += [Score(1 / len(set(answers.ref.tolist()))), Score.of(scores["ua"])]
@@ -165,12 +166,12 @@ def table(
         f"Protocol `{corpus.folds.protocol}`, {len(first.labels)} classes ({', '.join(first.labels)}); seeds "
         f"{' '.join(first.seeds)}. UA in per cent, mean over seeds (± sd where several)."
     )
-    more = [_confusion(case, answers) for case, answers in zip(every_case, own, strict=True)]
+    more = [_confusion(case, answers) for case, answers in zip(every_case, first_answers, strict=True)]
     chosen = [value for value, case in zip(temperatures, every_case, strict=True) if case.tested in trained]
     shipped = float(np.exp(np.mean(np.log(chosen)))) if chosen else 1.0
     each = [
         {"tested": case.tested, "trained": case.trained, "ua": pooled(answers, resamples)["ua"]["mean"]}
-        for case, answers in zip(every_case, own, strict=True)
+        for case, answers in zip(every_case, first_answers, strict=True)
     ]
     about = {
         "kind": KIND,
@@ -183,7 +184,9 @@ def table(
     return Table(heads, rows, caption=caption, notes=notes, more=more, about=about)
 
 
-def _answers(other: Experiment, corpus: Corpus, wanted: Sequence[Case], own: Sequence[Answers]) -> list[Answers]:
+def _answers(
+    other: Experiment, corpus: Corpus, every_case: Sequence[Case], first_answers: Sequence[Answers]
+) -> list[Answers]:
     """What another system says of the same utterances, having been trained on the same corpora.
 
     Raises:
@@ -191,7 +194,7 @@ def _answers(other: Experiment, corpus: Corpus, wanted: Sequence[Case], own: Seq
     """
     theirs = {(case.tested, case.trained): case for case in cases(other, corpus)}
     paired = []
-    for case, mine in zip(wanted, own, strict=True):
+    for case, mine in zip(every_case, first_answers, strict=True):
         if (case.tested, case.trained) not in theirs:
             raise UserError(
                 f"{other.path}: has no model of {case.trained} that tests {case.tested}; run the same folds"
@@ -202,9 +205,9 @@ def _answers(other: Experiment, corpus: Corpus, wanted: Sequence[Case], own: Seq
     return paired
 
 
-def _test(own: Answers, theirs: Answers, resamples: int, permutations: int) -> Difference:
+def _test(ours: Answers, theirs: Answers, resamples: int, permutations: int) -> Difference:
     """Paired difference of UA."""
-    matrices = own.cluster_confusions()[0], theirs.cluster_confusions()[0]
+    matrices = ours.cluster_confusions()[0], theirs.cluster_confusions()[0]
     return paired(*matrices, permutations, resamples)["ua"]
 
 

@@ -104,24 +104,24 @@ def statistics(states: "RunStates", speakers: np.ndarray) -> dict[str, Statistic
     statistics: dict[str, Statistic] = {}
     parts, group = states.parts, probes.groups(speakers)
     if states.specific:
-        for kind in KINDS:
-            pair = [_states(parts[name], kind) for name in ("speech", "text")]
-            invariant, owner = _states(parts["invariant"], kind) if "invariant" in parts else (None, None)
+        for form in KINDS:
+            pair = [_states(parts[name], form) for name in ("speech", "text")]
+            invariant, owner = _states(parts["invariant"], form) if "invariant" in parts else (None, None)
             said = probes.sides(pair[0][0], pair[1][0], (pair[0][1], pair[1][1]), group, invariant, owner)
-            statistics[f"right/{kind}"] = mean(said.right)
+            statistics[f"right/{form}"] = mean(said.right)
             if said.speech is not None and said.place is not None:
-                statistics |= {f"larger/{kind}": larger_share(said.speech), f"speech_side/{kind}": mean(said.speech)}
-                statistics[f"place/{kind}"] = mean(said.place)
+                statistics |= {f"larger/{form}": larger_share(said.speech), f"speech_side/{form}": mean(said.speech)}
+                statistics[f"place/{form}"] = mean(said.place)
             if "invariant_speech" in parts:
-                pair = [_states(parts[f"invariant_{name}"], kind) for name in ("speech", "text")]
+                pair = [_states(parts[f"invariant_{name}"], form) for name in ("speech", "text")]
                 said = probes.sides(pair[0][0], pair[1][0], (pair[0][1], pair[1][1]), group)
-                statistics[f"positions/{kind}"] = mean(said.right)
+                statistics[f"positions/{form}"] = mean(said.right)
     for name in _own(parts):
         part = parts[name]
         moved = {what: movement(part.pooled, getattr(part, what)) for what in ("voices", "words")}
-        own = OWN[name]
+        numerator = OWN[name]
         statistics |= {f"{what}/{name}": statistic for what, statistic in moved.items()}
-        statistics[f"ratio/{name}"] = ratio(moved[own], moved["words" if own == "voices" else "voices"])
+        statistics[f"ratio/{name}"] = ratio(moved[numerator], moved["words" if numerator == "voices" else "voices"])
     for one, other in combinations(_own(parts), 2):
         x, y = parts[one].pooled, parts[other].pooled
         statistics[f"cka/{one}-{other}"] = linear_cka(x, y)
@@ -232,9 +232,9 @@ def _own(parts: Mapping[str, "Part"]) -> list[str]:
     return [name for name in PARTS if name in parts]
 
 
-def _states(part: "Part", kind: str) -> tuple[np.ndarray, np.ndarray]:
+def _states(part: "Part", form: str) -> tuple[np.ndarray, np.ndarray]:
     """States (S, D) of a part, and the utterances that they are of (S,)."""
-    if kind == "pooled" or part.states is None or part.owner is None:
+    if form == "pooled" or part.states is None or part.owner is None:
         return part.pooled, np.arange(len(part.pooled))
     return part.states, part.owner
 

@@ -48,16 +48,16 @@ def table(
     rows: list[Row] = []
     protocols, counted, runs = set(), set(), {}
     for name, folder in zip(names or [folder.name for folder in folders], folders, strict=True):
-        found = [
+        paths = [
             path
             for path in sorted(folder.glob(f"fold*/seed*/{HISTORY}"))
-            if _asked(path.parts[-3], "fold", folds) and _asked(path.parts[-2], "seed", seeds)
+            if _is_selected(path.parts[-3], "fold", folds) and _is_selected(path.parts[-2], "seed", seeds)
         ]
-        if cells := _cells([_chosen(cast(History, read_json(path))) for path in found]):
+        if cells := _cells([_chosen(cast(History, read_json(path))) for path in paths]):
             rows.append([name, *(cells.get(column.key) for column in COLUMNS)])
-            runs[name] = len(found)
+            runs[name] = len(paths)
             protocols.add(read_run(folder / PLAN).get("protocol"))
-            counted |= {path.parts[-2].removeprefix("seed") for path in found}
+            counted |= {path.parts[-2].removeprefix("seed") for path in paths}
     if len(protocols) > 1:
         raise UserError(f"{folders[0]}: the experiments are of different protocols; give those of one")
     if not rows:
@@ -81,8 +81,8 @@ def _cells(chosen: Sequence[Mapping[str, float]]) -> dict[str, Cell]:
     return cells
 
 
-def _asked(name: str, kind: str, asked: Sequence[str]) -> bool:
-    return not asked or list(asked) == ["all"] or name.removeprefix(kind) in asked
+def _is_selected(name: str, prefix: str, selection: Sequence[str]) -> bool:
+    return not selection or list(selection) == ["all"] or name.removeprefix(prefix) in selection
 
 
 def _chosen(history: History) -> Mapping[str, float]:

@@ -28,17 +28,17 @@ def read(path: Path) -> Table:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path")
-    found = read_json(path)
-    kind = found.get("kind") if isinstance(found, dict) and "made_by" in found else None
+    content = read_json(path)
+    kind = content.get("kind") if isinstance(content, dict) and "made_by" in content else None
     if kind == "metrics":
-        return replace(results.headline(cast(Metrics, found)), made_by=found["made_by"])
+        return replace(results.headline(cast(Metrics, content)), made_by=content["made_by"])
     if kind == crossed.KIND:
-        return replace(crossed.headline(cast(Crossed, found)), made_by=found["made_by"])
+        return replace(crossed.headline(cast(Crossed, content)), made_by=content["made_by"])
     if kind == comparison.KIND:  # of version 0.1
         return comparison.read(path)
     if kind != "table":
         raise UserError(f"{path}: is no result; give a metrics.json or a file that `m4ser table` has made")
-    return Table.from_json(found, path)
+    return Table.from_json(content, path)
 
 
 def insert(page: str, name: str, table: Table, source: str, path: str | Path = "README.md") -> str:
@@ -51,14 +51,14 @@ def insert(page: str, name: str, table: Table, source: str, path: str | Path = "
         rf"^<!-- begin results {re.escape(name)}(?::[^\n]*)? -->\n.*?^<!-- end results {re.escape(name)} -->$",
         re.MULTILINE | re.DOTALL,
     )
-    found = pattern.findall(page)
-    if len(found) != 1 or found[0].count("<!-- begin results") != 1:
+    blocks = pattern.findall(page)
+    if len(blocks) != 1 or blocks[0].count("<!-- begin results") != 1:
         raise UserError(
             f"{path}: needs the lines '<!-- begin results {name} -->' and '<!-- end results {name} -->' once, in this "
             "order; write them where the table shall be"
         )
-    made = table.made_by
-    origin = f"Made by m4ser {made['m4ser']}, git {made['git']}; details: {source}."
+    provenance = table.made_by
+    origin = f"Made by m4ser {provenance['m4ser']}, git {provenance['git']}; details: {source}."
     block = f"<!-- begin results {name} -->\n\n{table.markdown()}\n{origin}\n\n<!-- end results {name} -->"
     return pattern.sub(lambda _: block, page)
 

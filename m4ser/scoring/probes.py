@@ -50,23 +50,23 @@ def answers(
     states: np.ndarray,
     labels: np.ndarray,
     group: np.ndarray,
-    asked: np.ndarray,
-    asked_group: np.ndarray,
+    test_states: np.ndarray,
+    test_group: np.ndarray,
     seed: int = 0,
 ) -> np.ndarray:
-    """What probes say of ``asked``, each state by the probe that has learned from the other groups.
+    """What probes say of ``test_states``, each state by the probe that has learned from the other groups.
 
     Classes count alike however many states they have. Shape: states (K, D), labels, group (K,), asked (A, D),
     asked_group (A,) -> (A,).
     """
-    said = np.zeros(len(asked), dtype=labels.dtype)
-    for held_out in np.unique(asked_group):
-        learned, wanted = _drawn(group != held_out, seed), asked_group == held_out
-        known = np.unique(labels[learned])
+    said = np.zeros(len(test_states), dtype=labels.dtype)
+    for held_out in np.unique(test_group):
+        train, test = _drawn(group != held_out, seed), test_group == held_out
+        known = np.unique(labels[train])
         if len(known) < 2:
-            said[wanted] = known[0] if len(known) else labels[0]
+            said[test] = known[0] if len(known) else labels[0]
         else:
-            said[wanted] = _probe(states[learned], labels[learned]).predict(asked[wanted])
+            said[test] = _probe(states[train], labels[train]).predict(test_states[test])
     return said
 
 
@@ -88,13 +88,13 @@ def sides(
     is_speech = np.repeat([1, 0], [len(speech), len(text)])
     right, of_invariant = np.zeros(len(states)), np.zeros((2, 0 if invariant is None else len(invariant)))
     for held_out in np.unique(group):
-        learned, wanted = _drawn(group[of] != held_out, seed), group[of] == held_out
-        probe = _probe(states[learned], is_speech[learned])
-        right[wanted] = probe.predict(states[wanted]) == is_speech[wanted]
-        if invariant is not None and owner is not None and (asked := group[owner] == held_out).any():
-            means = np.stack([states[learned][is_speech[learned] == side].mean(0) for side in (0, 1)])
-            (start, end), way = probe.decision_function(means), probe.decision_function(invariant[asked])
-            of_invariant[:, asked] = way > 0, (way - start) / (end - start)
+        train, test = _drawn(group[of] != held_out, seed), group[of] == held_out
+        probe = _probe(states[train], is_speech[train])
+        right[test] = probe.predict(states[test]) == is_speech[test]
+        if invariant is not None and owner is not None and (invariant_test := group[owner] == held_out).any():
+            means = np.stack([states[train][is_speech[train] == side].mean(0) for side in (0, 1)])
+            (start, end), way = probe.decision_function(means), probe.decision_function(invariant[invariant_test])
+            of_invariant[:, invariant_test] = way > 0, (way - start) / (end - start)
     both = [_means(right[is_speech == side], of[is_speech == side], len(group)) for side in (1, 0)]
     rest = [] if owner is None else [_means(values, owner, len(group)) for values in of_invariant]
     return Sides(np.mean(both, axis=0), *rest)

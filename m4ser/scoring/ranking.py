@@ -62,29 +62,29 @@ def table(
         if one.partial:
             seed, fold = one.missing[0]
             raise UserError(f"{folder}/fold{fold}/seed{seed}: is missing; run stages 4 and 5 for it")
-        given = one.ref, one.probabilities
-        return one, values(*given), distribution(one.speakers, *given, resamples)
+        ref, probabilities = one.ref, one.probabilities
+        return one, values(ref, probabilities), distribution(one.speakers, ref, probabilities, resamples)
 
     first, *_ = read(folders[0])
     frequent = int(np.bincount(first.ref).argmax())
     rows: list[list[Cell]] = []
     differences: dict[str, list[float]] = {}
     for name, folder in zip(names or [folder.name for folder in folders], folders, strict=True):
-        one, own, drawn = read(folder)
-        spread = describe(own)
+        one, aucs, drawn = read(folder)
+        spread = describe(aucs)
         row: list[Cell] = [name, Score(spread["mean"], spread["sd"], percentiles(drawn))]
         if against == folder.name:
             row.append("reference")
         elif against:
             _, theirs, theirs_drawn = read(folder.parent / against)
-            difference = float(own.mean() - theirs.mean())
+            difference = float(aucs.mean() - theirs.mean())
             differences.setdefault(folder.name, []).append(difference)
             row.append(Score(difference, ci=percentiles(drawn - theirs_drawn), difference=True))
         rows.append([*row, Score(float((one.hyp == frequent).mean()))])
-    means = {tag: found for tag, found in differences.items() if len(found) >= MIN_CONDITIONS}
-    for tag, found in means.items():
-        mean, ends = mean_interval(found)
-        rows.append([f"mean of {len(found)}, {tag}", "", Score(mean, ci=ends, difference=True), ""])
+    means = {tag: deltas for tag, deltas in differences.items() if len(deltas) >= MIN_CONDITIONS}
+    for tag, deltas in means.items():
+        mean, ends = mean_interval(deltas)
+        rows.append([f"mean of {len(deltas)}, {tag}", "", Score(mean, ci=ends, difference=True), ""])
     columns = [Column("system"), Column("macro AUC [95 % CI]", "auc")]
     columns += [Column(f"Δ to {against} [95 % CI]", "d_auc")] if against else []
     label, share = first.labels[frequent], percent((first.ref == frequent).mean())

@@ -27,7 +27,7 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), sets: Sequence[str
     Raises:
         UserError: a folder has no `wer.json`, or one without references.
     """
-    found: dict[str, dict[str, Any]] = {}
+    every_report: dict[str, dict[str, Any]] = {}
     for name, folder in zip(names or [folder.name for folder in folders], folders, strict=True):
         paths = [path for path in sorted(folder.glob("*/wer.json")) if not sets or path.parent.name in sets]
         if not paths:
@@ -36,29 +36,29 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), sets: Sequence[str
             report = read_json(path)
             if report["normalised"] is None:
                 raise UserError(f"{path}: the corpus has no reference transcripts, so no word error rate")
-            found[name if len(paths) == 1 else f"{name}, {path.parent.name}"] = report
+            every_report[name if len(paths) == 1 else f"{name}, {path.parent.name}"] = report
     rows: list[list[Cell]] = []
-    for name, report in found.items():
+    for name, report in every_report.items():
         errors = report["normalised"]
-        kinds = [Score(errors[kind] / max(errors["words"], 1)) for kind in ("sub", "del", "ins")]
+        kinds = [Score(errors[error] / max(errors["words"], 1)) for error in ("sub", "del", "ins")]
         more = ("empty_hypotheses", "looping_hypotheses", "real_time_factor", "cpu_real_time_factor")
         rows.append([name, _rate(errors), *kinds, _rate(report["raw"]), *(report.get(key) for key in more)])
     more_tables = []
     for title, key, fewest in (("WER by emotion", "by_emotion", 1), ("WER by words", "by_length", 2)):
-        reports = {name: report.get(key, {}) for name, report in found.items()}
+        reports = {name: report.get(key, {}) for name, report in every_report.items()}
         groups = list(dict.fromkeys(group for report in reports.values() for group in report))
         if len(groups) >= fewest:
             groups = sorted(groups) if key == "by_emotion" else groups
             rates = [[n, *(_rate(r.get(g, {}).get("normalised")) for g in groups)] for n, r in reports.items()]
             more_tables.append(Table(columns(title, *groups), rates))
-    first = next(iter(found.values()))
-    rules = dict.fromkeys(report["loop_rule"] for report in found.values() if report.get("loop_rule"))
+    first = next(iter(every_report.values()))
+    rules = dict.fromkeys(report["loop_rule"] for report in every_report.values() if report.get("loop_rule"))
     notes = [note.format(**first) for note in NOTES] + [
         f"Looping: texts changed by the rule: {rule}." for rule in rules
     ]
     caption = f"Word error rates in per cent, {first['utterances']} utterances."
     keep = ("asr", "model", "settings", "audio_seconds")
-    about = {name: {key: report[key] for key in keep if key in report} for name, report in found.items()}
+    about = {name: {key: report[key] for key in keep if key in report} for name, report in every_report.items()}
     return Table(COLUMNS, rows, caption=caption, notes=notes, more=more_tables, about={"recognisers": about})
 
 

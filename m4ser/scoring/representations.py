@@ -57,12 +57,12 @@ def table(
         UserError: see :func:`measure`; or the reference is not among ``folders`` or has other test utterances.
     """
     names = names or [folder.name for folder in folders]
-    asked = [folder.resolve() for folder in folders]
-    if reference is not None and reference.resolve() not in asked:
+    paths = [folder.resolve() for folder in folders]
+    if reference is not None and reference.resolve() not in paths:
         raise UserError(f"--reference {reference}: is not one of --exp")
     chosen = partition, seeds, folds, resamples
     every = [measure(folder, corpus, name, *chosen) for name, folder in zip(names, folders, strict=True)]
-    first = every[0] if reference is None else every[asked.index(reference.resolve())]
+    first = every[0] if reference is None else every[paths.index(reference.resolve())]
     against = None if reference is None else first
     if against and any(one.items != against.items for one in every):
         raise UserError(f"--reference {reference}: has other {partition} utterances than the rest; compare alike ones")
@@ -158,7 +158,7 @@ def _alike(every: Sequence[Measured], against: Measured | None) -> Table:
             plain = one.cell(f"plain_cka/{key}", plain=True)
             row += [plain and plain.value, one.cell(f"cosine/{key}", plain=True)]
             if against:
-                row += [_difference(one, against, f"{kind}/{key}") for kind in ("cka", "cosine")]
+                row += [_difference(one, against, f"{similarity}/{key}") for similarity in ("cka", "cosine")]
             rows.append(row)
     columns = [
         Column("similarity of"),

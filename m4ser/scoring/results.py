@@ -62,13 +62,13 @@ def _spreads(scores: Mapping[Any, Any], names: Iterable[Metric] = NAMES) -> list
     return [Score(scores[name]["mean"], scores[name]["sd"]) for name in names]
 
 
-def subsets(title: str, first: str, found: Mapping[str, Pooled]) -> Table:
+def subsets(title: str, first: str, scores: Mapping[str, Pooled]) -> Table:
     """Scores of parts of the data, WA and UA with intervals."""
     rows: list[Row] = [
         [name, value["utterances"], Score.of(value["wa"]), Score.of(value["ua"]), *_spreads(value, F1)]
-        for name, value in found.items()
+        for name, value in scores.items()
     ]
-    few = ", ".join(name for name, value in found.items() if value["resampled"] == "utterance")
+    few = ", ".join(name for name, value in scores.items() if value["resampled"] == "utterance")
     notes = [f"Fewer than {MIN_SPEAKERS} speakers, so utterances are resampled: {few}."] if few else []
     names = (first, "utterances", "WA [95 % CI]", "UA [95 % CI]", "macro-F1", "weighted F1")
     return Table(columns(*names), rows, title, notes=notes)
@@ -98,29 +98,29 @@ def paired_table(comparison: Pair) -> Table:
 def parts(metrics: Metrics) -> dict[str, Table]:
     """The tables of an experiment below its headline, by what they show."""
     labels, several = metrics["labels"], len(metrics["seeds"]) > 1
-    found = {"comparison": paired_table(metrics["comparison"])} if metrics["comparison"] else {}
+    tables = {"comparison": paired_table(metrics["comparison"])} if metrics["comparison"] else {}
     rows: list[Row] = [
         [label, value["references"], *(Score(value[key]) for key in ("recall", "precision", "f1"))]
         for label, value in metrics["per_class"].items()
     ]
     first = [Column("class"), Column("utterances", digits=0), *columns("recall", "precision", "F1")]
-    found["classes"] = Table(first, rows, "Classes" + (" (mean over seeds)" if several else ""))
+    tables["classes"] = Table(first, rows, "Classes" + (" (mean over seeds)" if several else ""))
     rows = [[f"**{label}**", *row] for label, row in zip(labels, metrics["confusion_summed_over_seeds"], strict=True)]
     counted = f"summed over {len(metrics['seeds'])} seeds" if several else "utterances"
-    found["confusion"] = Table(columns("", *labels), rows, f"Confusion ({counted}; rows: reference)")
+    tables["confusion"] = Table(columns("", *labels), rows, f"Confusion ({counted}; rows: reference)")
     rows = []
     for name, fold in metrics["per_fold"].items():
         who = " ".join(fold["speakers"]) if len(fold["speakers"]) <= 8 else len(fold["speakers"])
         rows.append([name, who, fold["utterances"], *_spreads(fold)])
-    found["folds"] = Table(columns("fold", "speakers", "utterances", *NAMES.values()), rows, "Folds")
+    tables["folds"] = Table(columns("fold", "speakers", "utterances", *NAMES.values()), rows, "Folds")
     scores = (*NAMES, "calibration_error")
     rows = [[seed, *(Score(value[key]) for key in scores)] for seed, value in metrics["per_seed"].items()]
-    found["seeds"] = Table(columns("seed", *NAMES.values(), "calibration error"), rows, "Seeds (folds pooled)")
+    tables["seeds"] = Table(columns("seed", *NAMES.values(), "calibration error"), rows, "Seeds (folds pooled)")
     if metrics["by_domain"]:
-        found["domains"] = subsets("Domains", "domain", metrics["by_domain"])
+        tables["domains"] = subsets("Domains", "domain", metrics["by_domain"])
     if metrics["by_wer"]:
-        found["asr"] = subsets("ASR errors", "WER of the utterance, %", metrics["by_wer"])
-    return found
+        tables["asr"] = subsets("ASR errors", "WER of the utterance, %", metrics["by_wer"])
+    return tables
 
 
 def results(metrics: Metrics) -> Table:

@@ -39,23 +39,25 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), comparison: str = 
     if len(set(names)) < len(names):
         raise UserError("the conditions have the same name; give --names")
     paths = [folder / f"{comparison}.json" for folder in folders]
-    found = [read(path) for path in paths]
-    first = found[0].about
-    for path, one in zip(paths, found, strict=True):
+    comparisons = [read(path) for path in paths]
+    first = comparisons[0].about
+    for path, one in zip(paths, comparisons, strict=True):
         if list(one.about["seeds"].items()) != list(first["seeds"].items()):
             raise UserError(f"{path}: has other systems or seeds than {folders[0]}; run all conditions alike")
         if wrong := [what for key, what in SAME.items() if one.about[key] != first[key]]:
             raise UserError(f"{path}: has another {wrong[0]} than {folders[0]}; only the text may differ")
     conditions = [
         {"condition": name, **_text(path, one), "partial": one.about["partial"]}
-        for name, path, one in zip(names, paths, found, strict=True)
+        for name, path, one in zip(names, paths, comparisons, strict=True)
     ]
-    setup = {k: v for k, v in first["setup"].items() if v and all(one.about["setup"].get(k) == v for one in found)}
+    setup = {
+        k: v for k, v in first["setup"].items() if v and all(one.about["setup"].get(k) == v for one in comparisons)
+    }
     about = {
         **{key: first[key] for key in (*SAME, "utterances", "speakers", "resampled", "seeds")},
         "setup": setup,
         "conditions": conditions,
-        "trained_with": joined_makers(one.about["trained_with"] for one in found),
+        "trained_with": joined_makers(one.about["trained_with"] for one in comparisons),
     }
     systems = list(first["seeds"])
     others = [system for system in systems if system != first["reference"]]
@@ -65,7 +67,7 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), comparison: str = 
     for title, key, of in shown:
         rows: list[Row] = [
             [c["condition"] + " (partial)" * c["partial"], Score(c["wer"]), *(one.cell(system, key) for system in of)]
-            for c, one in zip(conditions, found, strict=True)
+            for c, one in zip(conditions, comparisons, strict=True)
         ]
         if title.startswith("Δ"):
             rows += _over_conditions([c["wer"] for c in conditions], [cast(list[Score], row[2:]) for row in rows])

@@ -117,30 +117,30 @@ def collect(
         raise UserError(f"{path}: no such folder; run stage 4 first, or correct --exp")
     run = read_run(path / PLAN)
     check_run(path, run, corpus)
-    found = {
+    files = {
         (file.parent.name.removeprefix("seed"), file.parent.parent.name.removeprefix("fold")): file
         for file in path.glob(f"fold*/seed*/predictions_{partition}.tsv")
     }
-    if not found:
+    if not files:
         raise UserError(f"{path}: has no fold*/seed*/predictions_{partition}.tsv; run the inference of stage 5 first")
-    wanted = choose_folds(corpus.folds, [str(fold) for fold in folds or ()])
-    found_seeds = {seed for seed, _ in found}
+    chosen_folds = choose_folds(corpus.folds, [str(fold) for fold in folds or ()])
+    found_seeds = {seed for seed, _ in files}
     used = sorted({str(seed) for seed in seeds or run.get("seeds") or found_seeds}, key=sort_key)
-    missing = [(seed, fold) for seed in used for fold in wanted if (seed, fold) not in found]
+    missing = [(seed, fold) for seed in used for fold in chosen_folds if (seed, fold) not in files]
     for seed, fold in missing:
         note(f"{path}/fold{fold}/seed{seed}: no predictions_{partition}.tsv; run stages 4 and 5 for it")
     for seed in sorted(found_seeds - set(used), key=sort_key):
         note(f"{path}: seed {seed} is there but not asked for and not used")
-    if len(missing) == len(used) * len(wanted):
+    if len(missing) == len(used) * len(chosen_folds):
         raise UserError(f"{path}: no predictions for the seeds and folds asked for; run stages 4 and 5 for them")
-    missing += [(seed, fold) for seed in used for fold in corpus.folds.folds if fold not in wanted]
+    missing += [(seed, fold) for seed in used for fold in corpus.folds.folds if fold not in chosen_folds]
 
-    items, fold_of = _items(corpus, partition, wanted, once=partition == "test" and not crossed)
+    items, fold_of = _items(corpus, partition, chosen_folds, once=partition == "test" and not crossed)
     labels = corpus.folds.labels
     hyp = np.full((len(used), len(items)), NOT_PREDICTED)
     probabilities = np.full((len(used), len(items), len(labels)), np.nan)
-    for (seed, name), file in found.items():
-        if seed not in used or name not in wanted:
+    for (seed, name), file in files.items():
+        if seed not in used or name not in chosen_folds:
             continue
         where = np.flatnonzero(fold_of == name)
         predictions = read_predictions(file, labels, [items[i] for i in where])
@@ -158,7 +158,7 @@ def collect(
         partition=partition,
         labels=list(labels),
         seeds=[used[i] for i in np.flatnonzero(active)],
-        folds=[name for name in wanted if name in fold_of[some]],
+        folds=[name for name in chosen_folds if name in fold_of[some]],
         missing=missing,
         items=kept,
         fold=fold_of[some],

@@ -152,10 +152,10 @@ def average(parts: Iterable[tuple[np.ndarray, Statistic]], weights: np.ndarray) 
     """
     total, count = np.zeros(len(weights)), np.zeros(len(weights))
     for seen, statistic in parts:
-        own = weights[:, seen]
+        part_weights = weights[:, seen]
         with np.errstate(invalid="ignore"):
-            value = statistic(own)
-        known, size = np.isfinite(value), own.sum(1)
+            value = statistic(part_weights)
+        known, size = np.isfinite(value), part_weights.sum(1)
         total += np.where(known, size * np.nan_to_num(value), 0.0)
         count += np.where(known, size, 0.0)
     return _divide(total, count)

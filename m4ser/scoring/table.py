@@ -133,16 +133,16 @@ class Table:
     def markdown(self, aligned: bool = False) -> str:
         """Caption, cells, notes, further tables with their titles as headings, figure."""
         parts = [self.caption, *("\n".join(table.lines(aligned)) for table in self.narrow())]
-        own = [*parts, "\n".join(_NOTE.fill(f"- {note}") for note in self.notes if note)]
+        blocks = [*parts, "\n".join(_NOTE.fill(f"- {note}") for note in self.notes if note)]
         for table in self.more:
-            own += [f"## {table.title}" if table.title else "", table.markdown(aligned).rstrip("\n")]
+            blocks += [f"## {table.title}" if table.title else "", table.markdown(aligned).rstrip("\n")]
         if self.figure:
-            own.append(f"![{Path(self.figure).stem}]({self.figure})")
-        return "\n\n".join(part for part in own if part) + "\n"
+            blocks.append(f"![{Path(self.figure).stem}]({self.figure})")
+        return "\n\n".join(part for part in blocks if part) + "\n"
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as a spreadsheet has them: each number of a score in a column of its own."""
-        found = []
+        records = []
         for row in self.rows:
             record: dict[str, Any] = {}
             for key, cell in zip(self.keys(), row, strict=True):
@@ -153,8 +153,8 @@ class Table:
                     record |= {key + end: value for end, value in parts.items() if value is not None or not end}
                 else:
                     record[key] = cell
-            found.append(record)
-        return found
+            records.append(record)
+        return records
 
     def csv(self) -> str:
         """One line for each row; of several tables each line begins with the heading of its table."""
@@ -177,28 +177,28 @@ class Table:
 
     def json(self) -> dict[str, Any]:
         """What :meth:`from_json` reads; numbers have six decimals."""
-        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name)}
-        found["columns"] = [_without_defaults(column) for column in self.columns]
-        found["rows"] = [[_without_defaults(c) if isinstance(c, Score) else c for c in row] for row in self.rows]
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name)}
+        fields["columns"] = [_without_defaults(column) for column in self.columns]
+        fields["rows"] = [[_without_defaults(c) if isinstance(c, Score) else c for c in row] for row in self.rows]
         if self.more:
-            found["more"] = [table.json() for table in self.more]
-        return rounded(found)
+            fields["more"] = [table.json() for table in self.more]
+        return rounded(fields)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any], where: str | Path = "table") -> "Table":
+    def from_json(cls, content: Mapping[str, Any], where: str | Path = "table") -> "Table":
         """The table that :meth:`json` has described, in the file ``where``.
 
         Raises:
             UserError: it holds something else.
         """
         names = {f.name for f in dataclasses.fields(cls)}
-        known = {key: value for key, value in found.items() if key in names}
+        known = {key: value for key, value in content.items() if key in names}
         try:
-            known["columns"] = [Column(**column) for column in found["columns"]]
-            known["rows"] = [[Score(**c) if isinstance(c, dict) else c for c in row] for row in found["rows"]]
+            known["columns"] = [Column(**column) for column in content["columns"]]
+            known["rows"] = [[Score(**c) if isinstance(c, dict) else c for c in row] for row in content["rows"]]
         except (KeyError, TypeError) as error:
             raise UserError(f"{where}: is no table as `m4ser table` writes it ({error}); make it again") from None
-        known["more"] = [cls.from_json(table) for table in found.get("more", ())]
+        known["more"] = [cls.from_json(table) for table in content.get("more", ())]
         return cls(**known)
 
     def save(self, out: Path) -> "Table":
@@ -206,10 +206,10 @@ class Table:
 
         Returns the table as it was written.
         """
-        made = {key: value for key, value in made_by().items() if key != "date"}
+        provenance = {key: value for key, value in made_by().items() if key != "date"}
         # What is shown is what is stored: six decimals, for the last bits may differ between machines.
-        table = Table.from_json({**self.json(), "made_by": made})
-        write_markdown(out.with_name(f"{out.name}.md"), table.markdown(), made)
+        table = Table.from_json({**self.json(), "made_by": provenance})
+        write_markdown(out.with_name(f"{out.name}.md"), table.markdown(), provenance)
         with atomic_write(out.with_name(f"{out.name}.csv")) as file:
             file.write(table.csv())
         write_json(out.with_name(f"{out.name}.json"), {"kind": "table", **table.json()})

@@ -39,9 +39,9 @@ def table(texts: Sequence[Path], names: Sequence[str], data: Path, chosen: Seque
         edits = {utt: from_line(line)[1] for utt, line in lines.items() if "tags" in json.loads(line)}
         if not edits:
             raise UserError(f"{text}: has no targets, for the corpus has no reference transcripts; choose another")
-        found = [fold_counts(edits, folds.folds[fold]) for fold in choose_folds(folds, list(chosen))]
-        total = {key: sum(one[key] for one in found) for key in found[0]}
-        row: list[Cell] = [name, *(total[column.key or column.name] / len(found) for column in COUNTS)]
+        counts = [fold_counts(edits, folds.folds[fold]) for fold in choose_folds(folds, list(chosen))]
+        total = {key: sum(one[key] for one in counts) for key in counts[0]}
+        row: list[Cell] = [name, *(total[column.key or column.name] / len(counts) for column in COUNTS)]
         rows.append(row + [Score(total[a] / total[b]) if total[b] else None for a, b in SHARES.values()])
     caption = f"Protocol `{folds.protocol}`, mean over folds."
     return Table([Column("text"), *COUNTS, *map(Column, SHARES)], rows, caption=caption, notes=NOTES)

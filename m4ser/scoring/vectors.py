@@ -36,12 +36,12 @@ def chart(vectors: dict[str, Any], method: str, of: str) -> dict[str, Any]:
     points = {"utterance": project(vectors["utterance"], method)}
     separations = {"by emotion": separation(vectors["utterance"], ref)}
     panels = [{"title": "utterance vectors, read by the classifier", "points": points, "separation": separations}]
-    if all(kind in vectors for kind in KINDS):
-        joined = np.concatenate([vectors[kind] for kind in KINDS])
+    if all(key in vectors for key in KINDS):
+        joined = np.concatenate([vectors[key] for key in KINDS])
         points = dict(zip(KINDS.values(), np.split(project(joined, method), len(KINDS)), strict=True))
         by_kind = np.repeat(np.arange(len(KINDS)), len(ref))
         separations = {"by representation": separation(joined, by_kind)}
-        separations |= {f"{name}, by emotion": separation(vectors[kind], ref) for kind, name in KINDS.items()}
+        separations |= {f"{name}, by emotion": separation(vectors[key], ref) for key, name in KINDS.items()}
         panels.append({"title": "specific and invariant representations", "points": points, "separation": separations})
     answers = {"utts": vectors["utts"], "ref": ref.tolist(), "hyp": vectors["hyp"].tolist()}
     return {"of": of, "method": method, **answers, "panels": panels}
