@@ -85,8 +85,8 @@ def augment(
     x = x.unsqueeze(-1) if flat else x
     x = x.masked_fill(~length_mask(lengths, x.shape[1]).unsqueeze(-1), 0.0)
     rows, new_lengths = list(x), lengths.clone()
-    for kind, name in enumerate(names):
-        chosen = torch.nonzero(kinds == kind).flatten().tolist()
+    for index, name in enumerate(names):
+        chosen = torch.nonzero(kinds == index).flatten().tolist()
         if chosen:
             strength = [strengths[name]] if strengths and name in strengths else []
             changed, changed_lengths = AUGMENTATIONS[name](x, lengths, *strength)

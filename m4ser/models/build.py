@@ -225,8 +225,8 @@ def _build_encoder(choices: Choices[Built], args: argparse.Namespace, **known: A
     option = f"{choices.name}_conf"
     encoder_class, conf = choices.get_class(getattr(args, choices.name)), getattr(args, option)
     known = {"pretrained_dir": args.pretrained_dir, **known}
-    taken = {name: value for name, value in known.items() if name in inspect.signature(encoder_class).parameters}
-    encoder = construct(encoder_class, {**taken, **conf}, option)
+    arguments = {name: value for name, value in known.items() if name in inspect.signature(encoder_class).parameters}
+    encoder = construct(encoder_class, {**arguments, **conf}, option)
     if hasattr(encoder, "architecture"):
         setattr(args, option, {**conf, **encoder.architecture()})
     return encoder

@@ -87,10 +87,10 @@ def weights_file(run_dir: Path) -> Path:
     Raises:
         UserError: there are none.
     """
-    found = next((run_dir / name for name in (PACKED_MODEL, MODEL) if (run_dir / name).is_file()), None)
-    if found is None:
+    path = next((run_dir / name for name in (PACKED_MODEL, MODEL) if (run_dir / name).is_file()), None)
+    if path is None:
         raise UserError(f"{run_dir / MODEL}: no such file; run stage 4 first")
-    return found
+    return path
 
 
 def read_weights(run_dir: str | Path, objectives: Collection[str] = ()) -> dict[str, torch.Tensor]:

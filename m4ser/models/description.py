@@ -213,11 +213,11 @@ def read_plan(path: str | Path, need: Collection[str] = ()) -> Plan:
     """
     remedy = "delete it and run stage 4 again"
     try:
-        found = read_json(path)
+        plan = read_json(path)
     except DamagedFileError:
         raise DamagedFileError(f"{path}: damaged, is not JSON; {remedy}") from None
-    if fault := _plan_checker().fault(found):
+    if fault := _plan_checker().fault(plan):
         raise DamagedFileError(f"{path}: damaged ({fault}); {remedy}")
-    if missing := [key for key in need if key not in found]:
+    if missing := [key for key in need if key not in plan]:
         raise DamagedFileError(f"{path}: damaged ({missing[0]}: is missing); {remedy}")
-    return cast(Plan, found)
+    return cast(Plan, plan)

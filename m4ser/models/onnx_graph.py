@@ -38,7 +38,7 @@ TEXT_SHORTEST = 2  # pieces: [CLS] and [SEP]
 # What varies of an input, by axis; of their lengths only the batch does.
 DYNAMIC = {"speech": {1: "frames"}, "speech_states": {1: "frames"}, "log_mel": {2: "frames"}}
 DYNAMIC |= {"text": {1: "pieces"}, "text_states": {1: "pieces"}, "text_confidence": {1: "pieces"}}
-Kind = TypeVar("Kind", bound=nn.Module)
+Encoder = TypeVar("Encoder", bound=nn.Module)
 
 
 class Exported(NamedTuple):
@@ -116,9 +116,9 @@ class Graph(nn.Module):
         return values
 
 
-def _inside(encoder: nn.Module | None, kind: type[Kind]) -> Kind:
-    """An encoder that is part of the graph, which those of ``kind`` are."""
-    assert isinstance(encoder, kind)
+def _inside(encoder: nn.Module | None, encoder_class: type[Encoder]) -> Encoder:
+    """An encoder that is part of the graph, which those of ``encoder_class`` are."""
+    assert isinstance(encoder, encoder_class)
     return encoder
 
 

@@ -12,8 +12,8 @@ NOTE = "m4ser_graph"  # of a whole graph: its description, as JSON
 
 def threads() -> int:
     """Threads of a session: as many as ``OMP_NUM_THREADS`` allows PyTorch, else as there are processors for us."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) > 0 else len(os.sched_getaffinity(0))
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdecimal() and int(limit) > 0 else len(os.sched_getaffinity(0))
 
 
 def open_session(path: Path) -> Any:

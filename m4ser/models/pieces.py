@@ -33,15 +33,15 @@ class WordPieces:
             raise UserError(f"{path}: is not a tokenizer ({first_line(error)}); get the model again") from None
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        ids = {kind: number for kind, names in SPECIAL.items() if (number := self._first(names)) is not None}
-        if missing := [names[0] for kind, names in SPECIAL.items() if kind not in ids]:
+        ids = {role: number for role, names in SPECIAL.items() if (number := self._first(names)) is not None}
+        if missing := [names[0] for role, names in SPECIAL.items() if role not in ids]:
             raise UserError(f"{path}: has no piece {missing[0]}; use an encoder such as BERT or RoBERTa")
         self.cls_token_id, self.sep_token_id, self.pad_token_id = ids["cls"], ids["sep"], ids["pad"]
         self.mask_token_id, self.unk_token_id = ids["mask"], ids["unk"]
 
     def _first(self, names: tuple[str, ...]) -> int | None:
-        found = (self.tokenizer.token_to_id(name) for name in names)
-        return next((number for number in found if number is not None), None)
+        ids = (self.tokenizer.token_to_id(name) for name in names)
+        return next((number for number in ids if number is not None), None)
 
     def __len__(self) -> int:
         """Number of pieces."""

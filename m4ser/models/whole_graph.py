@@ -70,8 +70,10 @@ class WholeGraph(nn.Module):
         else:
             raise UserError(f"{_name(trained)}: there is no whole graph with this speech encoder")
         if not isinstance(self.backbone, WhisperBackbone):
-            kind = self.backbone.hf_config["model_type"]
-            raise UserError(f"{kind}: there is no whole graph with this kind of speech encoder, only with Whisper's")
+            model_type = self.backbone.hf_config["model_type"]
+            raise UserError(
+                f"{model_type}: there is no whole graph with this kind of speech encoder, only with Whisper's"
+            )
 
     def description(
         self, int8: bool = False, temperature: float = 1.0, pieces: Pieces | None = None

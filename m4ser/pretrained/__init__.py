@@ -50,8 +50,8 @@ PICKLED = ["pytorch_model*.bin"]  # only for models that have nothing else
 
 def search_dirs(pretrained_dir: str | Path | None = None) -> list[Path]:
     """Folders in which local copies of models are looked for, first one first."""
-    asked = [pretrained_dir, os.environ.get("M4SER_PRETRAINED_DIR")]
-    return [*(Path(folder).expanduser() for folder in asked if folder), default_dir()]
+    folders = [pretrained_dir, os.environ.get("M4SER_PRETRAINED_DIR")]
+    return [*(Path(folder).expanduser() for folder in folders if folder), default_dir()]
 
 
 def default_dir() -> Path:

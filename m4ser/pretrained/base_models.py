@@ -152,7 +152,7 @@ def make_mpnet(target: Path, wheels: Sequence[Path], _folder: Path) -> None:
     with zipfile.ZipFile(joined) as archive:
         for member in archive.namelist():
             path = PurePosixPath(member)
-            if len(path.parts) == 2 and any(fnmatch(path.name, kind) for kind in MODEL_FILES):
+            if len(path.parts) == 2 and any(fnmatch(path.name, pattern) for pattern in MODEL_FILES):
                 with archive.open(member) as source, (target / path.name).open("wb") as file:
                     shutil.copyfileobj(source, file, CHUNK)
     joined.unlink()

@@ -74,15 +74,15 @@ def rebuild_config(fields: dict[str, Any], types: Collection[str], what: str) ->
         UserError: it is of another model type, does not fit it, or asks for code.
     """
     fields = dict(fields)
-    kind = fields.pop("model_type", None)
+    model_type = fields.pop("model_type", None)
     refuse_code(fields, "hf_config")
-    check_type(kind, types, "hf_config", what)
+    check_type(model_type, types, "hf_config", what)
     if strange := [key for key, value in fields.items() if not _is_plausible(value)]:
         raise UserError(f"hf_config: {strange[0]}: is no size of a model ({str(fields[strange[0]])[:40]})")
     try:
-        return AutoConfig.for_model(kind, **fields)
+        return AutoConfig.for_model(model_type, **fields)
     except Exception as error:  # each configuration class has its own ways to refuse a value
-        raise UserError(f"hf_config: is no configuration of {kind} ({reason(error)})") from None
+        raise UserError(f"hf_config: is no configuration of {model_type} ({reason(error)})") from None
 
 
 def _is_plausible(value: Any) -> bool:
@@ -90,60 +90,62 @@ def _is_plausible(value: Any) -> bool:
     return all(abs(number) <= LARGEST for number in several if type(number) is int)
 
 
-def check_type(kind: Any, types: Collection[str], where: str, what: str) -> None:
+def check_type(model_type: Any, types: Collection[str], where: str, what: str) -> None:
     """Raises a UserError for a model type that is not among ``types``."""
-    if kind not in types:
-        raise UserError(f"{where}: model type {str(kind)[:80]!r} is no {what}; use {', '.join(types)}")
+    if model_type not in types:
+        raise UserError(f"{where}: model type {str(model_type)[:80]!r} is no {what}; use {', '.join(types)}")
 
 
-def plain_attention(kind: Any, config: PretrainedConfig) -> str:
+def plain_attention(hf_class: Any, config: PretrainedConfig) -> str:
     """How a model computes attention: as its configuration says, else by PyTorch's function where its class can."""
     if (code := code_in(config.to_dict())) is not None:  # what a class makes of its fields, too
         raise UserError(f"{config.model_type}: refused: asks for code ({code})")
-    mapping = getattr(kind, "_model_mapping", None)
-    model_class = mapping[type(config)] if mapping is not None else kind
+    mapping = getattr(hf_class, "_model_mapping", None)
+    model_class = mapping[type(config)] if mapping is not None else hf_class
     if isinstance(model_class, tuple):
         model_class = model_class[0]
-    asked = getattr(config, "_attn_implementation", None)
-    if asked is not None and asked in PLAIN_ATTENTION:
-        return asked
+    attention = getattr(config, "_attn_implementation", None)
+    if attention is not None and attention in PLAIN_ATTENTION:
+        return attention
     return "sdpa" if model_class._supports_sdpa else "eager"
 
 
-def build_model(kind: Any, config: PretrainedConfig) -> PreTrainedModel:
+def build_model(hf_class: Any, config: PretrainedConfig) -> PreTrainedModel:
     """A model with random weights, of one of transformers' automatic classes.
 
     Raises:
         UserError: the configuration's values do not make a model.
     """
     try:
-        return kind.from_config(config, trust_remote_code=False, attn_implementation=plain_attention(kind, config))
+        return hf_class.from_config(
+            config, trust_remote_code=False, attn_implementation=plain_attention(hf_class, config)
+        )
     except UserError:
         raise
     except Exception as error:  # sizes that do not divide each other, names of functions that do not exist, ...
         raise UserError(f"hf_config: is no configuration of {config.model_type} ({reason(error)})") from None
 
 
-def load_model(kind: Any, config: PretrainedConfig, folder: str, **change: Any) -> PreTrainedModel:
+def load_model(hf_class: Any, config: PretrainedConfig, folder: str, **change: Any) -> PreTrainedModel:
     """A model of one of transformers' classes, automatic ones too, in float32; arguments as for :func:`load_weights`.
 
     Raises:
         UserError: weights are missing, damaged, not finite or those of another architecture. transformers itself would
             start such layers from random numbers with a warning.
     """
-    model, lacking = load_weights(kind, config, folder, dtype=torch.float32, **change)
+    model, lacking = load_weights(hf_class, config, folder, dtype=torch.float32, **change)
     if missing := [name for name in lacking if not any(part in name for part in OPTIONAL)]:
         raise UserError(f"{folder}: its weights lack {len(missing)} tensors of the model, e.g. {missing[0]}; {REMEDY}")
     return model
 
 
 def load_weights(
-    kind: Any, config: PretrainedConfig, folder: str, dtype: torch.dtype, **change: Any
+    hf_class: Any, config: PretrainedConfig, folder: str, dtype: torch.dtype, **change: Any
 ) -> tuple[Any, list[str]]:
     """A model, and the names of its tensors that its folder has not.
 
     Args:
-        kind: one of transformers' classes, automatic ones too.
+        hf_class: one of transformers' classes, automatic ones too.
         config: from :func:`load_config`.
         folder: of the model.
         dtype: of the weights.
@@ -159,12 +161,12 @@ def load_weights(
     options = {
         "dtype": dtype,
         "trust_remote_code": False,
-        "attn_implementation": plain_attention(kind, config),
+        "attn_implementation": plain_attention(hf_class, config),
         **change,
     }
     try:
         with readable(folder):
-            model, report = kind.from_pretrained(folder, output_loading_info=True, **options)
+            model, report = hf_class.from_pretrained(folder, output_loading_info=True, **options)
     finally:
         logging.set_verbosity(verbosity)
         if bar:
@@ -182,14 +184,14 @@ def check_finite(weights: Mapping[str, torch.Tensor], where: str | Path) -> None
             raise UserError(f"{where}: the weights are damaged ({name} is not finite); {REMEDY}")
 
 
-def load_extractor(kind: Any, folder: str) -> Any:
+def load_extractor(extractor_class: Any, folder: str) -> Any:
     """The feature extractor of a model, of the class that is given.
 
     Raises:
         UserError: its file is missing or damaged.
     """
     with readable(folder):
-        return kind.from_pretrained(folder)
+        return extractor_class.from_pretrained(folder)
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:

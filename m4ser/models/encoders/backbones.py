@@ -379,7 +379,7 @@ def backbone_from_architecture(hf_config: dict[str, Any], hf_features: dict[str,
         raise UserError(f"hf_config: is no configuration of {config.model_type} ({reason(error)})") from None
 
 
-def _extractor(kind: Any, fields: dict[str, Any]) -> Any:
+def _extractor(extractor_class: Any, fields: dict[str, Any]) -> Any:
     """A feature extractor from :attr:`Backbone.hf_features`."""
     refuse_code(fields, "hf_features")
     for name, most in MOST_FEATURES.items():
@@ -387,7 +387,7 @@ def _extractor(kind: Any, fields: dict[str, Any]) -> Any:
         if type(value) is not int or not 0 < value <= most:
             raise UserError(f"hf_features: {name}: must be a whole number from 1 to {most}, not {str(value)[:40]}")
     try:
-        return kind(**fields)
+        return extractor_class(**fields)
     except Exception as error:  # a value of a wrong type is met where it is first used
         raise UserError(f"hf_features: is no description of a feature extractor ({reason(error)})") from None
 

@@ -17,11 +17,11 @@ class Attention(nn.MultiheadAttention):
     """
 
     def forward(  # type: ignore[override]  # of PyTorch's class, only the parameters and their names are wanted
-        self, own: Tensor, other: Tensor, other_mask: Tensor
+        self, states: Tensor, other: Tensor, other_mask: Tensor
     ) -> Tensor:
         """Queries of (B, T, D), keys and values of (B, S, D) where (B, S) is valid -> (B, T, D)."""
         size = self.embed_dim
-        query = functional.linear(own, self.in_proj_weight[:size], self.in_proj_bias[:size])
+        query = functional.linear(states, self.in_proj_weight[:size], self.in_proj_bias[:size])
         both = functional.linear(other, self.in_proj_weight[size:], self.in_proj_bias[size:])
         query, key, value = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (query, *both.chunk(2, -1)))
         dropout = self.dropout if self.training else 0.0
@@ -90,11 +90,11 @@ class CrossAttentionFusion(Fusion):
 
     def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Representations:
         """Utterance vector: [pooled speech that has read the text; pooled text that has heard the speech]."""
-        own, other = self.project_speech(speech), self.project_text(text)
-        asked_speech, asked_text = own, other
+        speech_states, text_states = self.project_speech(speech), self.project_text(text)
+        asked_speech, asked_text = speech_states, text_states
         for speech_block, text_block in zip(self.speech_blocks, self.text_blocks, strict=True):
-            asked_speech = speech_block(asked_speech, other, text_mask)
-            asked_text = text_block(asked_text, own, speech_mask)
+            asked_speech = speech_block(asked_speech, text_states, text_mask)
+            asked_text = text_block(asked_text, speech_states, speech_mask)
         utterance = torch.cat(
             [self.pool_speech(asked_speech, speech_mask), self.pool_text(asked_text, text_mask)], dim=-1
         )

@@ -49,13 +49,13 @@ class CrossModalLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(size)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, own: Tensor, own_mask: Tensor, other: Tensor, other_mask: Tensor) -> Tensor:
+    def forward(self, states: Tensor, mask: Tensor, other: Tensor, other_mask: Tensor) -> Tensor:
         """(B, T, D), (B, T), (B, S, D), (B, S) -> (B, T, D); rows of padded positions mean nothing."""
         if self.self_attention is not None and self.self_norm is not None:
-            own = self.self_norm(own + self.dropout(self.self_attention(own, own, own_mask)))
-        read = self.dropout(self.cross_attention(own, other, other_mask))
-        own = self.cross_norm(own + (read if self.cross_scale is None else self.cross_scale * read))
-        return self.feed_forward_norm(own + self.dropout(self.feed_forward(own)))
+            states = self.self_norm(states + self.dropout(self.self_attention(states, states, mask)))
+        read = self.dropout(self.cross_attention(states, other, other_mask))
+        states = self.cross_norm(states + (read if self.cross_scale is None else self.cross_scale * read))
+        return self.feed_forward_norm(states + self.dropout(self.feed_forward(states)))
 
 
 class CrossModalEncoder(nn.Module):

@@ -70,7 +70,7 @@ class GatedFusion(Fusion):
 
     def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Representations:
         """Utterance vector: the gated mixture."""
-        own, other = self.pool_speech(speech, speech_mask), self.pool_text(text, text_mask)
-        gate = torch.sigmoid(self.gate(torch.cat([own, other], dim=-1)))
-        utterance = gate * torch.tanh(self.speech(own)) + (1 - gate) * torch.tanh(self.text(other))
+        speech_vector, text_vector = self.pool_speech(speech, speech_mask), self.pool_text(text, text_mask)
+        gate = torch.sigmoid(self.gate(torch.cat([speech_vector, text_vector], dim=-1)))
+        utterance = gate * torch.tanh(self.speech(speech_vector)) + (1 - gate) * torch.tanh(self.text(text_vector))
         return Representations(utterance, speech, speech_mask, text, text_mask)

@@ -90,13 +90,13 @@ class ErrorCorrection(Objective):
         if len(row) == 0:
             loss = sum(p.sum() for p in self.parameters()) * 0.0 + text.sum() * 0.0
             return Loss(loss, {"loss_aec": loss.detach()})
-        wanted = required(targets.corrections)[row, column]  # (K, P)
-        start = wanted.new_full((len(row), 1), tools.start)
-        previous = torch.cat([start, wanted[:, :-1].clamp(min=0)], dim=1)
+        corrections = required(targets.corrections)[row, column]  # (K, P)
+        start = corrections.new_full((len(row), 1), tools.start)
+        previous = torch.cat([start, corrections[:, :-1].clamp(min=0)], dim=1)
         state = text[row, slots[row, column]]
         hidden = self.decode(previous, state, text[row], text_mask[row], tools)
-        written = wanted != IGNORE
-        loss = nn.functional.cross_entropy(self.score(hidden[written], tools).float(), wanted[written])
+        written = corrections != IGNORE
+        loss = nn.functional.cross_entropy(self.score(hidden[written], tools).float(), corrections[written])
         return Loss(loss, {"loss_aec": loss.detach()})
 
     @torch.no_grad()
@@ -189,9 +189,9 @@ class ErrorCorrection(Objective):
         if len(row):
             phrases = self.greedy(text[row, slots[row, column]], text[row], required(reps.text_mask)[row], tools)
             corrections = required(targets.corrections)[row, column].tolist()
-            wanted = [[p for p in c if p not in (IGNORE, tools.end)] for c in corrections]
-            exact = sum(pieces == right for (pieces, _), right in zip(phrases, wanted, strict=True))
-            counts["slots"], counts["exact"] = len(wanted), exact
+            right_phrases = [[p for p in c if p not in (IGNORE, tools.end)] for c in corrections]
+            exact = sum(pieces == right for (pieces, _), right in zip(phrases, right_phrases, strict=True))
+            counts["slots"], counts["exact"] = len(right_phrases), exact
         if detection is None:
             return [counts]
         logits = detection.logits(reps).float().clone()

@@ -20,8 +20,8 @@ def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """
     first, second = (nn.functional.normalize(x.float(), dim=-1) for x in (first, second))
     logits = first @ second.T / temperature
-    own = torch.arange(len(first), device=first.device)
-    return (nn.functional.cross_entropy(logits, own) + nn.functional.cross_entropy(logits.T, own)) / 2
+    positives = torch.arange(len(first), device=first.device)
+    return (nn.functional.cross_entropy(logits, positives) + nn.functional.cross_entropy(logits.T, positives)) / 2
 
 
 class AugmentedViewObjective(Objective):
