@@ -274,11 +274,11 @@ def _decode_sound(
         if first:
             file.seek(first)
         while held < count:
-            wanted = min(size, count - held)
-            block = file.read(wanted, dtype="float32", always_2d=True)
+            block_size = min(size, count - held)
+            block = file.read(block_size, dtype="float32", always_2d=True)
             held += len(block)
             yield block, file.samplerate
-            if len(block) < wanted:
+            if len(block) < block_size:
                 break
     except soundfile.LibsndfileError:
         fault = "is a truncated or damaged FLAC file" if _is_flac(path) else "is not audio that can be decoded"
@@ -326,8 +326,8 @@ def _span(path: Path, frames: int, rate: int, start: float | None, end: float | 
     first = round((start or 0.0) * rate)
     last = frames if end is None else round(end * rate)
     if first >= frames > 0 or last > frames + OVERSHOOT * rate:
-        wanted = f"{start or 0:.2f} to {'its end' if end is None else format(end, '.2f')} s"
-        raise AudioError(path, f"lasts {frames / rate:.2f} s, but segments asks for {wanted}", "correct segments")
+        span = f"{start or 0:.2f} to {'its end' if end is None else format(end, '.2f')} s"
+        raise AudioError(path, f"lasts {frames / rate:.2f} s, but segments asks for {span}", "correct segments")
     return first, max(0, min(last, frames) - first)
 
 
@@ -357,8 +357,8 @@ class _Overlaid(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         place = self.file.tell()
         count = self.file.readinto(buffer) or 0  # type: ignore[attr-defined]
-        own = self.head[place : place + count]
-        buffer[: len(own)] = own
+        overlay = self.head[place : place + count]
+        buffer[: len(overlay)] = overlay
         return count
 
 

@@ -73,23 +73,23 @@ def check_contents(folder: Path, stage: int) -> None:
 
 def _check_list(path: Path, lines: int, crc32: str, stage: int) -> None:
     try:
-        found, crc = _measure(path)
+        line_count, crc = _measure(path)
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; {remedy(stage)}") from None
-    if found != lines:
-        raise UserError(f"{path}: has {found} line(s), but stage {stage} wrote {lines}; {remedy(stage)}")
+    if line_count != lines:
+        raise UserError(f"{path}: has {line_count} line(s), but stage {stage} wrote {lines}; {remedy(stage)}")
     if as_text(crc) != crc32:
         raise UserError(f"{path}: has been changed since stage {stage} wrote it; {remedy(stage)}")
 
 
 def _check_archive(path: Path, size: int, crc32: str, written: int, stage: int) -> None:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; {remedy(stage)}") from None
-    if found.st_size != size:
-        raise UserError(f"{path}: has {found.st_size} bytes, but stage {stage} wrote {size}; {remedy(stage)}")
-    if found.st_mtime_ns > written and as_text(_measure(path)[1]) != crc32:
+    if status.st_size != size:
+        raise UserError(f"{path}: has {status.st_size} bytes, but stage {stage} wrote {size}; {remedy(stage)}")
+    if status.st_mtime_ns > written and as_text(_measure(path)[1]) != crc32:
         raise UserError(f"{path}: is damaged (its checksum is another one); {remedy(stage)}")
 
 

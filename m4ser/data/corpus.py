@@ -27,10 +27,10 @@ class Corpus:
         maps: dict[str, dict[str, str]] = {"utt2emo": {}, "utt2spk": {}, "text": {}, "utt2domain": {}}
         skipped: set[str] = set()
         for name in folds.sets:
-            for kind, entries in maps.items():
-                path = data / name / kind
-                if path.exists() or kind in ("utt2emo", "utt2spk"):
-                    entries.update(read_scp(path, allow_empty=kind == "text"))
+            for map_name, entries in maps.items():
+                path = data / name / map_name
+                if path.exists() or map_name in ("utt2emo", "utt2spk"):
+                    entries.update(read_scp(path, allow_empty=map_name == "text"))
             listed = Path(audio) / name / "skipped.tsv" if audio else None
             if listed and listed.exists():
                 skipped |= {line.split("\t")[0] for line in listed.read_text(encoding="utf-8").split("\n")}
@@ -40,8 +40,8 @@ class Corpus:
 
     def joined(self, folder: Path, name: str, allow_empty: bool = False) -> dict[str, str]:
         """The files ``<folder>/<set>/<name>`` of those sets that have one, as one map."""
-        found: dict[str, str] = {}
+        entries: dict[str, str] = {}
         for part in self.folds.sets:
             if (folder / part / name).exists():
-                found |= read_scp(folder / part / name, allow_empty)
-        return found
+                entries |= read_scp(folder / part / name, allow_empty)
+        return entries

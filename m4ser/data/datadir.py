@@ -252,9 +252,9 @@ class DataDir:
                 raise UserError(f"{path}: {utt!r} is part of {recording!r}, which is not in wav.scp; add it there")
 
     def _report_speakers(self) -> None:
-        path, found = self.path / "spk2utt", self.maps["spk2utt"]
+        path, entries = self.path / "spk2utt", self.maps["spk2utt"]
         for speaker, utts in spk2utt(self.maps["utt2spk"]).items():
-            if found.get(speaker, "").split() != utts.split():
+            if entries.get(speaker, "").split() != utts.split():
                 raise UserError(f"{path}: {speaker!r} does not agree with utt2spk; delete the folder and run stage 0")
         raise UserError(f"{path}: has speakers that are not in utt2spk; delete the folder and run stage 0 again")
 

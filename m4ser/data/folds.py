@@ -242,8 +242,8 @@ def choose_dev_speakers(
     chosen = {}
     for index, name in enumerate(names):
         following = names[index + 1 :] + names[:index]
-        own = set(groups[name])
-        candidates = [s for n in following for s in groups[n] if s not in own]
+        own_speakers = set(groups[name])
+        candidates = [s for n in following for s in groups[n] if s not in own_speakers]
         chosen[name] = sorted(_take_turns(dict.fromkeys(candidates), count, gender or {}))
         if len(chosen[name]) < count or len(candidates) <= count:
             raise UserError(
@@ -267,12 +267,12 @@ def _take_turns(candidates: Iterable[str], count: int, gender: Mapping[str, str]
     queues: dict[str, list[str]] = {}
     for speaker in candidates:
         queues.setdefault(gender.get(speaker, ""), []).append(speaker)
-    taken: list[str] = []
-    while len(taken) < count and any(queues.values()):
+    speakers: list[str] = []
+    while len(speakers) < count and any(queues.values()):
         for name in sorted(queues):
-            if queues[name] and len(taken) < count:
-                taken.append(queues[name].pop(0))
-    return taken
+            if queues[name] and len(speakers) < count:
+                speakers.append(queues[name].pop(0))
+    return speakers
 
 
 def _named(groups: Mapping[str, Collection[str]] | Sequence[Collection[str]]) -> dict[str, Collection[str]]:

@@ -85,7 +85,7 @@ def licence_of(origins: Collection[Origin]) -> str:
     terms = {licence: _terms(licence) for licence in licences}
     if not terms or None in terms.values():
         return OTHER
-    every = frozenset().union(*(found for found in terms.values() if found is not None))
+    every = frozenset().union(*(conditions for conditions in terms.values() if conditions is not None))
     share_alike = [licence for licence in licences if "sa" in (terms[licence] or ())]
     candidates = [licence for licence in licences if terms[licence] == every]
     # What is shared alike keeps its own licence: a stricter one beside it cannot be served too.

@@ -11,7 +11,7 @@ def files_of(pattern: str) -> list[str]:
     path = Path(pattern)
     if SET not in pattern:
         return [pattern]
-    return sorted(str(found) for found in path.parent.glob(path.name.replace(SET, "*")))
+    return sorted(str(file) for file in path.parent.glob(path.name.replace(SET, "*")))
 
 
 def name_of(pattern: str) -> str:

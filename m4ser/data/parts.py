@@ -166,8 +166,8 @@ def run(work: SplitWork, jobs: Jobs) -> None:
 def _make_part(work: SplitWork, folder: Path, items: Share, save_every: float) -> None:
     """Write the chunks that are missing of one job's utterances."""
     settings = work.settings(items)
-    made = chunks(folder, items, settings)
-    done = made[-1][1] if made else 0
+    done_chunks = chunks(folder, items, settings)
+    done = done_chunks[-1][1] if done_chunks else 0
     if done == len(items):
         print(f"{folder}: already there")
         return
@@ -176,18 +176,18 @@ def _make_part(work: SplitWork, folder: Path, items: Share, save_every: float) -
     rest = iter(work.batches(items[done:]))
     progress = track(items, work.doing, start=done)
     while done < len(items):
-        with writing(_chunk(folder, done), settings, items, done) as (temporary, taken):
-            work.make(_until(rest, time.monotonic() + save_every, taken, progress), temporary, folder.name)
-        done += len(taken)
+        with writing(_chunk(folder, done), settings, items, done) as (temporary, chunk_items):
+            work.make(_until(rest, time.monotonic() + save_every, chunk_items, progress), temporary, folder.name)
+        done += len(chunk_items)
     next(progress, None)  # says that it is complete
 
 
-def _until(batches: Iterator[Share], limit: float, taken: list[object], progress: Iterator[object]) -> Iterator[Share]:
-    """Batches until it is so late, one at least; their items are added to `taken`."""
+def _until(batches: Iterator[Share], limit: float, items: list[object], progress: Iterator[object]) -> Iterator[Share]:
+    """Batches until it is so late, one at least; their items are added to `items`."""
     for batch in batches:
         for item in batch:
             next(progress)
-            taken.append(item)
+            items.append(item)
         yield batch
         if time.monotonic() >= limit:
             return
@@ -206,7 +206,7 @@ def shares(items: Sequence[Item], nj: int, durations: Mapping[Item, float]) -> l
         load, job = jobs[0]
         heapq.heapreplace(jobs, (load + (durations[items[index]] if durations else 1), job))
         chosen[job].append(index)
-    return [[items[index] for index in sorted(own)] for own in chosen]
+    return [[items[index] for index in sorted(indices)] for indices in chosen]
 
 
 def digest(values: Iterable[object]) -> str:
@@ -264,11 +264,11 @@ def writing(path: Path, settings: Settings, items: Share, first: int) -> Iterato
 
     The chunk appears under its name when the block succeeds.
     """
-    taken: list[object] = []
+    chunk_items: list[object] = []
     with atomic_directory(path) as temporary:
-        yield temporary, taken
+        yield temporary, chunk_items
         with atomic_write(temporary / SETTINGS) as file:
-            json.dump(_info(settings, items, first, first + len(taken)), file)
+            json.dump(_info(settings, items, first, first + len(chunk_items)), file)
 
 
 def finished(out: str | Path, shares: Sequence[tuple[Share, Settings]]) -> list[list[Path]]:
@@ -280,13 +280,13 @@ def finished(out: str | Path, shares: Sequence[tuple[Share, Settings]]) -> list[
     parts = []
     for job, (items, settings) in enumerate(shares, 1):
         folder = part(out, job, len(shares))
-        made = chunks(folder, items, settings)
-        done = made[-1][1] if made else 0
+        done_chunks = chunks(folder, items, settings)
+        done = done_chunks[-1][1] if done_chunks else 0
         if done < len(items):
             what = "was made with other options or inputs" if _chunk(folder, done).is_dir() else "is missing"
             what = f"has only {done} of {len(items)} utterances" if done else what
             raise UserError(f"{folder}: the part of job {job} {what}; run --job {job} --nj {len(shares)} first")
-        parts.append([path for path, _ in made])
+        parts.append([path for path, _ in done_chunks])
     return parts
 
 
