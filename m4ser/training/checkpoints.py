@@ -34,7 +34,7 @@ PLAIN: list[Any] = [
 def _with_plain_types() -> Iterator[None]:
     """PyTorch forgets all types of a block at its end, also those that a block around it has named."""
     known = torch.serialization.get_safe_globals()
-    with torch.serialization.safe_globals([kind for kind in PLAIN if kind not in known]):
+    with torch.serialization.safe_globals([plain_type for plain_type in PLAIN if plain_type not in known]):
         yield
 
 
@@ -94,7 +94,7 @@ def load_initial(
     if source:
         weights = {name[len(source) + 1 :]: value for name, value in weights.items() if name.startswith(source)}
     part = model.get_submodule(target)
-    own = part.state_dict()
+    state_dict = part.state_dict()
     if ignore_init_mismatch:
-        weights = filter_state_dict(own, weights)
-    part.load_state_dict({**own, **weights})
+        weights = filter_state_dict(state_dict, weights)
+    part.load_state_dict({**state_dict, **weights})

@@ -71,24 +71,24 @@ def _layer_of(place: Sequence[str | int], layers: Sequence[tuple[str, Config]]) 
     keys = [key for key in place if isinstance(key, str)]
     for length in range(len(keys), 0, -1):
         for name, values in reversed(layers):
-            found: Any = values
+            value: Any = values
             for key in keys[:length]:
-                found = found.get(key) if isinstance(found, dict) else None
-            if found is not None:
+                value = value.get(key) if isinstance(value, dict) else None
+            if value is not None:
                 return name
     return layers[-1][0] if len(layers) == 1 else layers[-2][0]
 
 
 def _changed(typed: Config, merged: Config) -> Config:
     """What was typed, without what the configuration says, too."""
-    found: Config = {}
+    changes: Config = {}
     for key, value in typed.items():
         before = merged.get(key)
         if isinstance(value, dict) and isinstance(before, dict):
             value = _changed(value, before)
         if value != before:
-            found[key] = value
-    return found
+            changes[key] = value
+    return changes
 
 
 def _as_read(option: Schema, value: Any) -> Any:
@@ -99,8 +99,8 @@ def _as_read(option: Schema, value: Any) -> Any:
         return value
     if option.get("any_case") and value not in option["enum"] and value.lower() in option["enum"]:
         return value.lower()
-    for kind, read in (("integer", int), ("number", float)):
-        if kind in option.get("type", ()) and not _NO_VALUE.fullmatch(value):
+    for json_type, read in (("integer", int), ("number", float)):
+        if json_type in option.get("type", ()) and not _NO_VALUE.fullmatch(value):
             with contextlib.suppress(ValueError):
                 return read(value)
     return value
@@ -155,9 +155,9 @@ def _typed(train_args: str, options: Mapping[str, Schema], merged: Config) -> Co
         known = arguments.get(argument, {"nargs": argument}) if argument else {}
         parser.add_argument(f"--{name}", default=argparse.SUPPRESS, **known)
         if argument == "mapping":
-            given = merged.get(name)
-            nested[name] = json.loads(json.dumps(given)) if isinstance(given, dict) else {}
+            conf = merged.get(name)
+            nested[name] = json.loads(json.dumps(conf)) if isinstance(conf, dict) else {}
     before = json.dumps(nested)
-    found = vars(parser.parse_args(shell_words(train_args, TRAIN_ARGS), argparse.Namespace(**nested)))
+    values = vars(parser.parse_args(shell_words(train_args, TRAIN_ARGS), argparse.Namespace(**nested)))
     unchanged = json.loads(before)
-    return {name: value for name, value in found.items() if name not in unchanged or value != unchanged[name]}
+    return {name: value for name, value in values.items() if name not in unchanged or value != unchanged[name]}

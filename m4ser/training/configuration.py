@@ -66,8 +66,8 @@ def systems(recipe: str | Path) -> list[str]:
     Raises:
         UserError: there is no such folder.
     """
-    own = _folder(recipe) / "conf"
-    folders = [own, template] if (template := _template(own)) else [own]
+    conf = _folder(recipe) / "conf"
+    folders = [conf, template] if (template := _template(conf)) else [conf]
     files = {file.stem.removeprefix(PREFIX) for folder in folders for file in folder.glob(f"{PREFIX}*{SUFFIX}")}
     return sorted(files)
 
@@ -99,7 +99,7 @@ def stack(path: str | Path) -> list[Layer]:
     """
     file = _existing(Path(path))
     conf = Path(path).parent  # whose recipe.yaml counts
-    found: list[Layer] = []
+    stacked: list[Layer] = []
     seen = [file]
     while True:
         values = _read(file)
@@ -107,10 +107,10 @@ def stack(path: str | Path) -> list[Layer]:
         of_template = file.parent == _template(conf)
         name = file.stem.removeprefix(PREFIX)
         if of_template and name in (sections := _sections(conf)):
-            found.append(Layer(conf / RECIPE, name, sections[name]))
-        found.append(Layer(file, "", values))
+            stacked.append(Layer(conf / RECIPE, name, sections[name]))
+        stacked.append(Layer(file, "", values))
         if base is None:
-            return found[::-1]
+            return stacked[::-1]
         if not isinstance(base, str):
             raise UserError(f"{file}: {BASE}: must be the name of one file, not {base!r}")
         # What a file of TEMPLATE builds on can be the recipe's own.
@@ -165,12 +165,12 @@ def parse_task(config: str | Path, extra: str = "") -> argparse.Namespace:
 
 def as_options(settings: Mapping[str, Any]) -> str:
     """Settings as training options, one shell-quoted string: ``--optim_conf lr=0.001 --max_epoch 20``."""
-    found = []
+    words = []
     for name, value in settings.items():
         option, _, key = name.partition(".")
         text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
-        found += [f"--{option}", f"{key}={text}" if key else text]
-    return " ".join(shlex.quote(word) for word in found)
+        words += [f"--{option}", f"{key}={text}" if key else text]
+    return " ".join(shlex.quote(word) for word in words)
 
 
 def _folder(recipe: str | Path) -> Path:

@@ -59,13 +59,13 @@ class InferInfo(TypedDict, total=False):
     cpu_real_time_factor: float
 
 
-def choose_folds(folds: Folds, asked: list[str]) -> list[str]:
+def choose_folds(folds: Folds, names: list[str]) -> list[str]:
     """Names of the folds asked for, all of them for none or ``all``."""
-    if not asked or asked == ["all"]:
+    if not names or names == ["all"]:
         return list(folds.folds)
-    if unknown := [name for name in asked if name not in folds.folds]:
+    if unknown := [name for name in names if name not in folds.folds]:
         raise UserError(f"--folds: there is no fold {unknown[0]}; the folds are {', '.join(folds.folds)}")
-    return asked
+    return names
 
 
 def parse_seeds(seeds: Sequence[str]) -> list[int]:

@@ -49,13 +49,13 @@ def generator_gradients(folder: str | Path, part: str = "test", count: int = BAT
     norms: dict[str, list[float]] = {}
     for _, batch in islice(inputs.batches(utts, utts), count):
         reps, emotion = batches.represent(model, batch), batch["emotion"].squeeze(-1)
-        asked = objective(reps, Targets(emotion, batch.get("text")), model.tools)
+        adversarial = objective(reps, Targets(emotion, batch.get("text")), model.tools)
         loss = cross_entropy(model.logits(reps).float(), emotion)
         measured = {
-            "generator": _norm(weight * asked.loss, every),
-            "generator_cross_modal": _norm(weight * asked.loss, upstream),
+            "generator": _norm(weight * adversarial.loss, every),
+            "generator_cross_modal": _norm(weight * adversarial.loss, upstream),
             "emotion": _norm(loss, every),
-            **{name: float(value) for name, value in asked.stats.items()},
+            **{name: float(value) for name, value in adversarial.stats.items()},
         }
         for name, value in measured.items():
             norms.setdefault(name, []).append(value)

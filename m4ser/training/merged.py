@@ -51,12 +51,12 @@ def summaries(recipe: str | Path) -> dict[str, str]:
     """
     if not (names := systems(recipe)):
         raise UserError(f"{Path(recipe, 'conf')}: no training configurations; name the folder of a recipe, as egs/mini")
-    found = {}
+    first_lines = {}
     for name in names:
         file = layers(find_config(name, recipe))[-1]
         first, *_ = file.read_text(encoding="utf-8").splitlines() or [""]
-        found[name] = first.removeprefix("# ") if first.startswith("#") else ""
-    return found
+        first_lines[name] = first.removeprefix("# ") if first.startswith("#") else ""
+    return first_lines
 
 
 def write_merged(path: str | Path, folder: str | Path) -> Path:
@@ -102,7 +102,7 @@ def _scalar(value: Any) -> str:
 
 def _leaves(tree: Config, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Paths of all values that are no mappings, or empty ones."""
-    found: list[tuple[str, ...]] = []
+    paths: list[tuple[str, ...]] = []
     for key, value in tree.items():
-        found += _leaves(value, (*path, key)) if isinstance(value, dict) and value else [(*path, key)]
-    return found
+        paths += _leaves(value, (*path, key)) if isinstance(value, dict) and value else [(*path, key)]
+    return paths

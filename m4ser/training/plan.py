@@ -79,12 +79,12 @@ def _encoder(settings: Settings, task: argparse.Namespace, modality: str) -> str
     if not needs(task, modality):
         return NO_TEXT
     choices = speech_encoder_choices if modality == "speech" else text_encoder_choices
-    asked, configured = getattr(settings, choices.name), getattr(task, choices.name)
+    encoder, configured = getattr(settings, choices.name), getattr(task, choices.name)
     if configured == "precomputed":
-        return asked
+        return encoder
     pretrained = encoder_model(task, choices)
-    if asked and not pretrained:
+    if encoder and not pretrained:
         raise UserError(
-            f"--{modality}-encoder {asked}: {configured} in {settings.config} is trained from scratch; leave it out"
+            f"--{modality}-encoder {encoder}: {configured} in {settings.config} is trained from scratch; leave it out"
         )
-    return asked or pretrained or configured
+    return encoder or pretrained or configured

@@ -65,17 +65,17 @@ def trained_with(path: Path, folds: Sequence[str], seeds: Sequence[str]) -> dict
 
 def trained_text(trained: Mapping[str, Sequence[str]]) -> str:
     """Which code trained the runs, as a sentence; empty if that is not known."""
-    found = ", ".join(f"{key} {' '.join(values)}" for key, values in trained.items())
-    return f"Trained with {found}." if found else ""
+    makers = ", ".join(f"{key} {' '.join(values)}" for key, values in trained.items())
+    return f"Trained with {makers}." if makers else ""
 
 
 def joined_makers(several: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, list[str]]:
     """What :func:`trained_with` says of several systems as of one, each version and commit once."""
-    found: dict[str, list[str]] = {}
+    every_maker: dict[str, list[str]] = {}
     for makers in several:
         for key, values in makers.items():
-            found[key] = list(dict.fromkeys([*found.get(key, []), *values]))
-    return found
+            every_maker[key] = list(dict.fromkeys([*every_maker.get(key, []), *values]))
+    return every_maker
 
 
 def common_setup(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -92,7 +92,7 @@ def common_setup(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, A
         if first and all(value == first for value in values.values()):
             setup[key] = first
         elif key in INPUT and values:
-            differs[key] = {str(v): [name for name, own in values.items() if own == v] for v in values.values()}
+            differs[key] = {str(v): [name for name, other in values.items() if other == v] for v in values.values()}
     return {"setup": setup, "setup_differs": differs}
 
 
@@ -103,9 +103,9 @@ def cost(path: Path, run: Mapping[str, Any], folds: Sequence[str], seeds: Sequen
     """
     files = [path / f"fold{f}" / f"seed{s}" / name for f in folds for s in seeds for name in (TRAIN_INFO, INFER_INFO)]
     infos = [read_json(file) for file in files if file.exists()]
-    found: dict[str, float] = {}
+    costs: dict[str, float] = {}
     for key in COST:
         values = [run[key]] if isinstance(run.get(key), int | float) else [info[key] for info in infos if key in info]
         if values:
-            found[key] = float(np.mean(values))
-    return found
+            costs[key] = float(np.mean(values))
+    return costs

@@ -81,8 +81,8 @@ class Inputs:
             raise UserError(f"{listed}: is missing; run stage 4 again")
         self.emotions = read_scp(listed / "utt2emo")
         self.files: dict[str, tuple[Mapping[str, Any], str]] = {
-            name: (Features(path) if kind == FEATURES else read_scp(path), kind)
-            for path, name, kind in data_options(folder / "data", part, conf)
+            name: (Features(path) if data_type == FEATURES else read_scp(path), data_type)
+            for path, name, data_type in data_options(folder / "data", part, conf)
         }
         lengths = read_scp(listed / "lengths") if (listed / "lengths").exists() else {}
         self.lengths = {utt: int(lengths.get(utt, "0").split(",")[0]) for utt in self.emotions}
@@ -102,8 +102,8 @@ class Inputs:
 
     def _arrays(self, voice: str, words: str) -> dict[str, np.ndarray]:
         data: dict[str, Any] = {}
-        for name, (entries, kind) in self.files.items():
-            if kind == "sound":
+        for name, (entries, data_type) in self.files.items():
+            if data_type == "sound":
                 data[name] = load_16k(entries[voice])
             else:
                 data[name] = entries[words if name == "text" else voice]
@@ -238,9 +238,9 @@ def sequences(reps: Representations) -> dict[str, tuple[Tensor, Tensor]]:
         if states is not None:
             sequences[name] = states, required(mask)
     if INVARIANT in sequences:
-        (states, mask), own = sequences[INVARIANT], required(reps.speech_mask)
-        if torch.equal(mask, torch.cat([own, required(reps.text_mask)], 1)):
-            frames = own.shape[1]
+        (states, mask), speech_mask = sequences[INVARIANT], required(reps.speech_mask)
+        if torch.equal(mask, torch.cat([speech_mask, required(reps.text_mask)], 1)):
+            frames = speech_mask.shape[1]
             sequences[INVARIANT_SPEECH] = states[:, :frames], mask[:, :frames]
             sequences[INVARIANT_TEXT] = states[:, frames:], mask[:, frames:]
     return sequences

@@ -165,16 +165,16 @@ def fold_counts(edits: Mapping[str, Edits], fold: Fold) -> dict[str, int]:
         of both how many are written in train, too: `dev_seen`, `dev_words_seen`.
     """
     train, dev = ([edits[utt] for utt in part if utt in edits] for part in (fold.train, fold.dev))
-    learned, wanted = _phrases(train), _phrases(dev)
-    known, known_words = set(learned), {word for phrase in learned for word in phrase.split()}
-    words = [word for phrase in wanted for word in phrase.split()]
+    train_phrases, dev_phrases = _phrases(train), _phrases(dev)
+    known, known_words = set(train_phrases), {word for phrase in train_phrases for word in phrase.split()}
+    words = [word for phrase in dev_phrases for word in phrase.split()]
     return {
         "words": sum(len(one.tags) // 2 for one in train),
         "superfluous": sum(one.tags[1::2].count(DELETE) for one in train),
-        "corrections": len(learned),
+        "corrections": len(train_phrases),
         "different": len(known),
-        "dev_corrections": len(wanted),
-        "dev_seen": sum(phrase in known for phrase in wanted),
+        "dev_corrections": len(dev_phrases),
+        "dev_seen": sum(phrase in known for phrase in dev_phrases),
         "dev_words": len(words),
         "dev_words_seen": sum(word in known_words for word in words),
     }
