@@ -132,10 +132,10 @@ def _tested(source: Source, layer: Layer, examples: Examples, adapted: Adapted) 
     adapted["tested"] = _tried(ref, hyp, len(set(speakers or ())))
     lines = [_scored(f"tested on {_size(adapted['tested'])}", labels, speakers, ref, hyp)]
     places = places_among([example.label for example in examples.tested], known)
-    own = [place for place in places if place is not None]
-    if len(own) == len(places) and len(set(own)) == len(set(ref.tolist())):
+    known_places = [place for place in places if place is not None]
+    if len(known_places) == len(places) and len(set(known_places)) == len(set(ref.tolist())):
         answers = source.layer.logits(vectors).argmax(1)
-        lines.append(_scored("the model before, on the same", known, speakers, np.array(own), answers))
+        lines.append(_scored("the model before, on the same", known, speakers, np.array(known_places), answers))
     return lines
 
 

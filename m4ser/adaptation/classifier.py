@@ -153,8 +153,8 @@ def parts(classes: np.ndarray, speakers: Sequence[str] | None) -> Parts:
         return Parts([], False)
     groups = np.empty(len(classes), dtype=int)
     for number in np.unique(classes):
-        own = np.flatnonzero(classes == number)
-        groups[own] = np.arange(len(own)) % min(fewest, MOST_PARTS)
+        members = np.flatnonzero(classes == number)
+        groups[members] = np.arange(len(members)) % min(fewest, MOST_PARTS)
     return Parts(_groups(groups), False)
 
 

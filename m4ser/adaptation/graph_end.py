@@ -89,11 +89,11 @@ class GraphEnd:
     def _made_for_layer(self) -> list[Node]:
         """Operators that only make weight and bias, as those that turn 8-bit integers into numbers."""
         makers: list[Node] = []
-        wanted = {self.weight, self.bias}
+        value_names = {self.weight, self.bias}
         for node in reversed(self.nodes):
-            if wanted & set(node.outputs):
+            if value_names & set(node.outputs):
                 makers.insert(0, node)
-                wanted |= set(node.inputs)
+                value_names |= set(node.inputs)
         return makers
 
     def layer(self, folder: Path) -> Layer:
@@ -272,5 +272,5 @@ def _value(name: str, shape: Sequence[str | int] | None = None) -> bytes:
             for size in shape
         ]
         tensor.append(Field(TYPE_SHAPE, _message(Field(SHAPE_DIM, dim) for dim in dims)))
-    kind = _message([Field(TYPE_TENSOR, _message(tensor))])
-    return _message([Field(NAME_OF_VALUE, name.encode()), Field(VALUE_TYPE, kind)])
+    value_type = _message([Field(TYPE_TENSOR, _message(tensor))])
+    return _message([Field(NAME_OF_VALUE, name.encode()), Field(VALUE_TYPE, value_type)])

@@ -49,8 +49,8 @@ def score(data: DataDir, folder: Path, normaliser: str) -> wer.Report:
     result["without_reference"] = len(hypotheses) - len(references)
     decoding = folder / "decode.json"
     if decoding.is_file():
-        made = read_json(decoding)
-        result |= cast(wer.Report, {key: made[key] for key in FROM_DECODING if key in made})
+        decoding_info = read_json(decoding)
+        result |= cast(wer.Report, {key: decoding_info[key] for key in FROM_DECODING if key in decoding_info})
     return result
 
 

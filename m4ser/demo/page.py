@@ -100,7 +100,7 @@ def build_page(recognizer: "EmotionRecognizer", uploads: Path, max_bytes: int, h
             )
             table = gradio.Dataframe(headers=list(answer.PARTS), interactive=False, wrap=True, elem_id="parts")
         shown: list[Any] = [label, text, note, timeline, plot, table]
-        asked = recording.change(
+        event = recording.change(
             predict,
             inputs=recording,
             outputs=shown,
@@ -108,7 +108,7 @@ def build_page(recognizer: "EmotionRecognizer", uploads: Path, max_bytes: int, h
             concurrency_limit=1,
             show_progress_on=label,
         )
-        asked.failure(nothing, outputs=shown, api_visibility="private", show_progress="hidden")
+        event.failure(nothing, outputs=shown, api_visibility="private", show_progress="hidden")
     page.queue(max_size=WAITING)
     return page
 

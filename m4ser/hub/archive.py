@@ -199,7 +199,7 @@ def _check_parts(where: Path, description: ArchiveDescription, files: Mapping[st
         TOKENIZER: bool(graph and text),
         f"{ASR}/": bool(asr and asr.get("packed")),
     }
-    if any(wanted and not any(name.startswith(part) for name in files) for part, wanted in needed.items()):
+    if any(is_needed and not any(name.startswith(part) for name in files) for part, is_needed in needed.items()):
         raise UserError(f"{where}: a part that {DESCRIPTION} names is missing; get it again")
     if graph and (strange := sorted({*NEEDED, SPEECH_ENCODER} & set(files))):
         raise UserError(f"{where}: refused: {strange[0]} does not belong beside a graph of the whole model")

@@ -43,9 +43,9 @@ def scores_of(stored: StoredModel) -> dict[str, Any]:
     tested = stored.folder / "predictions_test.tsv"
     # Of crossed corpora some that are tested are known to the model and others are not.
     if tested.is_file() and "pooled" in metrics:
-        own = read_predictions(tested, stored.labels)
-        values = scores(own.ref, own.hyp)
-        scored["this_model"] = {"utterances": len(own.utts), **{key: round(values[key], 6) for key in SHOWN}}
+        predictions = read_predictions(tested, stored.labels)
+        values = scores(predictions.ref, predictions.hyp)
+        scored["this_model"] = {"utterances": len(predictions.utts), **{key: round(values[key], 6) for key in SHOWN}}
     return scored
 
 
@@ -86,13 +86,13 @@ def _eval_results(about: ArchiveDescription) -> "list[EvalResult]":
     metrics = about["metrics"]
     if "left_out" in metrics:
         return _results_left_out(about)
-    own, pooled = metrics.get("this_model"), metrics.get("pooled")
-    if not own and not pooled:
+    this_model, pooled = metrics.get("this_model"), metrics.get("pooled")
+    if not this_model and not pooled:
         return []
     corpora, protocol = about["training"].get("corpora", []), str(metrics.get("protocol", "unknown"))
     dataset = "-".join(identifier(corpus).rpartition("/")[2] for corpus in corpora) or protocol
     title = " + ".join(corpus["name"] for corpus in corpora) or protocol
-    scores = own or {key: score["mean"] for key, score in (pooled or {}).items() if key in SHOWN}
+    scores = this_model or {key: score["mean"] for key, score in (pooled or {}).items() if key in SHOWN}
     return [_eval_result(metric, scores[metric], dataset, title, protocol) for metric in SHOWN if metric in scores]
 
 
@@ -109,7 +109,7 @@ def _results_left_out(about: ArchiveDescription) -> "list[EvalResult]":
 def _eval_result(metric: Metric, value: float, dataset: str, title: str, protocol: str) -> "EvalResult":
     from huggingface_hub import EvalResult
 
-    kind, average = ON_HUBS[metric]
+    metric_type, average = ON_HUBS[metric]
     return EvalResult(
         task_type=TASK,
         task_name="Speech emotion recognition",
@@ -117,7 +117,7 @@ def _eval_result(metric: Metric, value: float, dataset: str, title: str, protoco
         dataset_name=title,
         dataset_config=protocol,
         dataset_split="test",
-        metric_type=kind,
+        metric_type=metric_type,
         metric_name=NAMES[metric],
         metric_value=round(float(value), 4),
         metric_args={"average": average} if average else None,
@@ -255,9 +255,9 @@ def _results(metrics: dict[str, Any], training: Training) -> list[str]:
     which = f"folds {' '.join(metrics['folds'])}, seeds {' '.join(metrics['seeds'])}, pooled"
     lines.append(f"| {which} | {' | '.join(_score(pooled[key]) for key in SHOWN)} |")
     if "this_model" in metrics:
-        own = metrics["this_model"]
-        name = f"this model: fold {training['fold']}, seed {training['seed']}, {own['utterances']} utterances"
-        lines.append(f"| {name} | {' | '.join(f'{100 * own[key]:.2f}' for key in SHOWN)} |")
+        this_model = metrics["this_model"]
+        name = f"this model: fold {training['fold']}, seed {training['seed']}, {this_model['utterances']} utterances"
+        lines.append(f"| {name} | {' | '.join(f'{100 * this_model[key]:.2f}' for key in SHOWN)} |")
     if "majority" in metrics:
         majority = metrics["majority"]
         lines.append(f"| majority class | {' | '.join(f'{100 * majority[key]:.2f}' for key in SHOWN)} |")
@@ -328,7 +328,7 @@ def summary(about: dict[str, Any], pipeline: Pipeline) -> list[tuple[str, str]]:
         shown = [f"{key.upper()} {100 * pooled[key]['mean']:.2f} %" for key in ("wa", "ua")]
         rows.append(("test, all folds", ", ".join(shown) + f", {pooled['utterances']} utterances"))
     if "this_model" in metrics:
-        own = metrics["this_model"]
-        shown = [f"{key.upper()} {100 * own[key]:.2f} %" for key in ("wa", "ua")]
-        rows.append(("test, this model", ", ".join(shown) + f", {own['utterances']} utterances"))
+        this_model = metrics["this_model"]
+        shown = [f"{key.upper()} {100 * this_model[key]:.2f} %" for key in ("wa", "ua")]
+        rows.append(("test, this model", ", ".join(shown) + f", {this_model['utterances']} utterances"))
     return rows

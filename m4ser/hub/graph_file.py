@@ -43,7 +43,7 @@ def read_graph_file(path: Path) -> GraphFile:
     Raises:
         ValueError: it is not one, or holds what a model of this project does not.
     """
-    found, graphs, nodes = GraphFile(), 0, 0
+    graph_file, graphs, nodes = GraphFile(), 0, 0
     if not path.stat().st_size:
         raise ValueError("is empty")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -52,7 +52,7 @@ def read_graph_file(path: Path) -> GraphFile:
                 raise ValueError("has functions or training steps of its own")
             if number == MODEL_METADATA:
                 key, text = (text_of(content, value, each) for each in (KEY, VALUE))
-                found.labels = json.loads(text) if key == LABELS else found.labels
+                graph_file.labels = json.loads(text) if key == LABELS else graph_file.labels
             if number == MODEL_GRAPH:
                 graphs += 1
                 for inner, part in fields(content, *span(value)):
@@ -64,11 +64,11 @@ def read_graph_file(path: Path) -> GraphFile:
                     elif inner == GRAPH_SPARSE:
                         raise ValueError("has sparse weights")
                     elif inner in (GRAPH_INPUT, GRAPH_OUTPUT):
-                        names = found.inputs if inner == GRAPH_INPUT else found.outputs
+                        names = graph_file.inputs if inner == GRAPH_INPUT else graph_file.outputs
                         names.append(text_of(content, part, NAME_OF_VALUE))
     if graphs != 1 or not 0 < nodes <= MOST_NODES:
         raise ValueError(f"is not an ONNX graph ({graphs} graphs, {nodes} operators)")
-    return found
+    return graph_file
 
 
 def _check_node(content: Content, place: tuple[int, int]) -> None:
@@ -141,11 +141,11 @@ def span(value: Value) -> tuple[int, int]:
     return value
 
 
-def text_of(content: Content, message: Value, wanted: int) -> str:
+def text_of(content: Content, message: Value, field_number: int) -> str:
     """A text field of a message; the last one counts."""
     text = ""
     for number, value in fields(content, *span(message)):
-        if number == wanted:
+        if number == field_number:
             text = content[slice(*span(value))].decode()
     return text
 

@@ -107,8 +107,8 @@ def read_stream(read: Callable[[], bytes], raw: Raw | None = None) -> Sound:
     stream = _Bytes(read)
     if raw:
         return Sound(raw.rate, _samples(stream, "<i2", raw.channels, None))
-    kind, channels, rate, length = _header(stream)
-    return Sound(rate, _samples(stream, kind, channels, length))
+    dtype, channels, rate, length = _header(stream)
+    return Sound(rate, _samples(stream, dtype, channels, length))
 
 
 class _Bytes:
@@ -126,8 +126,8 @@ class _Bytes:
         """The next bytes; fewer at the end."""
         while len(self._held) < count and (more := self._read()):
             self._held += more
-        taken, self._held = self._held[:count], self._held[count:]
-        return taken
+        content, self._held = self._held[:count], self._held[count:]
+        return content
 
 
 def _header(stream: _Bytes) -> tuple[str, int, int, int | None]:
@@ -159,9 +159,9 @@ def _header(stream: _Bytes) -> tuple[str, int, int, int | None]:
     raise UserError("-: the WAV stream holds no samples")
 
 
-def _samples(stream: _Bytes, kind: str, channels: int, length: int | None) -> Iterator[np.ndarray]:
+def _samples(stream: _Bytes, dtype: str, channels: int, length: int | None) -> Iterator[np.ndarray]:
     """Blocks (samples, channels) of what is there; the bytes of a sample that is not complete wait for the rest."""
-    size = channels * (np.dtype(kind).itemsize if kind else 3)
+    size = channels * (np.dtype(dtype).itemsize if dtype else 3)
     rest = b""
     while length is None or length > 0:
         content = stream.some()
@@ -174,12 +174,12 @@ def _samples(stream: _Bytes, kind: str, channels: int, length: int | None) -> It
         whole = len(content) // size * size
         rest = content[whole:]
         if whole:
-            yield _numbers(content[:whole], kind).reshape(-1, channels)
+            yield _numbers(content[:whole], dtype).reshape(-1, channels)
 
 
-def _numbers(content: bytes, kind: str) -> np.ndarray:
-    if kind:
-        return np.frombuffer(content, kind)
+def _numbers(content: bytes, dtype: str) -> np.ndarray:
+    if dtype:
+        return np.frombuffer(content, dtype)
     bytes_of = np.frombuffer(content, np.uint8).reshape(-1, 3)
     padded = np.zeros((len(bytes_of), 4), np.uint8)  # 24 bits as the upper ones of 32
     padded[:, 1:] = bytes_of

@@ -137,10 +137,10 @@ def failure_report(job: Job, count: int, code: int | None) -> str:
         text = f"(its log cannot be read: {error.strerror})"
     lines = [line for line in text.splitlines() if not line.startswith((MARK, "# ended:"))]
     lines = lines[-TAIL_LINES:]
-    own = [line for line in lines if _ERROR.match(line)]
+    error_lines = [line for line in lines if _ERROR.match(line)]
     number = f"job {job.index} of {count}" if count > 1 else "the job"
-    if code is not None and code > 0 and own:
-        return f"{own[-1]}\n(log of {number}: {job.log})"
+    if code is not None and code > 0 and error_lines:
+        return f"{error_lines[-1]}\n(log of {number}: {job.log})"
     if code is None:
         what = "ended without an exit code (stopped by the cluster: time limit, memory, node?)"
     elif code < 0:

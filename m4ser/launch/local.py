@@ -63,8 +63,8 @@ def cores() -> int:
 def visible_gpus() -> list[str]:
     """Names for CUDA_VISIBLE_DEVICES of the GPUs of this machine, the one with the least memory in use first."""
     allowed = None
-    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        allowed = [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
+    if (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        allowed = [name.strip() for name in devices.split(",") if name.strip() not in ("", "-1")]
     query = ["nvidia-smi", "--query-gpu=index,uuid,memory.used", "--format=csv,noheader,nounits"]
     try:
         output = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout

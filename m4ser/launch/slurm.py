@@ -134,15 +134,15 @@ class _Watch:
 
     def wait(self) -> tuple[common.Job | None, int | None]:
         """The first job that fails and its exit code, None if it left none; no job if all end well."""
-        pause, ask, asked = 0.1, 1.0, time.monotonic()
+        pause, ask, asked_at = 0.1, 1.0, time.monotonic()
         failed = None
         while failed is None and len(self.codes) < len(self.jobs):
             common.check_main_process()
             time.sleep(pause)
             pause = min(pause * 1.3, POLL)
-            if time.monotonic() - asked > ask:
+            if time.monotonic() - asked_at > ask:
                 self._look_at_queue()
-                ask, asked = min(ask * 2, ASK), time.monotonic()
+                ask, asked_at = min(ask * 2, ASK), time.monotonic()
             failed = self._look_at_logs()
             self.progress.update(len(self.codes))
         self.progress.close(len(self.codes))

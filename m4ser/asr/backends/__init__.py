@@ -82,8 +82,8 @@ def build_backend(
             raise UserError(f"--asr-conf {setting}: {name} has no such setting; it has {', '.join(known)}")
         _check_type(setting, settings[setting], parameters[setting].default)
     arguments: dict[str, Any] = {"model": model, "pretrained_dir": pretrained_dir, "references": references}
-    wanted = {name: value for name, value in arguments.items() if name in parameters and value is not None}
-    return backend(**settings, **wanted)
+    keywords = {name: value for name, value in arguments.items() if name in parameters and value is not None}
+    return backend(**settings, **keywords)
 
 
 def _check_type(setting: str, value: object, default: object) -> None:
@@ -122,6 +122,6 @@ def _parse(word: str, value: str, default: object) -> Setting:
         try:
             return type(default)(value)
         except ValueError:
-            kind = "a whole number" if isinstance(default, int) else "a number"
-            raise UserError(f"--asr-conf {word}: must be {kind}") from None
+            expected = "a whole number" if isinstance(default, int) else "a number"
+            raise UserError(f"--asr-conf {word}: must be {expected}") from None
     return value

@@ -50,7 +50,7 @@ class Backend(ABC):
         hypotheses = self.decode(batch, utts if utts is not None else [""] * len(batch))
         if not self.needs_audio:  # nothing is made up: people do say "ha ha ha ha ha ha ha ha ha"
             return [replace(hypothesis, text=" ".join(hypothesis.text.split())) for hypothesis in hypotheses]
-        return [treated(found, len(samples) / RATE) for found, samples in zip(hypotheses, batch, strict=True)]
+        return [treated(hypothesis, len(samples) / RATE) for hypothesis, samples in zip(hypotheses, batch, strict=True)]
 
 
 def treated(hypothesis: Hypothesis, seconds: float) -> Hypothesis:

@@ -104,14 +104,14 @@ class EspnetAsr(Backend):
         samples = np.asarray(resample(samples, RATE, self.rate), dtype=np.float32)
         samples = np.pad(samples, (0, max(0, int(SHORTEST * self.rate) - len(samples))))
         try:
-            found = self.decoder(samples)
+            hypotheses = self.decoder(samples)
         except self.too_short:
             return Hypothesis("", 0.0)
-        if isinstance(found, tuple):  # with the outputs of intermediate CTC
-            found = found[0]
-        if not found:
+        if isinstance(hypotheses, tuple):  # with the outputs of intermediate CTC
+            hypotheses = hypotheses[0]
+        if not hypotheses:
             return Hypothesis("", 0.0)
-        _, tokens, _, best = found[0]
+        _, tokens, _, best = hypotheses[0]
         # At the length limit the end of the sentence is there twice and stays once.
         tokens = [token for token in tokens if token not in self.ends]
         tokenizer = self.decoder.tokenizer

@@ -231,12 +231,12 @@ def _unusable(folder: str, reason: str) -> UserError:
     )
 
 
-def _load(kind: Any, folder: str, config: PretrainedConfig, device: str, dtype: str) -> Any:
+def _load(model_class: Any, folder: str, config: PretrainedConfig, device: str, dtype: str) -> Any:
     """Load a model that is whole: transformers would make up missing weights, e.g. the labels of a mere encoder.
 
     Neither its automatic classes nor what `generate` does with a model have types that say what is used here.
     """
-    model, lacking = load_weights(kind, config, folder, getattr(torch, dtype))
+    model, lacking = load_weights(model_class, config, folder, getattr(torch, dtype))
     if lacking:
         raise UserError(f"{folder}: the weights lack {lacking[0]}; choose a model that was trained to recognise speech")
     return model.to(device).eval()

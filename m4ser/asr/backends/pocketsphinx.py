@@ -37,8 +37,8 @@ class PocketSphinx(Backend):
         if content:
             self.decoder.process_raw(content, full_utt=True)
         self.decoder.end_utt()
-        found = self.decoder.hyp()
-        if found is None or not found.hypstr:
+        hypothesis = self.decoder.hyp()
+        if hypothesis is None or not hypothesis.hypstr:
             return Hypothesis("", 0.0)
         posterior = min(1.0, self.decoder.get_prob())
-        return Hypothesis(found.hypstr, posterior ** (1 / len(found.hypstr.split())))
+        return Hypothesis(hypothesis.hypstr, posterior ** (1 / len(hypothesis.hypstr.split())))

@@ -83,12 +83,12 @@ class Reference(Backend):
 
 def _corrupt(words: Sequence[str], rate: float, vocabulary: Sequence[str], rng: random.Random) -> Iterable[str]:
     for word in words:
-        hit, kind, new = rng.random() < rate, rng.random(), vocabulary[int(rng.random() * len(vocabulary))]
+        hit, draw, new = rng.random() < rate, rng.random(), vocabulary[int(rng.random() * len(vocabulary))]
         if not hit:
             yield word
-        elif kind < SUBSTITUTIONS:
+        elif draw < SUBSTITUTIONS:
             if new != word:
                 yield new
-        elif kind >= SUBSTITUTIONS + DELETIONS:
+        elif draw >= SUBSTITUTIONS + DELETIONS:
             yield word
             yield new
