@@ -132,18 +132,18 @@ def _gpu() -> str:
 
 
 def _slurm() -> str:
-    found = shutil.which("sbatch")
-    if found is None:
+    path = shutil.which("sbatch")
+    if path is None:
         raise RuntimeError("no sbatch on this machine: jobs run locally")
-    return found
+    return path
 
 
 def _browser() -> str:
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if found is None:
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
         raise RuntimeError("no Chromium on this machine: the tests that look at pages are skipped")
-    return found
+    return path
 
 
 CHECKS = (

@@ -23,8 +23,8 @@ def kept(root: Path, pattern: str) -> list[Path]:
 
     def ours(path: Path) -> bool:
         parts = path.relative_to(root).parts
-        made = parts[0] == "egs" and not MADE.isdisjoint(parts[2:-1])
-        return not made and "venv" not in parts and not any(part.startswith(".") for part in parts)
+        generated = parts[0] == "egs" and not MADE.isdisjoint(parts[2:-1])
+        return not generated and "venv" not in parts and not any(part.startswith(".") for part in parts)
 
     return [path for path in sorted(root.rglob(pattern)) if ours(path)]
 
@@ -56,10 +56,10 @@ def counts(root: Path) -> Iterator[Count]:
 
 def main() -> None:
     """Count in the checkout that this file belongs to."""
-    found = list(counts(ROOT))
-    for what, number, limit in found:
+    results = list(counts(ROOT))
+    for what, number, limit in results:
         print(f"{what:42} {number:5}" + ("" if limit is None else f"  of at most {limit}"))
-    above = [count.what for count in found if count.limit is not None and count.number > count.limit]
+    above = [count.what for count in results if count.limit is not None and count.number > count.limit]
     if above:
         sys.exit(f"error: above the limit: {', '.join(above)}")
 

@@ -186,8 +186,8 @@ def of_call(make: Callable[..., Any], extra: dict[str, Schema] | None = None, fi
             open_ended = True
         elif parameter.kind is not parameter.VAR_POSITIONAL and not (fills_in and name in GIVEN):
             default = parameter.default
-            found = schema_of(hints[name]) if name in hints else _of_default(default)
-            properties[name] = _limited(found, make, name)
+            schema = schema_of(hints[name]) if name in hints else _of_default(default)
+            properties[name] = _limited(schema, make, name)
             if parameter.default is parameter.empty:
                 required.append(name)
     whole: Schema = {"type": "object", "properties": properties, "description": "a mapping of key: value"}
@@ -203,19 +203,19 @@ def _limited(schema: Schema, make: Callable[..., Any], name: str) -> Schema:
     from m4ser.models.encoders.precomputed import PrecomputedEncoder
     from m4ser.models.pooling import POOLINGS
 
-    kind, limits = schema.get("type"), dict[str, Any]()
+    json_type, limits = schema.get("type"), dict[str, Any]()
     if not make.__module__.startswith("m4ser"):
         return schema
-    if kind == "integer" and name in COUNTS:
+    if json_type == "integer" and name in COUNTS:
         limits = dict(zip(("minimum", "maximum"), COUNTS[name], strict=True))
-    elif kind == "number" and name in SHARES:
-        own = make is HuggingFaceTextEncoder  # -1: the dropout of the model
-        limits = {"minimum": -1 if own else 0, "maximum": 1}
-    elif kind == "number" and name in NOT_NEGATIVE:
+    elif json_type == "number" and name in SHARES:
+        lowest = -1 if make is HuggingFaceTextEncoder else 0  # -1: the dropout of the model
+        limits = {"minimum": lowest, "maximum": 1}
+    elif json_type == "number" and name in NOT_NEGATIVE:
         limits = {"minimum": 0}
-    elif kind == "number" and name in ABOVE_ZERO:
+    elif json_type == "number" and name in ABOVE_ZERO:
         limits = {"exclusiveMinimum": 0}
-    elif kind == "string":
+    elif json_type == "string":
         first = "global" if make.__module__ == FbankEncoder.__module__ else "frame"
         words = {**WORDS, "pooling": list(POOLINGS), "text_pooling": list(POOLINGS)}
         over_training = ["corpus"] if make is PrecomputedEncoder else []
@@ -227,8 +227,8 @@ def _limited(schema: Schema, make: Callable[..., Any], name: str) -> Schema:
 
 def _of_default(default: Any) -> Schema:
     """What fits a parameter without annotation; an int can be the default of a number."""
-    kind = type(default)
-    return schema_of(float if kind is int else kind) if kind in (bool, int, float, str) else {}
+    default_type = type(default)
+    return schema_of(float if default_type is int else default_type) if default_type in (bool, int, float, str) else {}
 
 
 def of_action(action: argparse.Action) -> Schema:
@@ -236,10 +236,10 @@ def of_action(action: argparse.Action) -> Schema:
     if action.dest in SPECIAL:
         argument = {"argument": action.nargs} if action.nargs else {}
         return {**SPECIAL[action.dest], **argument}
-    kind = type(action).__name__
-    if kind == "NestedDictAction":
+    action_type = type(action).__name__
+    if action_type == "NestedDictAction":
         return {"type": "object", "description": "a mapping of key: value", "argument": "mapping"}
-    if kind == "_StoreTrueAction":
+    if action_type == "_StoreTrueAction":
         return {"type": "boolean", "description": "true or false", "argument": "flag"}
     if action.choices is not None:
         known = [choice for choice in action.choices if choice is not None]
@@ -253,7 +253,7 @@ def of_action(action: argparse.Action) -> Schema:
         one |= {"minimum": LEAST[action.dest]}
         number, none, _ = one["description"].partition(" or none")
         one["description"] = f"{number} of {LEAST[action.dest]} or more{none}"
-    if kind == "_AppendAction":
+    if action_type == "_AppendAction":
         return {
             "type": "array",
             "items": one,
@@ -316,12 +316,12 @@ def of_task(name: str) -> tuple[Schema, dict[str, Schema]]:
     if task is not LinearBaseline:
         small = {"lr", "weight_decay", "eps", "momentum"}
         for key, classes in (("optim", optim_classes), ("scheduler", scheduler_classes)):
-            made = {name: of_call(value) for name, value in classes.items()}
-            for mapping in made.values() if key == "optim" else ():
+            schemas = {name: of_call(value) for name, value in classes.items()}
+            for mapping in schemas.values() if key == "optim" else ():
                 for option in small & set(mapping["properties"]):
                     schema = mapping["properties"][option]
                     schema |= {"minimum": 0, "description": "a number of 0 or more"}
-            choose(key, made, known[key])
+            choose(key, schemas, known[key])
         if name == SER:
             for optimizer in optim_classes:
                 group = {"type": "object", "additionalProperties": {"$ref": f"#/$defs/optim~1{optimizer}"}}
@@ -361,13 +361,13 @@ def _of_model(
         "additionalProperties": False,
     }
     mappings |= {f"objectives/{name}": mapping for name, mapping in objectives.items()}
-    for ability, kind, lacking in (
+    for ability, modality, lacking in (
         ("needs_edits", "text", "text_encoder"),
         ("needs_speech", "speech", "speech_encoder"),
     ):
         without = [name for name in fusion.classes if name not in used[lacking]]
         needing = [name for name, one in build.OBJECTIVES.items() if getattr(one, ability)]
-        never: Schema = {"not": {}, "description": f"left out: it needs a fusion with {kind}"}
+        never: Schema = {"not": {}, "description": f"left out: it needs a fusion with {modality}"}
         rules.append(
             {
                 "if": _where(fusion=(without, fusion.default)),
@@ -408,11 +408,11 @@ def describe() -> dict[str, Any]:
     """The whole schema of each task."""
     from m4ser.models.systems import SYSTEMS
 
-    found: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
     for name in SYSTEMS:
         whole, mappings = of_task(name)
-        found[name] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "$defs": mappings}
-    return found
+        schemas[name] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "$defs": mappings}
+    return schemas
 
 
 def text_of(schemas: dict[str, Any]) -> str:
@@ -431,8 +431,8 @@ def text_of(schemas: dict[str, Any]) -> str:
 def main() -> None:
     """Write the file."""
     with contextlib.redirect_stdout(sys.stderr):
-        found = describe()
-    PATH.write_text(text_of(found), encoding="utf-8")
+        schemas = describe()
+    PATH.write_text(text_of(schemas), encoding="utf-8")
     print(PATH)
 
 

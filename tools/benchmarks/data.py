@@ -41,7 +41,7 @@ def make(folder: Path, count: int) -> None:
         "utt2spk": {utt: utt[:7] for utt in utts},
         "utt2emo": {utt: LABELS[i % 4] for i, utt in enumerate(utts)},
         "utt2gender": {utt: ("female", "male")[int(utt[6]) % 2] for utt in utts},
-        "spk2utt": {speaker: " ".join(own) for speaker, own in spk2utt.items()},
+        "spk2utt": {speaker: " ".join(ids) for speaker, ids in spk2utt.items()},
     }
     for name, entries in lists.items():
         write_scp(folder / "data/all" / name, dict(sorted(entries.items())))

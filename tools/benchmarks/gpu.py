@@ -51,13 +51,13 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def build(kind: str, short: bool) -> SERModel:
-    """A model of one kind, without dropout: `features`, `whole` or `lora`."""
+def build(mode: str, short: bool) -> SERModel:
+    """A model without dropout, for one mode of training: `features`, `whole` or `lora`."""
     torch.manual_seed(1)
     layers = 1 if short else 12
     text_config = BertConfig(num_hidden_layers=layers, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     speech: PrecomputedEncoder | HuggingFaceSpeechEncoder
-    if kind == "features":
+    if mode == "features":
         speech = PrecomputedEncoder(num_layers=5, layers="concat", dropout=0.0)
         text = HuggingFaceTextEncoder(hf_config=plain_config(text_config), trained_layers=min(2, layers))
     else:
@@ -65,7 +65,7 @@ def build(kind: str, short: bool) -> SERModel:
             num_hidden_layers=layers, layerdrop=0.0, mask_time_prob=0.0, hidden_dropout=0.0, attention_dropout=0.0,
             activation_dropout=0.0, feat_proj_dropout=0.0,
         )  # fmt: skip
-        trained = {"lora_rank": 8} if kind == "lora" else {"trained_layers": -1}
+        trained = {"lora_rank": 8} if mode == "lora" else {"trained_layers": -1}
         speech = HuggingFaceSpeechEncoder(
             hf_config=plain_config(speech_config), hf_features={"do_normalize": True}, dropout=0.0, **trained
         )
@@ -77,18 +77,18 @@ def build(kind: str, short: bool) -> SERModel:
     return model.train()
 
 
-def batch(kind: str, short: bool) -> Batch:
+def batch(mode: str, short: bool) -> Batch:
     """Utterances of several lengths, zeros behind their ends."""
     torch.manual_seed(0)
     size = 2 if short else 8
     share = torch.linspace(1.0, 0.7, size)
-    longest = 40 if kind == "features" else RATE * (1 if short else 3)
+    longest = 40 if mode == "features" else RATE * (1 if short else 3)
     lengths = (share * longest).long()
-    speech = torch.randn(size, longest, 5 * 384) if kind == "features" else torch.randn(size, longest) * 0.1
+    speech = torch.randn(size, longest, 5 * 384) if mode == "features" else torch.randn(size, longest) * 0.1
     valid = torch.arange(longest) < lengths[:, None]
     pieces = (share * 20).long()
     return {
-        "speech": speech * (valid.unsqueeze(-1) if kind == "features" else valid),
+        "speech": speech * (valid.unsqueeze(-1) if mode == "features" else valid),
         "speech_lengths": lengths,
         "text": torch.randint(1000, 30000, (size, 20)),
         "text_lengths": pieces,
@@ -113,31 +113,31 @@ def losses(model: SERModel, inputs: Batch, device: str, steps: int, half: bool) 
     model = copy.deepcopy(model).to(device)
     inputs = on(device, inputs)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
-    found = []
+    values = []
     for _ in range(steps):
         with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
             loss = model(**inputs)["loss"]
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        found.append(loss.detach().float().cpu().reshape(()))
-    return torch.stack(found)
+        values.append(loss.detach().float().cpu().reshape(()))
+    return torch.stack(values)
 
 
 def compare_steps(device: str, short: bool) -> Iterable[tuple[str, float, float]]:
     """Name, difference and tolerance of each comparison."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     steps = 2 if short else 5
-    for kind, name in (("features", "training"), ("whole", "fine-tuning, whole"), ("lora", "fine-tuning, LoRA")):
-        model, inputs = build(kind, short), batch(kind, short)
+    for mode, name in (("features", "training"), ("whole", "fine-tuning, whole"), ("lora", "fine-tuning, LoRA")):
+        model, inputs = build(mode, short), batch(mode, short)
         ours, theirs = probabilities(model, inputs, "cpu"), probabilities(model, inputs, device)
         yield f"{name}: inference", float((ours - theirs).abs().max()), PROBABILITY
         reference = losses(model, inputs, "cpu", steps, half=False)
         if not reference[-1] < reference[0]:
             sys.exit(f"error: {name}: the loss does not fall on the CPU ({reference.tolist()})")
         for half, tolerance in ((False, FLOAT32), (True, BFLOAT16)):
-            found = losses(model, inputs, device, steps, half)
-            difference = float(((found - reference) / reference).abs().max())
+            values = losses(model, inputs, device, steps, half)
+            difference = float(((values - reference) / reference).abs().max())
             yield f"{name}: {'bfloat16 AMP' if half else 'float32'}", difference, tolerance
 
 
@@ -155,11 +155,11 @@ def compare_runs(cpu: Path, gpu: Path, predicted: Path) -> Iterable[tuple[str, f
     yield "recipe: predictions of one model", float(abs(one.probabilities - same.probabilities).max()), PROBABILITY
 
 
-def show(found: Iterable[tuple[str, float, float]], what: str) -> bool:
+def show(comparisons: Iterable[tuple[str, float, float]], what: str) -> bool:
     """Print the comparisons; whether all are within their tolerance (what is no number is not)."""
     rows: list[list[Cell]] = []
     passed = True
-    for name, difference, tolerance in found:
+    for name, difference, tolerance in comparisons:
         passed &= (fits := difference <= tolerance)
         rows.append([name, f"{difference:.1e}", f"{tolerance:.0e}", "yes" if fits else "NO"])
     print(Table(columns("comparison", "difference", "tolerance", "fits"), rows, caption=what).markdown(aligned=True))

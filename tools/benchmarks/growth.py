@@ -129,9 +129,9 @@ def with_errors(words: Sequence[str], rng: random.Random) -> Iterator[str]:
     for word in words:
         if rng.random() >= ERRORS:
             yield word
-        elif (kind := rng.random()) < 0.6:
+        elif (draw := rng.random()) < 0.6:
             yield rng.choice(words)
-        elif kind < 0.8:
+        elif draw < 0.8:
             yield word
             yield rng.choice(words)
 
@@ -195,11 +195,11 @@ def make_text() -> None:
         batch_size, needs_audio = 1, False
 
         def transcribe_batch(self, batch: Sequence[object], utts: Sequence[str]) -> list[Hypothesis]:
-            found = []
+            hypotheses = []
             for utt in utts:
                 words = list(with_errors(sets["all"].maps["text"][utt].split(), random.Random(utt)))
-                found.append(Hypothesis(" ".join(words), 0.9, words=tuple(0.9 for _ in words)))
-            return found
+                hypotheses.append(Hypothesis(" ".join(words), 0.9, words=tuple(0.9 for _ in words)))
+            return hypotheses
 
     work = decoding.Decoding(sets, Path("dump/asr/made_up"), "reference")
     work.__dict__["backend"] = MadeUp()
@@ -317,14 +317,14 @@ def measure_real(args: argparse.Namespace, work: Path) -> tuple[dict[str, dict[i
     """
     from m4ser.data.datadir import DataDir, Utterance
 
-    found = sorted(path for path in args.audio.rglob("*") if path.suffix in AUDIO)
-    if len(found) < max(args.real_sizes):
-        raise UserError(f"{args.audio}: has {len(found)} recordings; give another folder or smaller --real-sizes")
+    recordings = sorted(path for path in args.audio.rglob("*") if path.suffix in AUDIO)
+    if len(recordings) < max(args.real_sizes):
+        raise UserError(f"{args.audio}: has {len(recordings)} recordings; give another folder or smaller --real-sizes")
     costs: dict[str, dict[int, Cost]] = {step: {} for step in [*real_steps(args), NORMALISER]}
     seconds = 0.0
     for size in args.real_sizes:
         folder = work / f"real{size}"
-        chosen = [found[len(found) * number // size] for number in range(size)]
+        chosen = [recordings[len(recordings) * number // size] for number in range(size)]
         utterances = [
             Utterance(f"s-{number:06d}", path.resolve(), "s", LABELS[0], "no") for number, path in enumerate(chosen)
         ]
@@ -422,13 +422,13 @@ def report(rows: Sequence[Row], sizes: Sequence[int], notes: Sequence[str], abou
 
 def steep(rows: Sequence[Row], limit: float) -> list[str]:
     """What was measured and has a greater slope."""
-    found = []
+    slopes = []
     for row in rows:
         for what in ("seconds", "megabytes", "files"):
             value = slope({size: float(getattr(cost, what)) for size, cost in row.costs.items()})
             if row.kind == "measured" and value is not None and value > limit:
-                found.append(f"{row.step} ({what} {value:.2f})")
-    return found
+                slopes.append(f"{row.step} ({what} {value:.2f})")
+    return slopes
 
 
 def named(size: int) -> str:
@@ -452,8 +452,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
         real: dict[str, dict[int, Cost]] = {}
         about: dict[str, Any] = {"processor": processor(), "seconds_of_a_recording": 0.0}
         for path in args.known:
-            found = read_known(path, rows, real)
-            about = found if found["seconds_of_a_recording"] else about
+            earlier = read_known(path, rows, real)
+            about = earlier if earlier["seconds_of_a_recording"] else about
         if args.real_sizes and not real and not args.report:
             real, about["seconds_of_a_recording"] = measure_real(args, work)
         rows += [

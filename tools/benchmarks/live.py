@@ -53,19 +53,19 @@ def measure(recognizer: EmotionRecognizer, samples: np.ndarray) -> dict[str, lis
     """Seconds of each segment: `known` after its end, `model` after that; and `hearing`, of the blocks without one."""
     stream = LiveStream(recognizer)
     recognizer.segments(samples[: 2 * RATE])  # loads what is loaded at first use
-    found: dict[str, list[float]] = {"known": [], "model": [], "hearing": [], "length": []}
+    seconds: dict[str, list[float]] = {"known": [], "model": [], "hearing": [], "length": []}
     for place in range(0, len(samples), BLOCK):
         begin = time.process_time()
         segments = stream.push(samples[place : place + BLOCK])
         spent = time.process_time() - begin
         if not segments:
-            found["hearing"].append(spent)
+            seconds["hearing"].append(spent)
             continue
         heard = min(len(samples), place + BLOCK) / RATE
-        found["known"] += [heard - (segment.end - MARGIN) for segment in segments]
-        found["length"] += [segment.end - segment.start for segment in segments]
-        found["model"] += [spent / len(segments)] * len(segments)
-    return found
+        seconds["known"] += [heard - (segment.end - MARGIN) for segment in segments]
+        seconds["length"] += [segment.end - segment.start for segment in segments]
+        seconds["model"] += [spent / len(segments)] * len(segments)
+    return seconds
 
 
 def row(name: str, seconds: Sequence[float]) -> Row:
@@ -88,15 +88,15 @@ def main() -> None:
     ways = {"voice alone": False, "with words": True} if args.words else {"": False}
     for name, words in ways.items():
         recognizer = EmotionRecognizer.from_pretrained(args.model, words=words)
-        found = measure(recognizer, samples)
+        seconds = measure(recognizer, samples)
         if not rows:
-            rows.append(row("pause until the end is known", found["known"]))
-        rows.append(row(f"model, {name}" if name else "model", found["model"]))
-        total = [known + model for known, model in zip(found["known"], found["model"], strict=True)]
+            rows.append(row("pause until the end is known", seconds["known"]))
+        rows.append(row(f"model, {name}" if name else "model", seconds["model"]))
+        total = [known + model for known, model in zip(seconds["known"], seconds["model"], strict=True)]
         rows.append(row(f"end of speech to segment, {name}" if name else "end of speech to segment", total))
-    hearing = sum(found["hearing"]) / (len(samples) / RATE)
+    hearing = sum(seconds["hearing"]) / (len(samples) / RATE)
     caption = (
-        f"Milliseconds, {len(found['known'])} segments (median {np.median(found['length']):.1f} s) in blocks of "
+        f"Milliseconds, {len(seconds['known'])} segments (median {np.median(seconds['length']):.1f} s) in blocks of "
         f"{1000 * BLOCK / RATE:.0f} ms; time of the model on one core of {processor()}. Looking for speech takes "
         f"{100 * hearing:.1f} % of a core all the time."
     )
@@ -104,8 +104,8 @@ def main() -> None:
     table = Table(columns, rows, caption=caption)
     print(caption, *table.lines(aligned=True), sep="\n")
     if args.out:
-        made = {key: value for key, value in made_by().items() if key != "date"}
-        write_json(args.out, {"kind": "table", **dataclasses.replace(table, made_by=made).json()})
+        provenance = {key: value for key, value in made_by().items() if key != "date"}
+        write_json(args.out, {"kind": "table", **dataclasses.replace(table, made_by=provenance).json()})
 
 
 if __name__ == "__main__":

@@ -69,13 +69,13 @@ def main() -> None:
         size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
         sizes = {"PyTorch": size, "ONNX": graph.stat().st_size, "ONNX int8": graph8.stat().st_size}
     first, best = None, dict.fromkeys(ways, float("inf"))
-    found = {}
+    probabilities = {}
     for _ in range(args.rounds):
         for name, forward in ways.items():
             begin = time.process_time()
-            found[name] = np.concatenate([softmax(forward(batch)) for batch in batches])
+            probabilities[name] = np.concatenate([softmax(forward(batch)) for batch in batches])
             best[name] = min(best[name], time.process_time() - begin)
-    for name, chances in found.items():
+    for name, chances in probabilities.items():
         first = chances if first is None else first
         result = scores(ref, chances.argmax(-1).tolist())
         print(

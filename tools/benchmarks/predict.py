@@ -46,7 +46,7 @@ def memory() -> float:
         return int(file.read().split()[1]) * resource.getpagesize() / 1e6
 
 
-def bare(recognizer: EmotionRecognizer, samples: Sequence[np.ndarray], given: bool) -> None:
+def bare(recognizer: EmotionRecognizer, samples: Sequence[np.ndarray], text_given: bool) -> None:
     """The networks alone, in the recogniser's batches."""
     frontend, size = recognizer.frontend, recognizer.batch_size
     for start in range(0, len(samples), size):
@@ -54,21 +54,21 @@ def bare(recognizer: EmotionRecognizer, samples: Sequence[np.ndarray], given: bo
         speech = [frontend.speech(one) for one in batch]
         rows: list[dict[str, Any]] = [{} if one is None else {"speech": one} for one in speech]
         if frontend.uses_text:
-            heard = [(TEXT, 1.0)] * len(batch) if given else frontend.transcribe(batch)
+            heard = [(TEXT, 1.0)] * len(batch) if text_given else frontend.transcribe(batch)
             for row, (text, _) in zip(rows, heard, strict=True):
                 row["text"] = frontend.edits(text)
         recognizer.forward(recognizer.collate([("", recognizer.preprocess("", row)) for row in rows])[1])
 
 
-def run(recognizer: EmotionRecognizer, way: str, files: Sequence[Any], given: bool) -> tuple[float, float]:
+def run(recognizer: EmotionRecognizer, way: str, files: Sequence[Any], text_given: bool) -> tuple[float, float]:
     """Wall and processor seconds of one way for some files."""
     samples = [as_stage_1(item.load(1e9)) for item in items(files)] if way == "bare" else []
     begin = time.perf_counter(), time.process_time()
     if way == "bare":
-        bare(recognizer, samples, given)
+        bare(recognizer, samples, text_given)
     else:
         recognizer.prefetch = way == "two threads"
-        for _ in recognizer.stream(files, text=TEXT if given else None):
+        for _ in recognizer.stream(files, text=TEXT if text_given else None):
             pass
     return time.perf_counter() - begin[0], time.process_time() - begin[1]
 

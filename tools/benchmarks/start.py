@@ -134,13 +134,13 @@ def run(words: list[str], python: Path, options: list[str] | None = None) -> Run
 
 def slowest_import(messages: str) -> tuple[float, str]:
     """Of what `-X importtime` says, the longest import with all that it imports, other than those that may be long."""
-    found = (0.0, "")
+    slowest = (0.0, "")
     for line in messages.splitlines():
         _, _, rest = line.partition("import time:")
         parts = [part.strip() for part in rest.split("|")]
         if len(parts) == 3 and parts[1].isdigit() and parts[2].partition(".")[0] not in HEAVY:
-            found = max(found, (int(parts[1]) / 1e6, parts[2]))
-    return found
+            slowest = max(slowest, (int(parts[1]) / 1e6, parts[2]))
+    return slowest
 
 
 def imported(process: Run) -> tuple[float, str]:
@@ -166,18 +166,18 @@ def measure(python: Path, clip: Path, model: str | None, words: bool, rounds: in
 
 def passed_limits(starts: dict[str, Start], sizes: dict[str, Installed]) -> list[str]:
     """Limits that are not kept."""
-    found = []
+    faults = []
     for name, most in MOST_FACTOR.items():
         if (start := starts.get(name)) is None:
             continue
-        found += [f"{name}: real-time factor {start.factor:.3f}"] if start.factor > most else []
-        found += [f"{name}: {start.imported:.2f} s to import {start.module}"] if start.imported > MOST_IMPORT else []
+        faults += [f"{name}: real-time factor {start.factor:.3f}"] if start.factor > most else []
+        faults += [f"{name}: {start.imported:.2f} s to import {start.module}"] if start.imported > MOST_IMPORT else []
         if name == "voice alone":
-            found += [f"{name}: {start.seconds:.2f} s"] if start.seconds > MOST_SECONDS else []
-            found += [f"{name}: {start.megabytes:.0f} MB"] if start.megabytes > MOST_MB else []
+            faults += [f"{name}: {start.seconds:.2f} s"] if start.seconds > MOST_SECONDS else []
+            faults += [f"{name}: {start.megabytes:.0f} MB"] if start.megabytes > MOST_MB else []
     for name, size in list(sizes.items())[:1]:
-        found += [f"{name}: {size.megabytes:.0f} MB installed"] if size.megabytes > MOST_INSTALLED else []
-    return found
+        faults += [f"{name}: {size.megabytes:.0f} MB installed"] if size.megabytes > MOST_INSTALLED else []
+    return faults
 
 
 def tables(starts: dict[str, Start], sizes: dict[str, Installed]) -> dict[str, Table]:
@@ -193,27 +193,27 @@ def tables(starts: dict[str, Start], sizes: dict[str, Installed]) -> dict[str, T
         [name, one.seconds, one.megabytes, one.imported, one.factor] for name, one in starts.items()
     ]
     caption = f"On one core of {processor()}, warm disk cache; imports other than {' and '.join(HEAVY)}."
-    found = {"start": Table(columns, rows, caption=caption)} if rows else {}
+    by_name = {"start": Table(columns, rows, caption=caption)} if rows else {}
     if sizes:
         columns = [Column("installation"), Column("packages", digits=0), Column("MB", "megabytes", digits=0)]
         rows = [[name, float(one.packages), one.megabytes] for name, one in sizes.items()]
         caption = "Packages that pip installs into an empty environment, pip itself apart."
-        found["installed"] = Table(columns, rows, caption=caption)
-    return found
+        by_name["installed"] = Table(columns, rows, caption=caption)
+    return by_name
 
 
 def known(path: Path) -> dict[str, Installed]:
     """Installations that an earlier run has measured."""
-    found = Table.from_json(read_json(path), path)
-    return {str(name): Installed(round(float(count)), float(size)) for name, count, size in found.rows}
+    table = Table.from_json(read_json(path), path)
+    return {str(name): Installed(round(float(count)), float(size)) for name, count, size in table.rows}
 
 
 def pairs(texts: list[str]) -> dict[str, str]:
     """`NAME=VALUE` texts."""
-    found = dict(text.partition("=")[::2] for text in texts)
-    if not all(found.values()):
+    values = dict(text.partition("=")[::2] for text in texts)
+    if not all(values.values()):
         raise UserError(f"{' '.join(texts)}: must be NAME=VALUE")
-    return found
+    return values
 
 
 @command
@@ -232,18 +232,17 @@ def main(cmd: list[str] | None = None) -> None:
     python, sizes, starts = args.python, {}, {}
     with tempfile.TemporaryDirectory(prefix="m4ser-start-") as folder:
         for number, (name, requirement) in enumerate(pairs(args.install).items()):
-            made = install(requirement, Path(folder, str(number)))
-            sizes[name] = installed(made)
-            python = made
+            python = install(requirement, Path(folder, str(number)))
+            sizes[name] = installed(python)
         for path in args.known:
             sizes |= {name: size for name, size in known(path).items() if name not in sizes}
         samples = np.resize(load_16k(CLIP), int(SECONDS * RATE))
         clip = Path(folder, "clip.wav")
         soundfile.write(clip, samples, RATE)
-        wanted: dict[str, tuple[str | None, bool]] = {"voice alone": (None, False), "with words": (None, True)}
+        variants: dict[str, tuple[str | None, bool]] = {"voice alone": (None, False), "with words": (None, True)}
         if args.model is not None:
-            wanted = {name: (model, False) for name, model in pairs(args.model).items()}
-        for name, (model, words) in wanted.items():
+            variants = {name: (model, False) for name, model in pairs(args.model).items()}
+        for name, (model, words) in variants.items():
             starts[name] = measure(python, clip, model, words, args.rounds)
     for name, table in tables(starts, sizes).items():
         print(f"{table.markdown(aligned=True)}\n")

@@ -76,9 +76,9 @@ class Subject:
         """Seconds of the inference graph."""
         self.model.eval()
         torch.set_float32_matmul_precision("highest")
-        given = {name: batch[name] for name in INPUTS if name in batch}
+        inputs = {name: batch[name] for name in INPUTS if name in batch}
         start = time.process_time()
-        self.model.logits(self.model.represent(**given))
+        self.model.logits(self.model.represent(**inputs))
         return time.process_time() - start
 
 

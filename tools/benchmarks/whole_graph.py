@@ -75,8 +75,8 @@ def graph_form(name: str, path: Path, network: Network, log_mel: LogMel) -> Form
         if "text" in kept:
             words = network.pad([("", network.preprocess("", {"text": LINE}))])[1]
             arrays |= {name: words[name] for name in ("text", "text_lengths")}
-        found = session.run(None, arrays)
-        return found[0][0], found[1] if len(found) > 1 else None
+        outputs = session.run(None, arrays)
+        return outputs[0][0], outputs[1] if len(outputs) > 1 else None
 
     return Form(name, path.stat().st_size / 1e6, run)
 
@@ -129,17 +129,17 @@ def main() -> None:
     args = parser.parse_args()
     stored = find_model(args.model)
     network = open_network(stored, "cpu", pretrained_dir=args.pretrained_dir)
-    found = list(items(args.clips))
-    chosen = found[:: max(1, len(found) // args.count)][: args.count]
+    clips = list(items(args.clips))
+    chosen = clips[:: max(1, len(clips) // args.count)][: args.count]
     samples = [as_stage_1(item.load(3600.0)) for item in chosen]
     tested, references = test_part(stored.folder, args.audio, stored.labels) if args.audio else ([], [])
     encoder, speech = stored.speech_encoder(args.pretrained_dir), stored.pipeline["speech"]
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, "plain.onnx")
-        made = export_whole(stored.folder, plain, encoder, speech)
-        if made.speech is None:
+        exported = export_whole(stored.folder, plain, encoder, speech)
+        if exported.speech is None:
             raise SystemExit(f"error: {args.model}: does not read the voice")
-        log_mel = LogMel(made.speech["architecture"]["hf_features"])
+        log_mel = LogMel(exported.speech["architecture"]["hf_features"])
         files = {"ONNX": plain}
         for number, (name, write) in enumerate(ROUNDED.items()):
             model = onnx.load(plain)
@@ -229,10 +229,10 @@ def measure(
     return Table(columns, rows, "Whole graph", caption, notes)
 
 
-def _relative(found: np.ndarray | None, exact: np.ndarray | None) -> float | None:
-    if found is None or exact is None:
+def _relative(states: np.ndarray | None, exact: np.ndarray | None) -> float | None:
+    if states is None or exact is None:
         return None
-    return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
+    return float(np.linalg.norm(states - exact) / np.linalg.norm(exact))
 
 
 def _processor() -> str:

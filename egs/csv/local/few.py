@@ -36,10 +36,12 @@ def draw(lines: Sequence[Line], names: Sequence[str], count: int, tests: int, nu
     rows = []
     for part, size in (("train", count), ("test", tests)):
         for emotion in sorted({emotion for _, emotion, _ in triples}):
-            own = [row for row in triples if row[1] == emotion and (row[2] in learning) == (part == "train")]
-            if len(own) < size:
-                raise UserError(f"{emotion}: half of the speakers say it {len(own)} times, fewer than {size}")
-            rows += [[*own[place], part] for place in sorted(random.choice(len(own), size, replace=False))]
+            candidates = [row for row in triples if row[1] == emotion and (row[2] in learning) == (part == "train")]
+            if len(candidates) < size:
+                raise UserError(f"{emotion}: half of the speakers say it {len(candidates)} times, fewer than {size}")
+            rows += [
+                [*candidates[place], part] for place in sorted(random.choice(len(candidates), size, replace=False))
+            ]
     return rows
 
 

@@ -44,7 +44,7 @@ def voices(recipe: Path, exp: Path, feats: str, functionals: str, every_label: b
     labels = {utt: to_common(name, label) or (label if every_label else "") for utt, label in maps["utt2emo"].items()}
     utts = [utt for utt in labels if labels[utt] and utt in frames]
     there = {labels[utt] for utt in utts}
-    own = [*(label for label in COMMON if label in there), *sorted(there - set(COMMON))]
+    classes = [*(label for label in COMMON if label in there), *sorted(there - set(COMMON))]
     models = [load_run(run)[0] for run in runs(exp, name)]
     vectors: list[list[np.ndarray]] = [[] for _ in models]
     pooled = []
@@ -57,8 +57,8 @@ def voices(recipe: Path, exp: Path, feats: str, functionals: str, every_label: b
                 rows.append(model.represent(**batch).utterance[0].numpy())
     return Voices(
         name,
-        own,
-        np.array([own.index(labels[utt]) for utt in utts]),
+        classes,
+        np.array([classes.index(labels[utt]) for utt in utts]),
         np.array([maps["utt2spk"][utt] for utt in utts]),
         [(np.stack(rows), _layer(model)) for rows, model in zip(vectors, models, strict=True)],
         list(models[0].labels),

@@ -58,13 +58,13 @@ def of_recipe(folder: Path) -> Clips:
 def measure(recognizer: EmotionRecognizer, clips: Clips) -> tuple[Answers, np.ndarray, float]:
     """Answers, probabilities (clips, emotions), processor seconds per second of audio."""
     files, emotions, speakers = zip(*clips.values(), strict=True)
-    begin, found = time.process_time(), []
+    begin, predictions = time.process_time(), []
     for result in recognizer.stream(list(files)):
         if not isinstance(result, Prediction):
             raise UserError(f"{result.name}: {result.reason}")
-        found.append(result)
-    seconds = (time.process_time() - begin) / sum(result.duration for result in found)
-    probabilities = np.array([list(result.probabilities.values()) for result in found])
+        predictions.append(result)
+    seconds = (time.process_time() - begin) / sum(result.duration for result in predictions)
+    probabilities = np.array([list(result.probabilities.values()) for result in predictions])
     ref = np.array([recognizer.labels.index(emotion) for emotion in emotions])
     return Answers(recognizer.labels, np.array(speakers), ref, probabilities.argmax(1)[None]), probabilities, seconds
 
@@ -85,9 +85,9 @@ def table(archive: Path, run: Path | None, data: Path, dump: Path, unheard: Sequ
     labels, size = recognizer.labels, archive.stat().st_size / 1e6
     rows: list[Row] = []
     for part, clips in of_fold(run, data, dump).items() if run else ():
-        made = read_predictions(run / f"predictions_{part}.tsv", labels, list(clips))
-        trained = Answers(labels, np.array(made.speakers), made.ref, made.hyp[None])
-        scaled = softmax(np.log(np.maximum(made.probabilities, SMALLEST)), recognizer.temperature)
+        predictions = read_predictions(run / f"predictions_{part}.tsv", labels, list(clips))
+        trained = Answers(labels, np.array(predictions.speakers), predictions.ref, predictions.hyp[None])
+        scaled = softmax(np.log(np.maximum(predictions.probabilities, SMALLEST)), recognizer.temperature)
         name = f"{part} speakers of the corpora trained on"
         rows.append(row(name, "PyTorch, 32 bits", trained, scaled, (None, None)))
         answers, probabilities, seconds = measure(recognizer, clips)
@@ -117,8 +117,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     parser.add_argument("--unheard", type=cli.words, default=[], help="recipes that nothing was trained on, at stage 1")
     parser.add_argument("--out", type=Path, default=Path("results/archive"), help="OUT.md, .csv, .json")
     args = parser.parse_args(cmd)
-    made = table(args.archive, args.run, args.data, args.dump, args.unheard)
-    print(made.save(args.out).markdown(aligned=True))
+    scores = table(args.archive, args.run, args.data, args.dump, args.unheard)
+    print(scores.save(args.out).markdown(aligned=True))
 
 
 if __name__ == "__main__":

@@ -96,8 +96,8 @@ def folds(utts: list[Utterance]) -> Folds:
 
 def protocol(args: argparse.Namespace) -> recipe.Protocol:
     """The expected counts follow from what was asked for."""
-    wanted = {"train": args.train_lines, "dev": args.dev_lines, "test": args.test_lines}
-    sets = {part: min(LINES[part], wanted[part] or LINES[part]) for part in PARTS}
+    line_counts = {"train": args.train_lines, "dev": args.dev_lines, "test": args.test_lines}
+    sets = {part: min(LINES[part], line_counts[part] or LINES[part]) for part in PARTS}
     return recipe.Protocol(LABELS, folds, {"utterances": sum(sets.values()), "sets": sets})
 
 

@@ -199,10 +199,10 @@ def add_noise(speech: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
 
 
 def _mix(job: tuple[Path, Path, str, str, float, list[str]]) -> None:
-    clean, noisy, name, kind, snr, others = job
-    rng = np.random.default_rng([VERSION, *f"{kind} {name}".encode()])
+    clean, noisy, name, noise_type, snr, others = job
+    rng = np.random.default_rng([VERSION, *f"{noise_type} {name}".encode()])
     speech = soundfile.read(clean / f"{name}.flac", dtype="float32")[0]
-    if kind == "white":
+    if noise_type == "white":
         noise = white(len(speech), rng)
     else:
         noise = babble(len(speech), rng, [clean / f"{other}.flac" for other in others])
@@ -211,7 +211,7 @@ def _mix(job: tuple[Path, Path, str, str, float, list[str]]) -> None:
 
 
 def mix_all(
-    clean: Path, noisy: Path, lines: Sequence[Line], talkers: Sequence[Line], kind: str, snr: float, jobs: int
+    clean: Path, noisy: Path, lines: Sequence[Line], talkers: Sequence[Line], noise: str, snr: float, jobs: int
 ) -> None:
     """Write `noisy/<name>.flac` of every line that is not there yet.
 
@@ -220,7 +220,7 @@ def mix_all(
         noisy: folder to write to.
         lines: all lines.
         talkers: lines to make babble of, always the same ones; a speaker is not in the babble behind themselves.
-        kind: white or babble.
+        noise: white or babble.
         snr: signal-to-noise ratio in dB.
         jobs: processes.
 
@@ -231,14 +231,14 @@ def mix_all(
     others = {
         speaker: [line.name for line in talkers if line.speaker != speaker] for speaker in {x.speaker for x in lines}
     }
-    if kind == "babble" and min(map(len, others.values())) < TALKERS:
+    if noise == "babble" and min(map(len, others.values())) < TALKERS:
         raise UserError(f"--noise babble: needs {TALKERS} training lines of other speakers in the corpus")
     missing = [line for line in lines if not (noisy / f"{line.name}.flac").is_file()]
 
     def behind(line: Line) -> list[str]:
-        return random.Random(f"babble {line.name}").sample(others[line.speaker], TALKERS) if kind == "babble" else []
+        return random.Random(f"babble {line.name}").sample(others[line.speaker], TALKERS) if noise == "babble" else []
 
-    work = ((clean, noisy, line.name, kind, snr, behind(line)) for line in missing)
+    work = ((clean, noisy, line.name, noise, snr, behind(line)) for line in missing)
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        for _ in track(pool.imap_unordered(_mix, work, chunksize=8), f"{kind} noise", len(missing)):
+        for _ in track(pool.imap_unordered(_mix, work, chunksize=8), f"{noise} noise", len(missing)):
             pass

@@ -79,16 +79,18 @@ def word_by_word(train: Rows, refs: Texts, hyps: Texts) -> Callable[[str], str]:
     return lambda text: " ".join(meant[word].most_common(1)[0][0] if word in meant else word for word in text.split())
 
 
-def classify(rows: Rows, inputs: Mapping[str, Any], kind: str) -> dict[str, np.ndarray]:
+def classify(rows: Rows, inputs: Mapping[str, Any], modality: str) -> dict[str, np.ndarray]:
     """Logistic regression with dev-chosen regularisation: log probabilities (utterances, classes) of dev and test."""
 
     def fit(strength: float) -> dict[str, np.ndarray]:
-        first = CountVectorizer(token_pattern=r"\S+", binary=True) if kind == "words" else StandardScaler()
+        first = CountVectorizer(token_pattern=r"\S+", binary=True) if modality == "words" else StandardScaler()
         model = make_pipeline(first, LogisticRegression(C=strength, max_iter=2000))
         model.fit([inputs[row["utt_id"]] for row in of(rows, "train")], [row["emotion"] for row in of(rows, "train")])
         return {s: model.predict_log_proba([inputs[r["utt_id"]] for r in of(rows, s)]) for s in ("dev", "test")}
 
-    return max((fit(strength) for strength in REGULARISATION[kind]), key=lambda made: ua(rows, "dev", made["dev"]))
+    return max(
+        (fit(strength) for strength in REGULARISATION[modality]), key=lambda probs: ua(rows, "dev", probs["dev"])
+    )
 
 
 def ua(rows: Rows, split: str, log_probs: np.ndarray) -> float:
@@ -126,15 +128,17 @@ def report(rows: Rows, refs: Texts, hyps: Mapping[int, Texts], features: Mapping
     beam = BEAMS[-1]
     last = {utt: values[:, -1].ravel() for utt, values in features.items()}
     every = {utt: values.ravel() for utt, values in features.items()}
-    made = {
+    log_probs = {
         "reference words": classify(rows, refs, "words"),
         f"recognised words (beam {beam})": classify(rows, hyps[beam], "words"),
         "speech, last layer": classify(rows, last, "speech"),
         "speech, all layers": classify(rows, every, "speech"),
     }
-    names = list(made)
+    names = list(log_probs)
     for words in names[:2]:  # the two classifiers' opinions multiplied
-        made[f"{words} + speech, all layers"] = {s: made[words][s] + made[names[3]][s] for s in ("dev", "test")}
+        log_probs[f"{words} + speech, all layers"] = {
+            s: log_probs[words][s] + log_probs[names[3]][s] for s in ("dev", "test")
+        }
     lines += [
         "",
         "Logistic regression, regularisation chosen on dev; words as a bag, speech as mean and standard deviation over",
@@ -144,7 +148,7 @@ def report(rows: Rows, refs: Texts, hyps: Mapping[int, Texts], features: Mapping
         "| | UA dev | UA test | carry | carry none | mislead |",
         "|---|---|---|---|---|---|",
     ]
-    for name, probs in made.items():
+    for name, probs in log_probs.items():
         numbers = [ua(rows, "dev", probs["dev"]), ua(rows, "test", probs["test"]), *by_cue(rows, probs["test"])]
         lines.append(f"| {name} | " + " | ".join(f"{number:.1f}" for number in numbers) + " |")
     return "\n".join(lines) + "\n"
@@ -189,9 +193,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
     refs = {row["utt_id"]: normalise(row["transcript"]) for row in rows}
     transformers.utils.logging.disable_progress_bar()
     tables = f"{contents(args.corpus_dir, rows, refs)}\n{report(rows, refs, *measure(args.corpus_dir, rows))}"
-    made = made_by()
+    provenance = made_by()
+    version = f"m4ser {provenance['m4ser']}, git {provenance['git']}, {provenance['date']}"
     with atomic_write(args.out) as file:
-        file.write(f"<!-- made by: {made['command']}; m4ser {made['m4ser']}, git {made['git']}, {made['date']} -->\n\n")
+        file.write(f"<!-- made by: {provenance['command']}; {version} -->\n\n")
         file.write(f"# The mini corpus: contents and what simple methods reach\n\n{tables}")
     print(tables)
 

@@ -68,12 +68,14 @@ def read_labels(corpus_dir: Path, classes: dict[str, str], parts: dict[str, str]
 def folds(utts: list[Utterance], args: argparse.Namespace) -> Folds:
     """The official split as the one fold, less what a speaker of another of its parts says."""
     ids: dict[str, list[str]] = {}
-    taken: set[str] = set()
+    used_speakers: set[str] = set()
     for part in ("test", "dev", "train"):
-        own = [utt for utt in utts if utt.set == part]
-        ids[part] = sorted(utt.utt_id for utt in own if utt.speaker not in taken)
-        layout.note(len(own) - len(ids[part]), f"utterances are not used to {part}: their speakers are in dev or test")
-        taken |= {utt.speaker for utt in own}
+        part_utts = [utt for utt in utts if utt.set == part]
+        ids[part] = sorted(utt.utt_id for utt in part_utts if utt.speaker not in used_speakers)
+        layout.note(
+            len(part_utts) - len(ids[part]), f"utterances are not used to {part}: their speakers are in dev or test"
+        )
+        used_speakers |= {utt.speaker for utt in part_utts}
     protocol = f"msp-podcast-{args.classes}-official-{args.test.lower()}"
     description = f"MSP-Podcast, {args.classes} classes, official split, tested on {args.test}"
     return Folds(protocol, description, folds={"1": Fold(**ids)})

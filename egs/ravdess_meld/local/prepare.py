@@ -42,9 +42,9 @@ def protocol(args: argparse.Namespace) -> recipe.Protocol:
     voices = pairing.read_side(args.voices, root, "--voices", CLASSES)
     lines = pairing.read_side(args.words, root, "--words", {label: label for label in LABELS})
     args.pairs, folds = pairing.draw(voices, lines, args.lines_per_clip, args.pair_seed)
-    made = pairing.protocol(voices, lines, args.lines_per_clip, args.pair_seed, folds)
+    pair_folds = pairing.protocol(voices, lines, args.lines_per_clip, args.pair_seed, folds)
     origins = read_origins(voices.data) | read_origins(lines.data)
-    return recipe.Protocol(LABELS, lambda _: made, origins=origins)
+    return recipe.Protocol(LABELS, lambda _: pair_folds, origins=origins)
 
 
 def utterances(corpus_dir: Path, args: argparse.Namespace) -> Iterator[Utterance]:
