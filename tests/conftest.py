@@ -113,11 +113,11 @@ def tiny_speech(tmp_path_factory):
         "unispeech-sat": lambda: tf.UniSpeechSatModel(tf.UniSpeechSatConfig(**sizes)),
         "whisper": lambda: tf.WhisperModel(tf.WhisperConfig(**whisper)),
     }
-    made = {}
+    folders = {}
 
     def folder(kind):
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(kind)
+        if kind not in folders:
+            folders[kind] = tmp_path_factory.mktemp(kind)
             with torch.random.fork_rng():
                 torch.manual_seed(0)
                 model = kinds[kind]()
@@ -125,12 +125,12 @@ def tiny_speech(tmp_path_factory):
                 for parameter in model.parameters():
                     if parameter.dim() == 1:
                         parameter.data += 0.2 * torch.randn_like(parameter)
-            model.save_pretrained(made[kind])
+            model.save_pretrained(folders[kind])
             if kind == "whisper":
-                tf.WhisperFeatureExtractor(feature_size=8).save_pretrained(made[kind])
+                tf.WhisperFeatureExtractor(feature_size=8).save_pretrained(folders[kind])
             else:
-                tf.Wav2Vec2FeatureExtractor(do_normalize=not kind.startswith("wavlm")).save_pretrained(made[kind])
-        return made[kind]
+                tf.Wav2Vec2FeatureExtractor(do_normalize=not kind.startswith("wavlm")).save_pretrained(folders[kind])
+        return folders[kind]
 
     folder.kinds = tuple(kinds)
     return folder
@@ -162,18 +162,18 @@ def tiny_text(tmp_path_factory):
         )  # fmt: skip
         (folder / "spm.vocab").unlink()
         (folder / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
-        given = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
-        return tf.DebertaV2Model(tf.DebertaV2Config(vocab_size=64, max_position_embeddings=64, **given, **sizes))
+        attention = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16}
+        return tf.DebertaV2Model(tf.DebertaV2Config(vocab_size=64, max_position_embeddings=64, **attention, **sizes))
 
-    made = {}
+    folders = {}
 
     def folder(kind):
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(kind)
+        if kind not in folders:
+            folders[kind] = tmp_path_factory.mktemp(kind)
             with torch.random.fork_rng():
                 torch.manual_seed(0)
-                {"roberta": roberta, "deberta": deberta}[kind](made[kind]).save_pretrained(made[kind])
-        return made[kind]
+                {"roberta": roberta, "deberta": deberta}[kind](folders[kind]).save_pretrained(folders[kind])
+        return folders[kind]
 
     return folder
 
@@ -200,9 +200,9 @@ def toy_dumps(tmp_path):
             reference = ["i", "am", "so", ("happy", "sad")[k % 2], "today"]
             hypothesis = reference if k % 4 else ["i", "was", "so", *reference[3:4]]
             text[utt] = " ".join(reference)
-            found = align(hypothesis, reference)
-            changes = [[slot, " ".join(w) if not isinstance(w, str) else w] for slot, w in found.changes]
-            edits[utt] = json.dumps({"words": hypothesis, "tags": found.tags, "changes": changes})
+            alignment = align(hypothesis, reference)
+            changes = [[slot, " ".join(w) if not isinstance(w, str) else w] for slot, w in alignment.changes]
+            edits[utt] = json.dumps({"words": hypothesis, "tags": alignment.tags, "changes": changes})
     data, feats, source = tmp_path / "data", tmp_path / "dump/feats/toy/all", tmp_path / "dump/text/toy/all"
     write_scp(data / "all/utt2emo", emotion)
     write_scp(data / "all/utt2spk", speaker)
@@ -269,8 +269,8 @@ def scoring_lab(tmp_path):
                     hyp = np.where(rng.random(len(utts)) < accuracy, ref, wrong)
                     chances = np.full((len(utts), 3), 0.2)
                     chances[np.arange(len(utts)), hyp] = 0.6
-                    made = Predictions.from_probabilities(labels, utts, [utt2spk[u] for u in utts], ref, chances)
-                    write_predictions(exp / f"fold{name}" / f"seed{seed}" / f"predictions_{part}.tsv", made)
+                    predictions = Predictions.from_probabilities(labels, utts, [utt2spk[u] for u in utts], ref, chances)
+                    write_predictions(exp / f"fold{name}" / f"seed{seed}" / f"predictions_{part}.tsv", predictions)
         return exp
 
     return types.SimpleNamespace(root=tmp_path, data=data, asr=tmp_path / "asr", labels=labels, system=system)

@@ -110,17 +110,17 @@ def run(whisper, save_every, kills):
 
 def dump():
     """All files and folders of the dump by name, hidden ones, too; JSON without the header and the times."""
-    found = {}
+    contents = {}
     for path in sorted(Path("dump").rglob("*")):
         if path.is_dir():
-            found[path] = None
+            contents[path] = None
         elif path.suffix == ".json" or path.name == ".done":
             content = json.loads(path.read_text())
             unlike = ("made_by", "job_seconds", "cpu_seconds", "real_time_factor", "cpu_real_time_factor")
-            found[path] = {key: value for key, value in content.items() if key not in unlike}
+            contents[path] = {key: value for key, value in content.items() if key not in unlike}
         else:
-            found[path] = path.read_bytes()
-    return found
+            contents[path] = path.read_bytes()
+    return contents
 
 
 def test_killed_at_random_moments(corpus, tiny_whisper):

@@ -26,13 +26,13 @@ def bad_inputs(folder, count, tone):
     rng = np.random.default_rng(0)
     good = folder.parent / "good.wav"
     soundfile.write(good, tone, 16000)
-    made = []
+    paths = []
     endings = [".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a", ".aiff", ".mp4", ".au", ".w64"]
-    while len(made) < count - 16:
-        path = folder / f"{len(made):03d}{endings[len(made) % len(endings)]}"
+    while len(paths) < count - 16:
+        path = folder / f"{len(paths):03d}{endings[len(paths) % len(endings)]}"
         content = rng.integers(0, 256, int(rng.integers(0, 5000)), dtype=np.uint8).tobytes()
-        path.write_bytes(HEADS[len(made) % len(HEADS)] + content)
-        made.append(path)
+        path.write_bytes(HEADS[len(paths) % len(HEADS)] + content)
+        paths.append(path)
     for name, make in {
         "empty.wav": lambda p: p.write_bytes(b""),
         "cut.wav": lambda p: p.write_bytes(good.read_bytes()[:5000]),
@@ -52,8 +52,8 @@ def bad_inputs(folder, count, tone):
         "pipe.wav": os.mkfifo,
     }.items():
         make(folder / name)
-        made.append(folder / name)
-    return made
+        paths.append(folder / name)
+    return paths
 
 
 def test_bad_inputs_cost_one_line_each(toy_run, wavs, tone, tmp_path, monkeypatch, capsys):

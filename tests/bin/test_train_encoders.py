@@ -51,9 +51,9 @@ def recipe(toy_dumps, monkeypatch):
 
 
 def run(config, *options, extra=""):
-    given = ["--data", "data", "--text", "dump/text/toy", "--exp", "exp/toy", "--config", str(config), *options]
+    arguments = ["--data", "data", "--text", "dump/text/toy", "--exp", "exp/toy", "--config", str(config), *options]
     for action in (["--plan"], ["--job", "1"]):
-        train.main([*given, "--train-args", extra, *action])
+        train.main([*arguments, "--train-args", extra, *action])
     infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
     return Path("exp/toy/fold1/seed1")
 

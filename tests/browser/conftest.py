@@ -27,8 +27,8 @@ class Browser:
 
         def place_pipes():  # Chromium reads commands at 3 and answers at 4
             ours = os.dup(to_browser), os.dup(from_browser)
-            for given, wanted in zip(ours, (3, 4), strict=True):
-                os.dup2(given, wanted)
+            for pipe, number in zip(ours, (3, 4), strict=True):
+                os.dup2(pipe, number)
 
         self.process = subprocess.Popen(
             [program, *flags, "about:blank"],
@@ -105,14 +105,14 @@ class Browser:
     def complaints(self):
         """Errors of scripts, blocked requests, and all requests but the page's own, as far as they have arrived."""
         self.value("1")
-        found = []
+        texts = []
         for event in self.events:
             params = event.get("params", {})
             if event.get("method") == "Runtime.exceptionThrown":
-                found.append(params["exceptionDetails"]["text"])
+                texts.append(params["exceptionDetails"]["text"])
             elif event.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
-                found.append(params["entry"]["text"])
-        return found
+                texts.append(params["entry"]["text"])
+        return texts
 
     def requests(self):
         """Addresses asked for since the page was opened, `data:` ones left out."""

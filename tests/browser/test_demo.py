@@ -59,13 +59,13 @@ def page(serve_demo, browser, loudness_recognizer):
     browser.wait(there(UPLOAD))
     yield address
     # No request has left for elsewhere, whatever the test did; nor does the page name anything elsewhere to be loaded.
-    asked = browser.requests()
-    asked += browser.value(
+    addresses = browser.requests()
+    addresses += browser.value(
         "[...document.querySelectorAll('link, script, img, iframe, audio, source')].map(e => e.src || e.href || '')"
         ".filter(e => e && !e.startsWith('data:') && !e.startsWith('blob:'))"
     )
     browser.open("about:blank#done")
-    assert len(asked) > 20 and [one for one in asked if not one.startswith(address)] == []
+    assert len(addresses) > 20 and [one for one in addresses if not one.startswith(address)] == []
 
 
 def test_upload_and_read_the_answer(browser, page, tmp_path):

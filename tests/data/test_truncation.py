@@ -166,11 +166,11 @@ def test_ogg_streams_behind_and_beside_one_another(tmp_path):
 def streams(tmp_path_factory):
     """A second of Vorbis and of Opus, a file to try with."""
     path = tmp_path_factory.mktemp("ogg") / "a.ogg"
-    found = []
+    contents = []
     for subtype in ("VORBIS", "OPUS"):
         soundfile.write(path, NOISE[:48000], 48000, format="OGG", subtype=subtype)
-        found.append(path.read_bytes())
-    return path, found
+        contents.append(path.read_bytes())
+    return path, contents
 
 
 @pytest.mark.slow

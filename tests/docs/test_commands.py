@@ -49,7 +49,7 @@ def declared(script):
     """The options of a script, as its block of options has them; those of ser.sh for a recipe."""
     text = script.read_text(encoding="utf-8")
     block = text.partition("# --- options")[2].partition("# --- end of options")[0]
-    return {"--" + found.replace("_", "-") for found in re.findall(r"^(\w+)=", block, re.MULTILINE)}
+    return {"--" + name.replace("_", "-") for name in re.findall(r"^(\w+)=", block, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

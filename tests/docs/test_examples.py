@@ -23,8 +23,8 @@ INPUTS = ("speech", "speech_lengths", "text", "text_lengths")
 
 def block(language):
     """The one code block of a language on the page that defines something."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    return found
+    (code,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return code
 
 
 @pytest.fixture(name="example")

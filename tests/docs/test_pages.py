@@ -24,10 +24,10 @@ def pages():
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"],
             cwd=ROOT, capture_output=True, text=True, check=True,
         ).stdout.split("\0")  # fmt: skip
-        found = [ROOT / name for name in listed if name and (ROOT / name).is_file()]
+        paths = [ROOT / name for name in listed if name and (ROOT / name).is_file()]
     except (OSError, subprocess.CalledProcessError):
-        found = [p for p in ROOT.rglob("*.md") if not {"venv", "exp", "data", "dump"} & set(p.relative_to(ROOT).parts)]
-    return sorted(found)
+        paths = [p for p in ROOT.rglob("*.md") if not {"venv", "exp", "data", "dump"} & set(p.relative_to(ROOT).parts)]
+    return sorted(paths)
 
 
 def anchors(path):

@@ -36,8 +36,8 @@ def corpus(folder, labels, folds, asr=True):
     data.maps["utt2num_samples"] = dict.fromkeys(data.utts, "1600")
     data.save_into(folder / "dump/audio/all")
     groups = [[f"s{s}"] for s in range(4)]
-    made = speaker_folds(data.maps["utt2spk"], groups, choose_dev_speakers(groups, 1))
-    kept = {name: made[name] for name in list(made)[:folds]}
+    every_fold = speaker_folds(data.maps["utt2spk"], groups, choose_dev_speakers(groups, 1))
+    kept = {name: every_fold[name] for name in list(every_fold)[:folds]}
     Folds(f"{folder.name}-own", "", labels=sorted(labels), folds=kept).write(folder / "data/folds.json")
     with FeatureWriter(folder / "dump" / FEATS / "all") as writer:
         for utt, label in data.maps["utt2emo"].items():

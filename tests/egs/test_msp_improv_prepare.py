@@ -11,17 +11,17 @@ def official(official):
     lines = []
     for session in (1, 2, 3):
         for speaker in (f"F0{session}", f"M0{session}"):
-            for kind, code in zip("PRSTSS", "NASHOX", strict=True):
-                name = f"IMPROV-S01A-{speaker}-{kind}-FM{len(lines):02d}"
+            for scenario, code in zip("PRSTSS", "NASHOX", strict=True):
+                name = f"IMPROV-S01A-{speaker}-{scenario}-FM{len(lines):02d}"
                 lines += [
                     f"UTD-{name}.avi; {code}; A:3.000000; V:3.500000; D:NaN ; N:4.000000;",
                     "s; Neutral; Neutral,Other (calm; quiet); A:3.000000; V:3.000000; D:3.000000; N:4.000000;",
                     "",
                 ]
-                folder = f"session{session}/S01A/{kind}"
+                folder = f"session{session}/S01A/{scenario}"
                 official.sound(f"Audio/{folder}/MSP-{name}.wav", rate=48000)
                 official.put(f"Audio/{folder}/._MSP-{name}.wav", b"\0\5\x16\7Mac OS X")
-                if kind == "T":
+                if scenario == "T":
                     text = b"It\x92s true."
                     official.put(f"All_human_transcriptions/session{session}/MSP-{name}.txt", text)
     official.put("Evalution.txt", "\r\n".join(lines))

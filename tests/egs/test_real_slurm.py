@@ -23,11 +23,11 @@ REPEATABLE = "--text_encoder_conf dropout=0 --model_conf dropout=0 --matmul_prec
 def wait_for(condition, process=None, seconds=200.0):
     """Until it holds, which `process` has to live to see; what it returned."""
     end = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (value := condition()):
         assert process is None or process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end, "has not happened"
         time.sleep(0.02)
-    return found
+    return value
 
 
 def kill(*pids):

@@ -102,9 +102,9 @@ def places(value, path=()):
 
 def changed(value, random):
     """One value is replaced, removed, renamed, added or nested."""
-    if not (found := list(places(value))):
+    if not (paths := list(places(value))):
         return copy.deepcopy(random.choice(VALUES))
-    *outer, key = random.choice(found)
+    *outer, key = random.choice(paths)
     parent = value
     for step in outer:
         parent = parent[step]
@@ -147,8 +147,8 @@ def typed(draw):
     for name in draw(st.lists(st.sampled_from(NAMES), max_size=2)):
         value = draw(st.sampled_from(VALUES))
         text = value if isinstance(value, str) else json.dumps(value)
-        kinds = [text, f"lr={text}", f"a.b={text}", f"{{lr: {text}}}", f"={text}", f"x={text}="]
-        words += [f"--{name}", *draw(st.sampled_from([[], *([kind] for kind in kinds), [text, text]]))]
+        forms = [text, f"lr={text}", f"a.b={text}", f"{{lr: {text}}}", f"={text}", f"x={text}="]
+        words += [f"--{name}", *draw(st.sampled_from([[], *([form] for form in forms), [text, text]]))]
     return draw(st.sampled_from([shlex.join(words)] * 9 + [" ".join(words)]))
 
 

@@ -48,11 +48,11 @@ def places(value, path=()):
 
 def changed_value(value, random):
     """One value is replaced, removed, renamed, repeated or nested."""
-    found = list(places(value))
-    if not found or random.random() < 0.03:
+    paths = list(places(value))
+    if not paths or random.random() < 0.03:
         return random.choice(VALUES)
-    sizes = [place for place in found if place[-1] in SIZES]
-    path = random.choice(sizes if sizes and random.random() < 0.3 else found)
+    sizes = [place for place in paths if place[-1] in SIZES]
+    path = random.choice(sizes if sizes and random.random() < 0.3 else paths)
     parent = value
     for key in path[:-1]:
         parent = parent[key]

@@ -102,10 +102,10 @@ def nothing_runs(tmp_path, monkeypatch):
     work.mkdir()
     monkeypatch.chdir(work)
     monkeypatch.syspath_prepend(str(work))
-    asked = []
-    monkeypatch.setattr(builtins, "input", lambda text="": asked.append(text) or "y")
+    questions = []
+    monkeypatch.setattr(builtins, "input", lambda text="": questions.append(text) or "y")
     yield
-    assert not asked and not (work / "harm-was-done").exists()
+    assert not questions and not (work / "harm-was-done").exists()
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)

@@ -58,14 +58,14 @@ def change(changed, random, fuzz):
         if name in touched or name.endswith(".md"):
             continue
         touched.add(name)
-        kind = random.random()
-        if name.endswith(".safetensors") and kind < 0.7:
+        chance = random.random()
+        if name.endswith(".safetensors") and chance < 0.7:
             change_weights(path, random)
-        elif name.endswith(".yaml") and kind < 0.1:
+        elif name.endswith(".yaml") and chance < 0.1:
             path.write_text(path.read_text() + random.choice([BOMB, MERGES, "[" * 3000, "a: " + "{b: " * 3000]))
-        elif kind < 0.1:
+        elif chance < 0.1:
             path.write_bytes(fuzz.damaged(path.read_bytes(), random))
-        elif kind < 0.15:
+        elif chance < 0.15:
             path.unlink()
         elif name.endswith(".json"):
             value = fuzz.changed_value(json.loads(path.read_text()), random)

@@ -71,9 +71,9 @@ class Hub:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         self.requests.append((method, path))
         self.tokens.append((path, request.headers.get("Authorization")))
-        status, kind, content, headers = self.reply(method, path, body)
+        status, content_type, content, headers = self.reply(method, path, body)
         request.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **headers}.items():
+        for name, value in {"Content-Type": content_type, "Content-Length": str(len(content)), **headers}.items():
             request.send_header(name, value)
         request.end_headers()
         if method != "HEAD":
@@ -82,11 +82,11 @@ class Hub:
     def reply(self, method, path, body):
         """Status, type, content, more headers."""
         if path == "/api/repos/create":
-            asked = json.loads(body)
-            name = f"{asked['organization']}/{asked['name']}"
+            repository = json.loads(body)
+            name = f"{repository['organization']}/{repository['name']}"
             self.files.setdefault(name, {})
             self.private.setdefault(
-                name, asked["visibility"] == "private" if "visibility" in asked else asked["private"]
+                name, repository["visibility"] == "private" if "visibility" in repository else repository["private"]
             )
             return _json({"url": f"{self.address}/{name}"})
         if path == "/api/validate-yaml":
@@ -106,9 +106,9 @@ class Hub:
 
     def of_repository(self, name, files, what, body):
         if what[:1] == ["preupload"]:
-            asked = json.loads(body)["files"]
+            uploads = json.loads(body)["files"]
             return _json(
-                {"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in asked]}
+                {"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in uploads]}
             )
         if what[:1] == ["commit"]:
             for line in map(json.loads, body.splitlines()):

@@ -44,9 +44,9 @@ def batch(tiny_bert, texts=(("i was so happy", "i am so happy today"), ("we are 
     torch.manual_seed(7)
     data = []
     for i, (hypothesis, reference) in enumerate(texts):
-        found = align(hypothesis.split(), reference.split())
-        changes = [[slot, w if isinstance(w, str) else " ".join(w)] for slot, w in found.changes]
-        text = json.dumps({"words": hypothesis.split(), "tags": found.tags, "changes": changes})
+        alignment = align(hypothesis.split(), reference.split())
+        changes = [[slot, w if isinstance(w, str) else " ".join(w)] for slot, w in alignment.changes]
+        text = json.dumps({"words": hypothesis.split(), "tags": alignment.tags, "changes": changes})
         speech = torch.randn(frames[i], 16).numpy()
         data.append((str(i), prepare(str(i), {"speech": speech, "text": text, "emotion": ("happy", "sad")[i % 2]})))
     return Collate(prepare.text.padding)(data)[1]

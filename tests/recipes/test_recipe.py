@@ -36,8 +36,8 @@ def corpus(tmp_path):
 
 
 def run(corpus, out, *options, **kwargs):
-    given = {"utterances": utterances, "folds": folds, "labels": LABELS, "expected": EXPECTED, **kwargs}
-    recipe.run(**given, cmd=["--corpus-dir", str(corpus), "--out", str(out), *options])
+    arguments = {"utterances": utterances, "folds": folds, "labels": LABELS, "expected": EXPECTED, **kwargs}
+    recipe.run(**arguments, cmd=["--corpus-dir", str(corpus), "--out", str(out), *options])
 
 
 def fails(capsys, *args, **kwargs):

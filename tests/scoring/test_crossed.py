@@ -23,10 +23,10 @@ def lab(tmp_path):
     """`a` has two folds, `b` one; each speaker has a happy and a sad utterance; `answer` writes what a model says."""
     utt2spk = {f"{c}-{s}-{e}": f"{c}-{s}" for c in "ab" for s in range(1, 7) for e in LABELS}
     for name in "ab":
-        own = {utt: speaker for utt, speaker in utt2spk.items() if utt[0] == name}
-        write_scp(tmp_path / "data" / name / "utt2spk", own)
-        write_scp(tmp_path / "data" / name / "utt2emo", {utt: utt.rpartition("-")[2] for utt in own})
-        write_scp(tmp_path / "data" / name / "utt2domain", dict.fromkeys(own, name))
+        speakers_of_corpus = {utt: speaker for utt, speaker in utt2spk.items() if utt[0] == name}
+        write_scp(tmp_path / "data" / name / "utt2spk", speakers_of_corpus)
+        write_scp(tmp_path / "data" / name / "utt2emo", {utt: utt.rpartition("-")[2] for utt in speakers_of_corpus})
+        write_scp(tmp_path / "data" / name / "utt2domain", dict.fromkeys(speakers_of_corpus, name))
 
     def of(name, *speakers):
         return [utt for utt, s in utt2spk.items() if utt[0] == name and int(s[-1]) in speakers]
@@ -54,8 +54,8 @@ def lab(tmp_path):
         ref = np.array([LABELS.index(utt.rpartition("-")[2]) for utt in utts])
         hyp = np.array([r ^ any(utt.startswith(w) for w in wrong) for utt, r in zip(utts, ref, strict=True)])
         chances = np.where(np.arange(2) == hyp[:, None], 0.9, 0.1)
-        made = Predictions.from_probabilities(LABELS, utts, [utt2spk[u] for u in utts], ref, chances)
-        write_predictions(exp / f"fold{fold}/seed{seed}/predictions_test.tsv", made)
+        predictions = Predictions.from_probabilities(LABELS, utts, [utt2spk[u] for u in utts], ref, chances)
+        write_predictions(exp / f"fold{fold}/seed{seed}/predictions_test.tsv", predictions)
 
     answer("a.1", ["a-1-happy", "b-1"])
     answer("a.2", ["b-1-sad", "b-2-sad", "b-1-happy"])

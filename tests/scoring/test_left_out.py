@@ -22,10 +22,10 @@ def lab(tmp_path):
     """Three corpora of eight speakers; models of two of them each, and of all; `answer` writes an experiment."""
     utt2spk = {f"{c}-{s}-{e}": f"{c}-{s}" for c in "abc" for s in range(1, 9) for e in LABELS}
     for name in "abc":
-        own = {utt: speaker for utt, speaker in utt2spk.items() if utt[0] == name}
-        write_scp(tmp_path / "data" / name / "utt2spk", own)
-        write_scp(tmp_path / "data" / name / "utt2emo", {utt: utt.rpartition("-")[2] for utt in own})
-        write_scp(tmp_path / "data" / name / "utt2domain", dict.fromkeys(own, name))
+        speakers_of_corpus = {utt: speaker for utt, speaker in utt2spk.items() if utt[0] == name}
+        write_scp(tmp_path / "data" / name / "utt2spk", speakers_of_corpus)
+        write_scp(tmp_path / "data" / name / "utt2emo", {utt: utt.rpartition("-")[2] for utt in speakers_of_corpus})
+        write_scp(tmp_path / "data" / name / "utt2domain", dict.fromkeys(speakers_of_corpus, name))
 
     def of(names, *speakers):
         return [utt for utt, s in utt2spk.items() if utt[0] in names and int(s[-1]) in speakers]
@@ -53,8 +53,8 @@ def lab(tmp_path):
             ref = np.array([LABELS.index(utt.rpartition("-")[2]) for utt in utts])
             hyp = np.array([r ^ any(utt.startswith(w) for w in wrong) for utt, r in zip(utts, ref, strict=True)])
             chances = np.where(np.arange(2) == hyp[:, None], sure, 1 - sure)
-            made = Predictions.from_probabilities(LABELS, utts, [utt2spk[u] for u in utts], ref, chances)
-            write_predictions(exp / f"fold{fold}/seed1/predictions_{part}.tsv", made)
+            predictions = Predictions.from_probabilities(LABELS, utts, [utt2spk[u] for u in utts], ref, chances)
+            write_predictions(exp / f"fold{fold}/seed1/predictions_{part}.tsv", predictions)
         return exp
 
     return tmp_path, answer

@@ -27,7 +27,7 @@ def model():
         "invariant": lambda v, w: v + w * [1, 1, 1, 0.1] + [10, 10, 0, 0],
     }
     exchanged = (voice, words), (voice[other], words), (voice, words[other])
-    parts = {name: Part(*(make(*given) for given in exchanged)) for name, make in makers.items()}
+    parts = {name: Part(*(make(*inputs) for inputs in exchanged)) for name, make in makers.items()}
     for name, sign in (("speech", 1), ("text", -1)):
         positions = rng.normal(size=(COUNT, 4)) + sign * np.array([0, 0, 9, 0])
         parts[f"invariant_{name}"] = Part(positions, positions, positions, positions, np.arange(COUNT))

@@ -36,10 +36,10 @@ def test_scores(score, text):
 
 @pytest.fixture
 def table():
-    own = [Column("x|y"), Column("UA", "ua"), Column("size (M)", "size", scale=1e-6), Column("all", shown=False)]
+    heads = [Column("x|y"), Column("UA", "ua"), Column("size (M)", "size", scale=1e-6), Column("all", shown=False)]
     rows = [["a", Score(0.5, 0.1, (0.25, 0.75)), 2_500_000.0, 1], ["b|c", None, None, 22]]
     more = Table(columns("again", "UA"), [["a", Score(1 / 3)]], "Second")
-    return Table(own, rows, caption="Per cent.", notes=["One.", "", "Two."], more=[more], figure="f.png")
+    return Table(heads, rows, caption="Per cent.", notes=["One.", "", "Two."], more=[more], figure="f.png")
 
 
 def test_markdown(table):

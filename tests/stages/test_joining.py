@@ -28,8 +28,8 @@ def pairs(tmp_path, monkeypatch):
             for line in ("x-1", "y-2")
         ],
     )
-    given = {name: {"data": f"{name}/data/babble0", "dump": f"{name}/dump", "protocol": "p"} for name in "vw"}
-    Folds("p", "", labels=["joy"], paired={"voices": given["v"], "words": given["w"]}).write("data/folds.json")
+    sides = {name: {"data": f"{name}/data/babble0", "dump": f"{name}/dump", "protocol": "p"} for name in "vw"}
+    Folds("p", "", labels=["joy"], paired={"voices": sides["v"], "words": sides["w"]}).write("data/folds.json")
     for step in ("v/dump/audio", "v/dump/feats/e"):
         write_scp(tmp_path / step / "all/utt2num_samples", {"s-c": "1600", "s-other": "9"})
         (tmp_path / step / ".done").touch()

@@ -13,8 +13,8 @@ def report(tmp_path, monkeypatch):
 
     def write(system, points, option="optim_conf.lr", runs=3, **more):
         path = tmp_path / f"{system}.json"
-        made = [{"settings": {option: v}, "dev_ua": ua, "sd": sd, "runs": runs} for v, ua, sd in points]
-        write_json(path, {"system": system, "folds": ["1"], **more, "points": made})
+        results = [{"settings": {option: v}, "dev_ua": ua, "sd": sd, "runs": runs} for v, ua, sd in points]
+        write_json(path, {"system": system, "folds": ["1"], **more, "points": results})
         return str(path)
 
     return write

@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 def pins(python_version, file="constraints.txt"):
     """Name -> version for one Python version; fails on a line that does not pin or pins twice."""
-    found = {}
+    versions = {}
     for line in (ROOT / "tools" / file).read_text().splitlines():
         if not line or line.startswith("#"):
             continue
@@ -25,9 +25,9 @@ def pins(python_version, file="constraints.txt"):
         assert specifier.operator == "==", line
         if requirement.marker is None or requirement.marker.evaluate({"python_version": python_version}):
             name = canonicalize_name(requirement.name)
-            assert name not in found, line
-            found[name] = specifier.version
-    return found
+            assert name not in versions, line
+            versions[name] = specifier.version
+    return versions
 
 
 @pytest.mark.parametrize("python_version", ["3.10", "3.11", "3.12", "3.13"])

@@ -44,8 +44,8 @@ def fresh(tmp_path_factory):
         command = [root / "venv/bin" / program, *words]
         return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=280)
 
-    asked = call("pip", "download", "--quiet", "--no-deps", "--dest", str(root / "reached"), "soxr")
-    if asked.returncode:
+    download = call("pip", "download", "--quiet", "--no-deps", "--dest", str(root / "reached"), "soxr")
+    if download.returncode:
         pytest.skip("the package registry cannot be reached")
     done = call("pip", "install", "--quiet", str(source))
     assert done.returncode == 0, done.stderr

@@ -13,13 +13,13 @@ from m4ser.utils.errors import UserError
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
     """A recipe on a template with one system and its ablation; its folder is the current one."""
-    template, own = tmp_path / "TEMPLATE/conf", tmp_path / "r/conf"
+    template, conf = tmp_path / "TEMPLATE/conf", tmp_path / "r/conf"
     template.mkdir(parents=True)
-    own.mkdir(parents=True)
+    conf.mkdir(parents=True)
     (template / "common.yaml").write_text("max_epoch: 30\n")
     (template / "train_full.yaml").write_text("# All.\nbase: common.yaml\nlosses: {a: {w: 1}, b: {w: 2, x: 3}}\n")
     (template / "train_no_a.yaml").write_text("base: train_full.yaml\nlosses: {a: null}\n")
-    (own / "recipe.yaml").write_text("common: {max_epoch: 5}\n")
+    (conf / "recipe.yaml").write_text("common: {max_epoch: 5}\n")
     monkeypatch.chdir(tmp_path / "r")
     return tmp_path / "r"
 

@@ -11,10 +11,10 @@ LABELS = ["angry", "happy"]
 
 @pytest.fixture
 def path(tmp_path):
-    made = Predictions.from_probabilities(
+    predictions = Predictions.from_probabilities(
         LABELS, ["b-1", "a-1", "a-2"], ["b", "a", "a"], [1, 0, 0], np.array([[0.25, 0.75], [1, 0], [0.4, 0.6]])
     )
-    write_predictions(tmp_path / "predictions_test.tsv", made)
+    write_predictions(tmp_path / "predictions_test.tsv", predictions)
     return tmp_path / "predictions_test.tsv"
 
 

@@ -30,8 +30,8 @@ def sentences():
 
 def hypotheses(references, utts=None, **settings):
     utts = list(utts or references)
-    made = build_backend("reference", references=references, **settings)
-    return dict(zip(utts, (h.text for h in made.transcribe_batch([], utts)), strict=True))
+    backend = build_backend("reference", references=references, **settings)
+    return dict(zip(utts, (h.text for h in backend.transcribe_batch([], utts)), strict=True))
 
 
 def test_gold_text_as_it_is_written():

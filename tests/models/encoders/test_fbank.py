@@ -6,10 +6,10 @@ import torch
 from m4ser.models.encoders.fbank import ConformerEncoder, EBranchformerEncoder, RunningNorm
 
 
-def make(kind, **conf):
+def make(encoder_class, **conf):
     torch.manual_seed(0)
-    given = {"n_mels": 20, "output_size": 16, "num_blocks": 2, "attention_heads": 2, "espnet": {"linear_units": 24}}
-    return kind(**{**given, **conf})
+    defaults = {"n_mels": 20, "output_size": 16, "num_blocks": 2, "attention_heads": 2, "espnet": {"linear_units": 24}}
+    return encoder_class(**{**defaults, **conf})
 
 
 def noise(*lengths):

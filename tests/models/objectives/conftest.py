@@ -17,9 +17,9 @@ from m4ser.models.text import IGNORE, TextProcessor
 
 
 def line(hypothesis, reference):
-    found = align(hypothesis, reference)
-    changes = [[slot, w if isinstance(w, str) else " ".join(w)] for slot, w in found.changes]
-    return json.dumps({"words": hypothesis, "tags": found.tags, "changes": changes})
+    alignment = align(hypothesis, reference)
+    changes = [[slot, w if isinstance(w, str) else " ".join(w)] for slot, w in alignment.changes]
+    return json.dumps({"words": hypothesis, "tags": alignment.tags, "changes": changes})
 
 
 class Bench:

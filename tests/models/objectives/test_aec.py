@@ -147,10 +147,10 @@ def damage(reference, rng):
     words = list(reference)
     for _ in range(rng.randint(1, 2)):
         position = rng.randrange(len(words))
-        kind = rng.choice(["swap", "drop", "add"])
-        if kind == "swap":
+        error = rng.choice(["swap", "drop", "add"])
+        if error == "swap":
             words[position] = rng.choice(VOCABULARY)
-        elif kind == "drop" and len(words) > 1:
+        elif error == "drop" and len(words) > 1:
             words.pop(position)
         else:
             words.insert(position, rng.choice(VOCABULARY))
