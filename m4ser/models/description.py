@@ -82,6 +82,7 @@ class Plan(TypedDict):
     init_exp: str | None
     speeds: list[float] | None
     altered_copies: NotRequired[int]
+    operating_point: NotRequired[str]
     settings: dict[str, Any]
     folds: Annotated[list[str], MinLen(1)]
     seeds: Annotated[list[int], MinLen(1)]

@@ -36,6 +36,7 @@ class TrainInfo(TypedDict, total=False):
     last_epoch: int
     parameters: int  # used at inference
     trained_parameters: int
+    operating_point: float  # strength of the shift, where one was chosen on dev
 
 
 class History(TypedDict):

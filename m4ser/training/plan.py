@@ -12,7 +12,9 @@ from m4ser.models.systems import SER
 from m4ser.training.configuration import parse_task
 from m4ser.training.experiment import choose_folds, parse_seeds, write_plan
 from m4ser.training.lists import altered_of, check_inputs, needs, speed_of
+from m4ser.training.metrics import NAMES
 from m4ser.training.normalising import UNNORMALISED
+from m4ser.training.operating_point import AS_TRAINED
 from m4ser.training.pipeline import describe
 from m4ser.training.settings import NO_TEXT, Settings
 from m4ser.utils.errors import UserError
@@ -51,6 +53,8 @@ def plan(settings: Settings, folds: Folds) -> None:
     }
     if altered:
         fields["altered_copies"] = len(altered)
+    if task.task == SER and task.operating_point != AS_TRAINED:
+        fields["operating_point"] = NAMES[task.operating_point]
     if folds.trained_on:
         fields["trained_on"] = folds.trained_on
     write_plan(settings.exp, fields)

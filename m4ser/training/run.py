@@ -113,10 +113,11 @@ def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshot
         raise UserError(f"{folder}: training left no model chosen by {phase} {key}; see its log")
     with atomic_path(folder / "model.pth") as temporary:
         shutil.copyfile(chosen, temporary)
+    fitted: TrainInfo = {}
     if task.task == SER:
-        from m4ser.training.gates import fit_on_dev  # seconds of imports, which planning does without
+        from m4ser.training.development import fit_on_dev  # seconds of imports, which planning does without
 
-        fit_on_dev(folder, task.fusion)
+        fitted = fit_on_dev(folder, task)
     if (folder / "checkpoint.pth").exists():
         history = read_history(folder / "checkpoint.pth", criterion)
         write_json(folder / HISTORY, history)
@@ -125,6 +126,7 @@ def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshot
     stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     epochs = sorted(int(path.name.removesuffix("epoch.pth")) for path in folder.glob("[0-9]*epoch.pth"))
     info = TrainInfo(seconds=round(seconds, 3), last_epoch=epochs[-1] if epochs else 0)
+    info.update(fitted)
     info.update(stored.get("parameters", {}))
     write_json(folder / TRAIN_INFO, info)
     if not keep_snapshots:

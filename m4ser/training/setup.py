@@ -19,6 +19,7 @@ SETUP = {  # what of run.json a result names
     "text_encoder": "text encoder",
     "text_source": "text",
     "asr": "ASR",
+    "operating_point": "operating point by dev",
     "config": "configuration",
 }
 INPUT = ("speech_encoder", "text_encoder", "text_source", "asr")  # of these a system may have none

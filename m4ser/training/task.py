@@ -21,7 +21,7 @@ from m4ser.models.arrays import SERPreprocessor
 from m4ser.models.batches import Collate
 from m4ser.models.model import SERModel, count_parameters
 from m4ser.models.systems import SER
-from m4ser.training import normalising
+from m4ser.training import normalising, operating_point
 from m4ser.training.espnet import SharedBatches, TrainedSERModel, class_choices
 from m4ser.training.precision import MatmulPrecision
 from m4ser.training.trainer import SERTrainer
@@ -44,6 +44,7 @@ class SERTask(MatmulPrecision, AbsTask):
         group = parser.add_argument_group("Speech emotion recognition")
         group.add_argument("--task", default=SER, choices=[SER], help="Which system a configuration is for")
         normalising.add_option(group)
+        operating_point.add_option(group)
         group.add_argument("--labels", nargs="+", default=None, help="Emotion classes in index order")
         group.add_argument(
             "--objectives",

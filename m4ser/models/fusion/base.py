@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from m4ser.models.representations import Representations
@@ -20,6 +21,10 @@ class Classifier(nn.Module, ABC):
     @abstractmethod
     def combine(self, answers: list[Tensor]) -> Tensor:
         """What :meth:`experts` returns -> the model's scores (B, E)."""
+
+    @abstractmethod
+    def shift(self, offset: Tensor) -> None:
+        """Add ``offset`` (E,) to every expert's scores from now on, by its bias."""
 
     def fit_on_dev(self, utterance: Tensor, emotion: Tensor) -> None:
         """Fit what trained utterances cannot tell; of a fusion with ``fits_on_dev``, once, after training.
@@ -45,6 +50,11 @@ class LinearClassifier(nn.Linear, Classifier):
     def combine(self, answers: list[Tensor]) -> Tensor:
         """What :meth:`experts` returns -> scores (B, E)."""
         return answers[0]
+
+    @torch.no_grad()
+    def shift(self, offset: Tensor) -> None:
+        """Add ``offset`` (E,) to the scores."""
+        self.get_parameter("bias").add_(offset)
 
 
 class Fusion(nn.Module, ABC):

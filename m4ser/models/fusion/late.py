@@ -29,6 +29,12 @@ class AveragedExperts(Classifier):
         log_probabilities = torch.stack([torch.log_softmax(logits, dim=-1) for logits in answers])
         return torch.logsumexp(log_probabilities, dim=0) - math.log(len(answers))
 
+    @torch.no_grad()
+    def shift(self, offset: Tensor) -> None:
+        """Add ``offset`` (E,) to the scores of each."""
+        for classifier in self.classifiers:
+            classifier.get_parameter("bias").add_(offset)
+
     def forward(self, utterance: Tensor) -> Tensor:
         """(B, U) -> (B, E)."""
         return self.combine(self.experts(utterance))

@@ -64,6 +64,12 @@ class GatedExperts(Classifier):
         log_probabilities = torch.stack([torch.log_softmax(score, dim=-1) for score in scores], dim=1)
         return (gates.unsqueeze(-1) * log_probabilities).sum(1)
 
+    @torch.no_grad()
+    def shift(self, offset: Tensor) -> None:
+        """Add ``offset`` (E,) to the scores of each expert; as gates sum to one, z moves by it, too."""
+        for classifier in self.classifiers:
+            classifier.get_parameter("bias").add_(offset)
+
     def fit_on_dev(self, utterance: Tensor, emotion: Tensor) -> None:
         """The gates at which the classes (N,) of utterances (N, U) are likeliest, drawn to equal ones by a penalty."""
         with torch.no_grad():
