@@ -21,6 +21,7 @@ from m4ser.training import run as stage_4
 from m4ser.training.configuration import parse_task, read_config
 from m4ser.training.experiment import runs
 from m4ser.training.lists import read_folds, write_data
+from m4ser.training.operating_point import log_prior
 from m4ser.training.options import task_command
 from m4ser.training.predictions import read_predictions
 from m4ser.utils.errors import UserError
@@ -532,3 +533,19 @@ def test_gates_of_a_trained_run_are_those_of_its_dev_set(recipe):
     assert differ == {"classifier.gate.weight", "classifier.gate.bias"}
     history = json.loads((recipe.folder / "exp/right/fold1/seed1/history.json").read_text(encoding="utf-8"))
     assert history["epochs"]["1"]["train"]["loss_lexical"] > 0
+
+
+@pytest.mark.slow
+def test_operating_point_moves_the_biases_of_a_trained_classifier_alone(recipe):
+    config = {**M4SER, "fusion": "concat", "fusion_conf": {}, "objectives": {}, "max_epoch": 1}
+    run(recipe(config, "plain"))
+    run(recipe({**config, "operating_point": "ua"}, "shifted"))
+    plain, shifted = weights(recipe.folder, "plain"), weights(recipe.folder, "shifted")
+    run_info = json.loads((recipe.folder / "exp/shifted/fold1/seed1/train_info.json").read_text(encoding="utf-8"))
+    strength = run_info["operating_point"]
+    labels = read_scp(recipe.folder / "exp/shifted/fold1/seed1/data/train/utt2emo").values()
+    prior = log_prior(labels, json.loads((recipe.folder / "exp/shifted/run.json").read_text("utf-8"))["labels"])
+    expected = plain["classifier.bias"].double() - strength * torch.from_numpy(prior)
+    assert torch.allclose(shifted["classifier.bias"].double(), expected, atol=1e-6)
+    assert all(torch.equal(plain[name], shifted[name]) for name in plain if name != "classifier.bias")
+    assert json.loads((recipe.folder / "exp/shifted/run.json").read_text("utf-8"))["operating_point"] == "UA"
