@@ -13,7 +13,7 @@ from m4ser.stages.corpus import OPTION
 from m4ser.stages.markers import Leftovers, Runs, Step, Upstream
 from m4ser.stages.names import copies, copy_folder
 from m4ser.stages.plan import Plan
-from m4ser.training.configuration import layers
+from m4ser.training.merged import values
 
 
 def steps_of(plan: Plan) -> dict[str, Callable[[], Step]]:
@@ -192,6 +192,8 @@ def _train(plan: Plan) -> Step:
         "text-encoder": o.text_encoder,
         "speech-encoder": o.speech_encoder,
     }
+    # What the configuration says, not where: a comment, or another section of recipe.yaml, trains nothing again.
+    options |= {f"train-config {name}": value for name, value in values(o.train_config).items()}
     return Step(
         stage=4,
         folder=plan.exp_dir,
@@ -201,7 +203,6 @@ def _train(plan: Plan) -> Step:
         options=options | _pretrained(plan),
         inputs=[
             *(f"{o.data}/folds.json", f"{o.data}/labels.txt"),
-            *(str(path) for path in layers(o.train_config)),
             *([start] if start else []),
         ],
         outputs=[f"{plan.exp_dir}/run.json", f"{plan.exp_dir}/@cell", f"{plan.exp_dir}/@cell/model.pth"],

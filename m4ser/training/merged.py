@@ -43,6 +43,16 @@ def render(path: str | Path, train_args: str = "") -> str:
     return "".join(f"{line:{width}}  # {where[value]}\n" if value in where else f"{line}\n" for line, value in lines)
 
 
+def values(path: str | Path) -> dict[str, str]:
+    """A merged configuration as text by dotted name, ``{"optim_conf.lr": "0.001"}``: what two trainings differ by.
+
+    Raises:
+        UserError: as :func:`read_config`.
+    """
+    merged = merge(stack(path))
+    return {".".join(map(str, leaf)): _scalar(_at(merged, leaf)) for leaf in _leaves(merged)}
+
+
 def summaries(recipe: str | Path) -> dict[str, str]:
     """For each system of a recipe the first line of its file, a comment that says what it is.
 

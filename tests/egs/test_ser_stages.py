@@ -81,11 +81,14 @@ def test_what_a_change_makes_run_again(recipe):
     recipe.ok("--stage", 2)
     assert recipe.calls() == ["asr_score"]  # the other targets are in a folder of their own
     (recipe.path / "conf/train_m4ser.yaml").write_text("base: common.yaml\nfusion: speech\n")
-    assert "conf/train_m4ser.yaml has changed" in recipe.ok()
+    assert "--train-config fusion was 'concat' and is 'speech'" in recipe.ok()
     assert recipe.calls() == ["train", "infer", "score"]
     (recipe.root / "egs/TEMPLATE/conf/common.yaml").write_text("max_epoch: 1\n")
-    assert "../TEMPLATE/conf/common.yaml has changed" in recipe.ok()
+    assert "--train-config max_epoch was '30' and is '1'" in recipe.ok()
     assert recipe.calls() == ["train", "infer", "score"]
+    (recipe.root / "egs/TEMPLATE/conf/common.yaml").write_text("# What holds for every training.\nmax_epoch: 1\n")
+    recipe.ok()
+    assert recipe.calls() == []  # a comment changes no value
     (recipe.path / "dump/audio/all/wav.scp").unlink()
     recipe.ok("--stage", 1, "--stop-stage", 1)
     assert recipe.calls() == ["format_audio"]
