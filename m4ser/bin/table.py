@@ -62,6 +62,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     rows(one, "--conditions", "folders, each with a comparison")
     one.add_argument("--comparison", default="comparison", help="name of the comparison in each (default: comparison)")
+    one.add_argument("--metric", choices=["weighted_f1", "ua"], help="score to show (default: both)")
 
     one = kind("summary", _summary, "systems by corpora, from their comparisons", "summary")
     source = "name of a corpus and the table that compare.sh or run_ablation.sh made of it; once for each column"
@@ -153,7 +154,9 @@ def _left_out(args: argparse.Namespace) -> None:
 def _robustness(args: argparse.Namespace) -> None:
     from m4ser.scoring import figures, robustness
 
-    table = robustness.table(args.folders, row_names(args.names, args.folders, "conditions"), args.comparison)
+    names = row_names(args.names, args.folders, "conditions")
+    metrics = [args.metric] if args.metric else robustness.SHOWN
+    table = robustness.table(args.folders, names, args.comparison, metrics)
     _write(figures.illustrated(table, args.out, figures.robustness), args.out)
 
 

@@ -24,13 +24,19 @@ REFERENCE = "reference"
 WER_UNIT = 0.1  # slopes are given for ten points of word error rate
 
 
-def table(folders: Sequence[Path], names: Sequence[str] = (), comparison: str = "comparison") -> Table:
-    """All of the study: for each of two scores its values and its differences, conditions in the order given.
+def table(
+    folders: Sequence[Path],
+    names: Sequence[str] = (),
+    comparison: str = "comparison",
+    metrics: Sequence[Metric] = SHOWN,
+) -> Table:
+    """All of the study: for each of some scores its values and its differences, conditions in the order given.
 
     Args:
         folders: one for each condition.
         names: of the conditions; without them those of the folders.
         comparison: name of the comparison in each folder, without `.json`.
+        metrics: scores to show, of those that the comparisons have differences of.
 
     Raises:
         UserError: a comparison is missing, or is not of the same systems, seeds and data as the first one.
@@ -61,8 +67,8 @@ def table(folders: Sequence[Path], names: Sequence[str] = (), comparison: str = 
     }
     systems = list(first["seeds"])
     others = [system for system in systems if system != first["reference"]]
-    shown: list[tuple[str, str, list[str]]] = [(f"{NAMES[metric]}, text", metric, systems) for metric in SHOWN]
-    shown += [(f"Δ {NAMES[m]} to {first['reference']}", f"d_{m}", others) for m in SHOWN if others]
+    shown: list[tuple[str, str, list[str]]] = [(f"{NAMES[metric]}, text", metric, systems) for metric in metrics]
+    shown += [(f"Δ {NAMES[m]} to {first['reference']}", f"d_{m}", others) for m in metrics if others]
     tables = []
     for title, key, of in shown:
         rows: list[Row] = [

@@ -100,6 +100,12 @@ def test_two_conditions_have_no_mean(conditions, tmp_path, capsys, unaligned):
     assert "ean of the rows" not in unaligned(capsys.readouterr().out)
 
 
+def test_one_score_alone(conditions, tmp_path):
+    both, one = run(conditions, tmp_path / "both"), run(conditions, tmp_path / "one", "--metric", "ua")
+    assert [one.columns[0].name, *(table.columns[0].name for table in one.more)] == ["UA, text", "Δ UA to full"]
+    assert one.rows == both.more[0].rows and one.more[0].rows == both.more[2].rows
+
+
 def test_the_same_again(conditions, tmp_path):
     run(conditions, tmp_path / "a")
     run(conditions, tmp_path / "b")
