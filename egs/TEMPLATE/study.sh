@@ -23,7 +23,12 @@ keep_comparison() {
 study_table() {
     local shown=$conditions condition folder
     local folders=() names=()
-    [ -z "$results" ] || shown="$rows $conditions"
+    if [ -n "$results" ]; then
+        shown="$rows $conditions"
+        for folder in "$results"/*/; do # rows that are no default, or that were made elsewhere
+            shown+=" $(basename -- "$folder")"
+        done
+    fi
     for condition in $shown; do
         case " $conditions " in
             *" $condition "*) folder=$exp/$condition ;;

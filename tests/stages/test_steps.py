@@ -77,18 +77,22 @@ def test_other_pretrained_models_make_other_results(recipe, plan):
     ]
 
 
-def test_a_training_depends_on_every_layer_of_its_configuration(recipe, plan):
+def test_a_training_depends_on_the_values_of_every_layer_of_its_configuration(recipe, plan):
     template = recipe.parent / "TEMPLATE/conf"
     template.mkdir(parents=True)
     (template / "train_gated.yaml").write_text("base: common.yaml\nfusion: gated\n")
     (template / "common.yaml").write_text("max_epoch: 3\n")
-    (recipe / "conf/recipe.yaml").write_text("common: {max_epoch: 4}\n")
+    (recipe / "conf/recipe.yaml").write_text("common: {max_epoch: 4, optim_conf: {lr: 0.1}}\n")
     step = of_train(plan("--train-config", "conf/train_gated.yaml"))
-    lists = ["data/folds.json", "data/labels.txt"]
-    layers = ["../TEMPLATE/conf/common.yaml", "conf/recipe.yaml", "../TEMPLATE/conf/train_gated.yaml"]
-    assert step.inputs == [*lists, *layers]
+    assert {name: value for name, value in step.options.items() if name.startswith("train-config")} == {
+        "train-config max_epoch": "4",
+        "train-config optim_conf.lr": "0.1",
+        "train-config fusion": "gated",
+    }
+    assert step.inputs == ["data/folds.json", "data/labels.txt"]
     assert (step.folder, step.name) == ("exp/gated", "train")
-    assert of_train(plan()).inputs == [*lists, "conf/train_m4ser.yaml"]
+    (recipe / "conf/recipe.yaml").write_text("# Slower.\ncommon: {max_epoch: 4, optim_conf: {lr: 1.0e-1}}\n")
+    assert of_train(plan("--train-config", "conf/train_gated.yaml")).options == step.options
 
 
 def test_a_training_depends_on_what_it_reads(plan):
@@ -99,6 +103,7 @@ def test_a_training_depends_on_what_it_reads(plan):
     vocabulary, start = Upstream(f"{TEXT.folder}_tokens90", 3), Upstream("exp/other", 4, "train")
     assert of_train(tokens).after == [AUDIO, FEATS, slow, TEXT, vocabulary, start]
     options = {"train-args": "--lr 1", "text-source": "asr", "text-encoder": "b", "speech-encoder": "a"}
+    options["train-config fusion"] = "concat"
     step = of_train(plan("--train-args", "--lr 1", "--text-encoder", "b", "--speech-encoder", "a"))
     assert step.options == options
     # All of a cell goes with --force; without its model alone, it is trained again.
