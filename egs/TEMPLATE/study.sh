@@ -26,7 +26,7 @@ study_table() {
     if [ -n "$results" ]; then
         shown="$rows $conditions"
         for folder in "$results"/*/; do # rows that are no default, or that were made elsewhere
-            shown+=" $(basename -- "$folder")"
+            [ ! -d "$folder" ] || shown+=" $(basename -- "$folder")"
         done
     fi
     for condition in $shown; do

@@ -39,7 +39,7 @@ def fit_on_dev(run: Path, task: argparse.Namespace) -> TrainInfo:
     assert isinstance(model, SERModel)
     data = [entry for entry in data_options(run / "data", "dev", conf) if entry[1] != "emotion"]
     references = read_scp(run / "data" / "dev" / "utt2emo")
-    vectors: list[torch.Tensor] = []
+    vectors: list[Tensor] = []
     classes: list[int] = []
     for utterances, reps in represent(model, conf, data, references):
         vectors.append(reps.utterance)
@@ -74,16 +74,12 @@ def shift(classifier: Classifier, utterance: Tensor, emotion: Tensor, prior: Ten
         t, the strength of the shift.
     """
 
-    def shifted(strength: float) -> Classifier:
-        other = copy.deepcopy(classifier)
-        other.shift(-strength * prior)
-        return other
-
     def score(strength: float) -> float:
-        other = shifted(strength)
-        answers = other.combine(other.experts(utterance)).argmax(-1)
+        shifted = copy.deepcopy(classifier)
+        shifted.shift(-strength * prior)
+        answers = shifted.combine(shifted.experts(utterance)).argmax(-1)
         return scores(emotion.numpy(), answers.numpy())[metric]
 
     best = best_strength(score)
-    classifier.load_state_dict(shifted(best).state_dict())
+    classifier.shift(-best * prior)
     return best

@@ -8,7 +8,17 @@ from typing import Any
 
 import yaml
 
-from m4ser.training.configuration import Config, Layer, find_config, layers, merge, parse_task, stack, systems
+from m4ser.training.configuration import (
+    Config,
+    Layer,
+    find_config,
+    layers,
+    merge,
+    parse_task,
+    read_config,
+    stack,
+    systems,
+)
 from m4ser.utils.errors import UserError
 from m4ser.utils.files import atomic_write
 
@@ -49,7 +59,7 @@ def values(path: str | Path) -> dict[str, str]:
     Raises:
         UserError: as :func:`read_config`.
     """
-    merged = merge(stack(path))
+    merged = read_config(path)
     return {".".join(map(str, leaf)): _scalar(_at(merged, leaf)) for leaf in _leaves(merged)}
 
 

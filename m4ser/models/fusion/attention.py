@@ -91,11 +91,11 @@ class CrossAttentionFusion(Fusion):
     def forward(self, speech: Tensor, speech_mask: Tensor, text: Tensor, text_mask: Tensor) -> Representations:
         """Utterance vector: [pooled speech that has read the text; pooled text that has heard the speech]."""
         speech_states, text_states = self.project_speech(speech), self.project_text(text)
-        asked_speech, asked_text = speech_states, text_states
+        attended_speech, attended_text = speech_states, text_states
         for speech_block, text_block in zip(self.speech_blocks, self.text_blocks, strict=True):
-            asked_speech = speech_block(asked_speech, text_states, text_mask)
-            asked_text = text_block(asked_text, speech_states, speech_mask)
+            attended_speech = speech_block(attended_speech, text_states, text_mask)
+            attended_text = text_block(attended_text, speech_states, speech_mask)
         utterance = torch.cat(
-            [self.pool_speech(asked_speech, speech_mask), self.pool_text(asked_text, text_mask)], dim=-1
+            [self.pool_speech(attended_speech, speech_mask), self.pool_text(attended_text, text_mask)], dim=-1
         )
         return Representations(utterance, speech, speech_mask, text, text_mask)

@@ -1,6 +1,7 @@
 """The contract of a fusion."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,25 @@ class LinearClassifier(nn.Linear, Classifier):
     def shift(self, offset: Tensor) -> None:
         """Add ``offset`` (E,) to the scores."""
         self.get_parameter("bias").add_(offset)
+
+
+class LinearExperts(Classifier, ABC):
+    """One linear classifier for each part of the utterance vector, of ``sizes``; how they combine is left open."""
+
+    def __init__(self, sizes: list[int], num_classes: int):
+        super().__init__()
+        self.sizes = sizes
+        self.classifiers = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
+
+    def scores(self, parts: Iterable[Tensor]) -> list[Tensor]:
+        """Each part (B, size) -> scores (B, E)."""
+        return [classifier(part) for classifier, part in zip(self.classifiers, parts, strict=True)]
+
+    @torch.no_grad()
+    def shift(self, offset: Tensor) -> None:
+        """Add ``offset`` (E,) to the scores of each."""
+        for classifier in self.classifiers:
+            classifier.get_parameter("bias").add_(offset)
 
 
 class Fusion(nn.Module, ABC):

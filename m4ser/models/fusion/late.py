@@ -5,35 +5,23 @@ import math
 import torch
 from torch import Tensor, nn
 
-from m4ser.models.fusion.base import Classifier, Fusion
+from m4ser.models.fusion.base import Classifier, Fusion, LinearExperts
 from m4ser.models.fusion.plain import ConcatFusion
 from m4ser.models.pooling import build_pooling
 from m4ser.models.representations import Representations
 
 
-class AveragedExperts(Classifier):
-    """One linear classifier per part of the utterance vector; the answer is the mean of their probabilities."""
-
-    def __init__(self, sizes: list[int], num_classes: int):
-        super().__init__()
-        self.sizes = sizes
-        self.classifiers = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
+class AveragedExperts(LinearExperts):
+    """The answer is the mean of the parts' probabilities."""
 
     def experts(self, utterance: Tensor) -> list[Tensor]:
         """(B, U) -> logits (B, E) of each part."""
-        parts = utterance.split(self.sizes, dim=-1)
-        return [classifier(part) for classifier, part in zip(self.classifiers, parts, strict=True)]
+        return self.scores(utterance.split(self.sizes, dim=-1))
 
     def combine(self, answers: list[Tensor]) -> Tensor:
         """Logits of each part -> log of their mean probabilities (B, E)."""
         log_probabilities = torch.stack([torch.log_softmax(logits, dim=-1) for logits in answers])
         return torch.logsumexp(log_probabilities, dim=0) - math.log(len(answers))
-
-    @torch.no_grad()
-    def shift(self, offset: Tensor) -> None:
-        """Add ``offset`` (E,) to the scores of each."""
-        for classifier in self.classifiers:
-            classifier.get_parameter("bias").add_(offset)
 
     def forward(self, utterance: Tensor) -> Tensor:
         """(B, U) -> (B, E)."""

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from m4ser.asr.alignment import KEEP
-from m4ser.models.fusion.base import Classifier
+from m4ser.models.fusion.base import Classifier, LinearExperts
 from m4ser.models.fusion.m4ser import M4serFusion
 from m4ser.models.pooling import build_pooling
 from m4ser.models.representations import Representations
@@ -34,8 +34,8 @@ RELIABILITY = 4  # values of r
 GATE_DECAY = 10.0  # of the gates' squared parameters, beside the summed log likelihood of the development set
 
 
-class GatedExperts(Classifier):
-    """One linear classifier for each expert's part of the utterance vector, whose log probabilities are weighted.
+class GatedExperts(LinearExperts):
+    """The parts' log probabilities are weighted; as gates sum to one, shifting each part shifts z by the same.
 
     The last values of the utterance vector are r; g = softmax(V r + d), fitted on dev.
 
@@ -45,9 +45,7 @@ class GatedExperts(Classifier):
     """
 
     def __init__(self, sizes: list[int], num_classes: int):
-        super().__init__()
-        self.sizes = sizes
-        self.classifiers = nn.ModuleList(nn.Linear(size, num_classes) for size in sizes)
+        super().__init__(sizes, num_classes)
         self.gate = nn.Linear(RELIABILITY, len(sizes))
         nn.init.zeros_(self.gate.weight)
         nn.init.zeros_(self.gate.bias)
@@ -55,20 +53,13 @@ class GatedExperts(Classifier):
     def experts(self, utterance: Tensor) -> list[Tensor]:
         """(B, U) -> scores (B, E) of each expert, and their gates (B, number of experts)."""
         *parts, reliability = utterance.split([*self.sizes, RELIABILITY], dim=-1)
-        scores = [classifier(part) for classifier, part in zip(self.classifiers, parts, strict=True)]
-        return [*scores, torch.softmax(self.gate(reliability), dim=-1)]
+        return [*self.scores(parts), torch.softmax(self.gate(reliability), dim=-1)]
 
     def combine(self, answers: list[Tensor]) -> Tensor:
         """What :meth:`experts` returns -> z (B, E)."""
         *scores, gates = answers
         log_probabilities = torch.stack([torch.log_softmax(score, dim=-1) for score in scores], dim=1)
         return (gates.unsqueeze(-1) * log_probabilities).sum(1)
-
-    @torch.no_grad()
-    def shift(self, offset: Tensor) -> None:
-        """Add ``offset`` (E,) to the scores of each expert; as gates sum to one, z moves by it, too."""
-        for classifier in self.classifiers:
-            classifier.get_parameter("bias").add_(offset)
 
     def fit_on_dev(self, utterance: Tensor, emotion: Tensor) -> None:
         """The gates at which the classes (N,) of utterances (N, U) are likeliest, drawn to equal ones by a penalty."""
