@@ -49,7 +49,8 @@ def table(
 ) -> Table:
     """Macro AUC of several experiments; ``against`` is a tag: each is compared with the folder of this name beside it.
 
-    A tag in several places gets the mean of its differences.
+    A tag in several places gets the mean of its differences with two intervals: over other speakers, in all of its
+    places at once, and over other places.
 
     Raises:
         UserError: an experiment or one of its runs is missing.
@@ -68,7 +69,7 @@ def table(
     first, *_ = read(folders[0])
     frequent = int(np.bincount(first.ref).argmax())
     rows: list[list[Cell]] = []
-    differences: dict[str, list[float]] = {}
+    differences: dict[str, list[tuple[float, np.ndarray]]] = {}  # of each tag's places: difference, in resamples
     for name, folder in zip(names or [folder.name for folder in folders], folders, strict=True):
         one, aucs, drawn = read(folder)
         spread = describe(aucs)
@@ -78,13 +79,16 @@ def table(
         elif against:
             _, theirs, theirs_drawn = read(folder.parent / against)
             difference = float(aucs.mean() - theirs.mean())
-            differences.setdefault(folder.name, []).append(difference)
+            differences.setdefault(folder.name, []).append((difference, drawn - theirs_drawn))
             row.append(Score(difference, ci=percentiles(drawn - theirs_drawn), difference=True))
         rows.append([*row, Score(float((one.hyp == frequent).mean()))])
     means = {tag: deltas for tag, deltas in differences.items() if len(deltas) >= MIN_CONDITIONS}
     for tag, deltas in means.items():
-        mean, ends = mean_interval(deltas)
-        rows.append([f"mean of {len(deltas)}, {tag}", "", Score(mean, ci=ends, difference=True), ""])
+        mean, other_places = mean_interval([difference for difference, _ in deltas])
+        other_speakers = percentiles(np.mean([drawn for _, drawn in deltas], axis=0))
+        for what, ends in (("speakers", other_speakers), ("places", other_places)):
+            cell = Score(mean, ci=ends, difference=True)
+            rows.append([f"mean of {len(deltas)}, {tag}: other {what}", "", cell, ""])
     columns = [Column("system"), Column("macro AUC [95 % CI]", "auc")]
     columns += [Column(f"Δ to {against} [95 % CI]", "d_auc")] if against else []
     label, share = first.labels[frequent], percent((first.ref == frequent).mean())
@@ -97,7 +101,8 @@ def table(
     ]
     if means:
         notes.append(
-            "Mean of a tag's differences: Student's interval over its places; it says nothing of other speakers."
+            "Mean of a tag's differences: for other speakers by the same bootstrap, all its places at once; for other "
+            "places Student's interval over those that there are."
         )
     caption = (
         f"Protocol `{corpus.folds.protocol}`, {partition}, seeds {' '.join(first.seeds)}. Macro AUC in per cent, all "

@@ -70,9 +70,40 @@ def test_mean_over_places(words, scoring_lab, capsys, unaligned):
     for folder in folders:
         shutil.copytree(exp / folder.name, folder)
     table.main(["ranking", *words[:-3], "--exp", *map(str, folders), "--against", "good", "--names", *"ABCDEF"])
-    *_, last, mean = (line for line in unaligned(capsys.readouterr().out).splitlines() if line.startswith("| "))
-    difference = last.split(" | ")[2].split()[0]  # the same in all places, so the interval has no width
-    assert mean == f"| mean of 3, bad | | {difference} [{difference.lstrip('+')}, {difference.lstrip('+')}] | |"
+    rows = cells(unaligned(capsys.readouterr().out))
+    *_, last, speakers, places = rows
+    assert speakers[0] == "mean of 3, bad: other speakers" and places[0] == "mean of 3, bad: other places"
+    assert speakers[2] == last[2]  # the same in all places: as in one
+    difference = last[2].split()[0]
+    assert places[2] == f"{difference} [{difference.lstrip('+')}, {difference.lstrip('+')}]"  # no place differs
+
+
+def test_mean_over_places_by_other_speakers(words, scoring_lab, capsys, unaligned):
+    """Two of three places have the same difference, the third has none."""
+    exp = scoring_lab.root / "exp"
+    for place in ("a", "b", "c"):
+        for tag in ("good", "bad"):
+            shutil.copytree(exp / tag, exp / place / tag)
+    shutil.rmtree(exp / "b/bad")
+    shutil.copytree(exp / "good", exp / "b/bad")
+    folders = [exp / place / tag for place in ("a", "b", "c") for tag in ("good", "bad")]
+    table.main(["ranking", *words[:-3], "--exp", *map(str, folders), "--against", "good", "--names", *"ABCDEF"])
+    rows = cells(unaligned(capsys.readouterr().out))
+    apart, speakers, places = rows[1][2], rows[-2][2], rows[-1][2]
+    assert numbers(speakers) == pytest.approx([2 / 3 * value for value in numbers(apart)], abs=0.011)
+    low, high = numbers(places)[1:]
+    assert low < numbers(speakers)[1] and high > 0  # three places say less
+
+
+def cells(markdown):
+    """The rows of a table without its head."""
+    lines = [line for line in markdown.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
+
+
+def numbers(cell):
+    """The difference and the ends of its interval."""
+    return [float(word.strip("[],")) for word in cell.split()]
 
 
 def test_missing_runs_are_named(words, scoring_lab):
