@@ -78,14 +78,14 @@ def table(
             row.append("reference")
         elif against:
             _, theirs, theirs_drawn = read(folder.parent / against)
-            difference = float(aucs.mean() - theirs.mean())
-            differences.setdefault(folder.name, []).append((difference, drawn - theirs_drawn))
-            row.append(Score(difference, ci=percentiles(drawn - theirs_drawn), difference=True))
+            difference, in_resamples = float(aucs.mean() - theirs.mean()), drawn - theirs_drawn
+            differences.setdefault(folder.name, []).append((difference, in_resamples))
+            row.append(Score(difference, ci=percentiles(in_resamples), difference=True))
         rows.append([*row, Score(float((one.hyp == frequent).mean()))])
     means = {tag: deltas for tag, deltas in differences.items() if len(deltas) >= MIN_CONDITIONS}
     for tag, deltas in means.items():
-        mean, other_places = mean_interval([difference for difference, _ in deltas])
-        other_speakers = percentiles(np.mean([drawn for _, drawn in deltas], axis=0))
+        mean, other_places = mean_interval([of_place for of_place, _ in deltas])
+        other_speakers = percentiles(np.mean([in_resamples for _, in_resamples in deltas], axis=0))
         for what, ends in (("speakers", other_speakers), ("places", other_places)):
             cell = Score(mean, ci=ends, difference=True)
             rows.append([f"mean of {len(deltas)}, {tag}: other {what}", "", cell, ""])

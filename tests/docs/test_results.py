@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from m4ser.scoring import robustness
 from m4ser.scoring.pages import read as read_table
 from m4ser.scoring.pages import update
 
@@ -55,3 +56,22 @@ def test_no_result_names_a_folder_of_one_machine():
     files = [*ROOT.glob("egs/*/results/**/*.json"), *ROOT.glob("docs/results/*.json")]
     absolute = re.compile(r"(?<![\w.])/(home|root|work|tmp|mnt|data|users)/", re.IGNORECASE)
     assert files and [str(file) for file in files if absolute.search(file.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "metric", "systems"),
+    [
+        ("meld_tts/README.md", "weighted_f1", 7),
+        ("meld_tts/RESULTS.md", "ua", 7),
+        ("ravdess_meld/README.md", "ua", 4),
+    ],
+)
+def test_a_study_shows_the_rows_that_are_kept(page, metric, systems):
+    path = ROOT / "egs" / page
+    conditions = sorted((path.parent / "results/rows").iterdir())
+    table = robustness.table(conditions, metrics=[metric]).markdown()
+    rows = [line.split(" | ", 1)[1] for line in table.splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 * (2 + len(conditions)) + 2  # header, rule; mean and slope of the differences
+    assert rows[0].count(" | ") == systems
+    text = path.read_text(encoding="utf-8")
+    assert [row for row in rows if row not in text] == []
