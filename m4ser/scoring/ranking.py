@@ -68,6 +68,7 @@ def table(
 
     first, *_ = read(folders[0])
     frequent = int(np.bincount(first.ref).argmax())
+    _, unit = clusters(first.speakers)
     rows: list[list[Cell]] = []
     differences: dict[str, list[tuple[float, np.ndarray]]] = {}  # of each tag's places: difference, in resamples
     for name, folder in zip(names or [folder.name for folder in folders], folders, strict=True):
@@ -85,14 +86,13 @@ def table(
     means = {tag: deltas for tag, deltas in differences.items() if len(deltas) >= MIN_CONDITIONS}
     for tag, deltas in means.items():
         mean, other_places = mean_interval([of_place for of_place, _ in deltas])
-        other_speakers = percentiles(np.mean([in_resamples for _, in_resamples in deltas], axis=0))
-        for what, ends in (("speakers", other_speakers), ("places", other_places)):
+        resampled_ends = percentiles(np.mean([in_resamples for _, in_resamples in deltas], axis=0))
+        for what, ends in ((f"{unit}s", resampled_ends), ("places", other_places)):
             cell = Score(mean, ci=ends, difference=True)
             rows.append([f"mean of {len(deltas)}, {tag}: other {what}", "", cell, ""])
     columns = [Column("system"), Column("macro AUC [95 % CI]", "auc")]
     columns += [Column(f"Δ to {against} [95 % CI]", "d_auc")] if against else []
     label, share = first.labels[frequent], percent((first.ref == frequent).mean())
-    _, unit = clusters(first.speakers)
     notes = [
         "AUC: area under the ROC curve of one class against the rest, mean over classes; 50 is chance.",
         f'Answers "{label}": how often the most frequent class is answered; it is {share} % of the references.',
@@ -101,7 +101,7 @@ def table(
     ]
     if means:
         notes.append(
-            "Mean of a tag's differences: for other speakers by the same bootstrap, all its places at once; for other "
+            f"Mean of a tag's differences: for other {unit}s by the same bootstrap, all its places at once; for other "
             "places Student's interval over those that there are."
         )
     caption = (
