@@ -88,7 +88,8 @@ AccountingStorageType=accounting_storage/none
 MpiDefault=none
 SwitchType=switch/none
 ReturnToService=2
-SlurmdTimeout=10
+# A machine that is paused, or too busy to answer, is no dead node.
+SlurmdTimeout=300
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0
 KillWait=5
 SlurmdParameters=config_overrides

@@ -23,7 +23,7 @@ from m4ser.utils.progress import MARK
 TAIL_LINES = 30
 _PARENT = os.getppid()
 _PROGRESS = re.compile(rb"^" + MARK.encode() + rb" (\d+) (\d+)[ \t\r]*$", re.MULTILINE)
-_ERROR = re.compile(r"^(?:\S+: )?error: ")
+_ERROR = re.compile(r"^(?!srun: |slurmstepd\S*: )(?:\S+: )?error: ")  # Slurm's say that a task has ended, not why
 _ENDED = re.compile(r"^# ended: .*exit code (-?\d+),", re.MULTILINE)
 
 

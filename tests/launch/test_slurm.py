@@ -156,6 +156,13 @@ def test_failure_is_reported_as_by_the_local_launcher_and_cancels_the_rest(tmp_p
     assert "exit code -15" in (tmp_path / "log/3.log").read_text()
 
 
+def test_what_srun_says_of_a_task_does_not_hide_why(tmp_path, cluster):
+    script = "echo srun: error: Node failure on node2; echo slurmstepd-node1: error: CANCELLED; exit 143"
+    result = launch(tmp_path, cluster, "a.log", "bash", "-c", script)
+    assert "\nsrun: error: Node failure on node2\n" in result.stderr
+    assert result.stderr.endswith("\nerror: the job failed with exit code 143; its log: a.log\n")
+
+
 def impatient(cwd, env, *words):
     """Launch with little patience for a job that has disappeared."""
     script = "from m4ser.launch import slurm; slurm.LATE = 0.5; slurm.main()"
