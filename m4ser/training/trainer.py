@@ -74,6 +74,11 @@ class SERTrainer(Trainer):
             distributed_option=distributed_option,
             **iterators,
         )
+        if distributed_option.distributed:
+            # All together: a process that ends with open connections to the others may abort ("terminate called without an
+            # active exception"), which ends the first one, too, before it has averaged.
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
 
     @classmethod
     def train_one_epoch(cls, model: torch.nn.Module, *, options: SERTrainerOptions, **rest: Any) -> bool:

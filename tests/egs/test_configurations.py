@@ -83,6 +83,7 @@ def test_values_that_a_recipe_chose():
     expected = {"speech": 2.0e-3, "late": 2.0e-3, "espnet_asr": 2.0e-3, "gated": 1.0e-3, "espnet_cls": 1.0e-3}
     expected |= dict.fromkeys([name for name in rates if name.startswith("egemaps_")])
     expected |= dict.fromkeys([name for name in rates if "whisper" in name or "bert" in name], 1.0e-4)
+    expected |= {"whisper_finetune": 3.0e-5, "whisper_lora": 3.0e-5}
     assert rates == dict.fromkeys(rates, 5.0e-4) | expected
     assert read("mini", "m4ser_no_aed")["max_epoch"] == read("mini", "m4ser_no_aed")["scheduler_conf"]["T_max"] == 12
     assert read("mini", "espnet_cls")["scheduler_conf"] == {"warmup_steps": 40}
