@@ -75,8 +75,8 @@ class SERTrainer(Trainer):
             **iterators,
         )
         if distributed_option.distributed:
-            # All together: a process that ends with open connections to the others may abort ("terminate called without an
-            # active exception"), which ends the first one, too, before it has averaged.
+            # All together: a process that ends with open connections may abort ("terminate called without an active
+            # exception"), which ends the first one, too, before it has averaged.
             torch.distributed.barrier()
             torch.distributed.destroy_process_group()
 
