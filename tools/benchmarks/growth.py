@@ -250,7 +250,8 @@ def spend(words: Sequence[str], folder: Path) -> Cost:
     if process.returncode:
         end = (folder / "log").read_text(encoding="utf-8", errors="replace")[-2000:]
         raise UserError(f"{' '.join(words)} failed with {process.returncode}:\n{end}")
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    # Rounded here: OUT.json keeps six digits after the point, and slopes of what is read again are to be the same.
+    return Cost(round(used.ru_utime + used.ru_stime, 3), round(used.ru_maxrss / 1024, 3))
 
 
 def count_files(folder: Path) -> int:
