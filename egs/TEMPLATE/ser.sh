@@ -218,7 +218,7 @@ stage_4() {
             "${training[@]}" --plan --train-args "$train_args"
             machines
             runs train m4ser.training.task "${start[@]}" "${training[@]}" --job JOB --train-args "$train_args$meeting"
-            rm -f "$exp_dir"/.dist_init.* # PyTorch does not always
+            rm -f "$exp_dir"/.dist_init.* # where they met; PyTorch does not always remove it
         fi
         finish
     fi
