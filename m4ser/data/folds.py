@@ -180,7 +180,7 @@ def _report_ids(fold: Fold, utt2spk: Mapping[str, str], where: str) -> None:
     for part in PARTS:
         ids = getattr(fold, part)
         if not ids:
-            raise UserError(f"{where}: {part} is empty; check the protocol in local/prepare.py")
+            raise UserError(f"{where}: {part} is empty; the recordings are too few, or local/prepare.py leaves none for it")
         for utt in ids:
             if utt not in utt2spk:
                 raise UserError(f"{where}: {part} has {utt!r}, which is not in utt2spk; run stage 0 again")
@@ -253,13 +253,20 @@ def choose_dev_speakers(
 
 
 def split_dev(utts: Iterable[str], utt2emo: Mapping[str, str], every: int = 10) -> tuple[list[str], list[str]]:
-    """Train and dev where speakers cannot be spared for dev: each tenth utterance (`every`) of each class is dev."""
+    """Train and dev where speakers cannot be spared for dev: each tenth utterance (`every`) of each class is dev.
+
+    Of a class with fewer it is the last one; a class of one utterance trains.
+    """
     train: list[str] = []
     dev: list[str] = []
+    in_order = sorted(utts)
+    sizes = Counter(utt2emo[utt] for utt in in_order)
     seen: Counter[str] = Counter()
-    for utt in sorted(utts):
-        seen[utt2emo[utt]] += 1
-        (dev if seen[utt2emo[utt]] % every == 0 else train).append(utt)
+    for utt in in_order:
+        emotion = utt2emo[utt]
+        seen[emotion] += 1
+        step = min(every, max(sizes[emotion], 2))
+        (dev if seen[emotion] % step == 0 else train).append(utt)
     return train, dev
 
 

@@ -145,6 +145,8 @@ def test_dev_without_speakers_has_every_class():
     train, dev = split_dev(reversed(utts), utts, every=5)
     assert dev == ["a04", "a09", "b04", "b09"]
     assert sorted(train + dev) == sorted(utts)
+    few = {"a1": "a", "a2": "a", "a3": "a", "b1": "b"}
+    assert split_dev(few, few) == (["a1", "a2", "b1"], ["a3"])
 
 
 @pytest.mark.parametrize(
