@@ -180,7 +180,7 @@ def _report_ids(fold: Fold, utt2spk: Mapping[str, str], where: str) -> None:
     for part in PARTS:
         ids = getattr(fold, part)
         if not ids:
-            raise UserError(f"{where}: {part} is empty; the recordings are too few, or local/prepare.py leaves none for it")
+            raise UserError(f"{where}: {part} is empty; recordings are too few, or local/prepare.py leaves none for it")
         for utt in ids:
             if utt not in utt2spk:
                 raise UserError(f"{where}: {part} has {utt!r}, which is not in utt2spk; run stage 0 again")

@@ -44,7 +44,7 @@ def test_two_speakers():
     assert {utt[0] for utt in folds.folds["1"].test} == {"a"}
     assert folds.folds["1"].dev == ["b-18", "b-19"]
     utt2spk, utt2emo = corpus(1, 9)
-    with pytest.raises(UserError, match="fold 2: dev is empty; the recordings are too few"):
+    with pytest.raises(UserError, match="fold 2: dev is empty; recordings are too few"):
         automatic_folds("my", utt2spk, utt2emo).check(utt2spk)
     with pytest.raises(UserError, match="has one speaker only"):
         automatic_folds("my", *corpus(9))
