@@ -19,7 +19,7 @@ from m4ser.data.scp import read_scp
 from m4ser.recipes import layout
 from m4ser.recipes.labels import COMMON, to_common
 from m4ser.recipes.table import read_table
-from m4ser.stages.names import dump_of
+from m4ser.stages.names import data_root, dump_of
 from m4ser.utils.errors import UserError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -140,7 +140,7 @@ def read_source(word: str, root: Path, label_map: LabelMap, text: Mapping[str, s
     if folds.trained_on:
         raise UserError(f"--corpora {word}: is crossed itself; name the corpora that it is made of")
     source = Source(name, data, dump, folds, {}, Counter(), len(utt2spk), text.get(name, ""))
-    recipe = data.resolve().parent.name
+    recipe = recipe_of(data)
     for part in sets.values():
         part.validate(folds.labels, ("wav.scp", "utt2spk", "utt2emo"), check_audio=False)
         source.skipped -= len(part.utts)
@@ -153,6 +153,11 @@ def read_source(word: str, root: Path, label_map: LabelMap, text: Mapping[str, s
     return source
 
 
+def recipe_of(data: Path) -> str:
+    """Name of the recipe that a data folder is of."""
+    return data_root(data)[0].resolve().parent.name
+
+
 def places(word: str, root: Path, option: str) -> tuple[str, Path, Path]:
     """Name, data folder and dump of a corpus, as :func:`read_source` takes its `word`.
 
@@ -163,8 +168,8 @@ def places(word: str, root: Path, option: str) -> tuple[str, Path, Path]:
     folder = Path(path) if Path(path).is_dir() else root / path
     data = folder if (folder / "folds.json").is_file() else folder / "data"
     dump = dump_of(data)
-    recipe, variant = data.resolve().parent, data.name.removeprefix("data")
-    name = own_name or (f"{recipe.name}{variant}" if data.name != variant else f"{recipe.parent.name}_{variant}")
+    root, variant = data_root(data)
+    name = own_name or "_".join([recipe_of(data) + variant, *data.relative_to(root).parts])
     if not NAME.fullmatch(name):
         raise UserError(f"{option} {word}: {name} cannot be the name of a corpus; give one as NAME={path}")
     for file in (data / "folds.json", dump / "audio" / ".done"):

@@ -25,11 +25,20 @@ def features_tag(encoder: str, layers: str, pool: int) -> str:
     return part(encoder) + chosen + (f"_pool{pool}" if pool != 1 else "")
 
 
+def data_root(data: Path) -> tuple[Path, str]:
+    """The folder in the recipe that a data folder belongs to, and what its name has after ``data``.
+
+    ``data_zh`` is its own (``_zh``), ``data/9988/babble0`` is of ``data`` (nothing).
+    """
+    nearest = (data, *list(data.parents)[:2])
+    root = next((folder for folder in nearest if folder.name.startswith("data")), data.parent)
+    return root, root.name.removeprefix("data") if root.name.startswith("data") else ""
+
+
 def dump_of(data: Path) -> Path:
-    """The dump of a data folder: ``dump_zh`` beside ``data_zh``, ``dump/babble0`` for ``data/babble0``."""
-    if data.name.startswith("data"):
-        return data.parent / f"dump{data.name.removeprefix('data')}"
-    return data.parent.with_name("dump") / data.name
+    """The dump of a data folder: ``dump_zh`` beside ``data_zh``, ``dump/9988/babble0`` for ``data/9988/babble0``."""
+    root, variant = data_root(data)
+    return root.with_name(f"dump{variant}") / data.relative_to(root)
 
 
 def copies(speeds: Sequence[str], altered: int) -> dict[str, str]:

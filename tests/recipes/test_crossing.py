@@ -1,5 +1,7 @@
 """Crossed corpora: ids, classes, folds."""
 
+import shutil
+
 import pytest
 
 from m4ser.data.datadir import DataDir, Utterance
@@ -115,6 +117,13 @@ def test_names_and_other_data_folders(corpora):
     assert (found[1].dump, found[1].text) == (corpora / "b/dump_zh", "ref")
     with pytest.raises(UserError, match="a-b cannot be the name of a corpus; give one as NAME=a"):
         read(corpora, "a-b=a")
+
+
+def test_data_folders_within_the_folder_of_data(corpora):
+    for folder in ("data", "dump"):
+        shutil.copytree(corpora / "a" / folder, corpora / "c" / folder / "9988/clean")
+    (source,) = read(corpora, "c/data/9988/clean")
+    assert (source.name, source.dump) == ("c_9988_clean", corpora / "c/dump/9988/clean")
 
 
 def test_recordings_left_out_by_stage_1(corpora):

@@ -1,10 +1,12 @@
 """Names of what depends on options."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from m4ser.stages import names
+from m4ser.stages.names import dump_of
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,18 @@ def test_long_tags_end_in_their_checksum():
 def test_checksum_of_posix():
     assert names.cksum(b"") == 4294967295
     assert names.cksum(b"123456789") == 930766865
+
+
+@pytest.mark.parametrize(
+    ("data", "dump"),
+    [
+        ("data", "dump"),
+        ("data_zh", "dump_zh"),
+        ("data/babble0", "dump/babble0"),
+        ("data_zh/9988/babble0", "dump_zh/9988/babble0"),
+        ("../meld_tts/data/9988/clean", "../meld_tts/dump/9988/clean"),
+        ("/data/corpora/egs/x/prepared/clean", "/data/corpora/egs/x/dump/clean"),
+    ],
+)
+def test_the_dump_of_a_data_folder(data, dump):
+    assert dump_of(Path(data)) == Path(dump)
