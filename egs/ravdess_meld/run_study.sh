@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Systems with each kind of text: exp/study.md, .csv, .json, .png. First the dumps, once:
 #   ../ravdess/run.sh --stop-stage 2 --corpus-dir DIR --speed-perturb ""
-#   ../meld_tts/run_study.sh --prepare-only true --conditions "clean babble0" --corpus-dir DIR
+#   ../meld_tts/run_study.sh --prepare-only true --conditions "clean babble0" --corpus-dir DIR \
+#       --train-lines 0 --data data/9988 --dump dump/9988 --run-args "--speech-encoder none"
 # then ./run_study.sh. What is done already is not done again; rows and systems can be added later.
 # shellcheck disable=SC2034,SC2154  # the options are read by m4ser.stages
 set -euo pipefail
@@ -12,7 +13,8 @@ CDPATH='' cd -- "$(dirname -- "$0")"
 . ../TEMPLATE/study.sh
 
 # --- options
-conditions="reference clean babble0"  # [text] rows: reference, or a data folder of egs/meld_tts/data: clean, white10, babble5 ...
+conditions="reference clean babble0"  # [text] rows: reference, or a data folder in --words: clean, babble5 ...
+words=../meld_tts/data/9988       # [text] folder with the data folders of the words
 configs="text speech concat late gated mf_aed_aec m4ser m4ser_mended m4ser_x m4ser_no_invariant m4ser_no_specific m4ser_no_aed_aec m4ser_no_adversarial m4ser_no_contrastive"  # [text] systems: names as in conf/train_NAME.yaml
 baseline=concat                   # [text] system that the others are compared with
 seeds="1"                         # [ints] random seeds
@@ -43,7 +45,7 @@ for condition in $conditions; do
         place=clean # the same pairs in every row
         arguments+=(--text-source ref)
     fi
-    arguments+=(--words "../meld_tts/data/$place" "${more[@]}")
+    arguments+=(--words "$words/$place" "${more[@]}")
     printf '\n=== %s\n' "$(name_of "$condition")"
     ../TEMPLATE/compare.sh --configs "$configs" --reference "$baseline" --seeds "$seeds" --folds "$folds" \
         --at-once "$at_once" --exp "$exp/$condition" --data "$data/$place" --dump "$dump/$place" \

@@ -10,16 +10,16 @@ from m4ser.training.checkpoints import only_data
 
 
 def autocast(device: str) -> torch.autocast:
-    """What ``medium`` needs beyond PyTorch's switch: automatic mixed precision on CPUs with AVX512-BF16 and no AMX.
+    """What ``medium`` needs beyond PyTorch's switch: automatic mixed precision on CPUs that multiply bfloat16.
 
-    There the switch alone changes nothing: only AMX multiplies float32 in bfloat16. Weights are not kept in bfloat16
-    between two uses: such a copy, first made where no gradient is asked for, would have none later.
+    Without AMX the switch alone changes nothing; with it, its float32 products in bfloat16 are slower than products of
+    bfloat16. Weights are not kept in bfloat16 between two uses: such a copy, first made where no gradient is asked for,
+    would have none later.
     """
     needed = device == "cpu" and torch.get_float32_matmul_precision() == "medium"
     if needed:
         older: Callable[[], dict[str, bool]] = dict  # older releases of PyTorch do not know what a processor can do
-        can = getattr(torch.cpu, "get_capabilities", older)()
-        needed = can.get("avx512_bf16", False) and not can.get("amx_bf16", False)
+        needed = getattr(torch.cpu, "get_capabilities", older)().get("avx512_bf16", False)
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=needed, cache_enabled=False)
 
 

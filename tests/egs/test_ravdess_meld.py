@@ -150,6 +150,8 @@ def test_faults(pairs):
 
 @pytest.mark.timeout(900)
 def test_a_row_for_each_noise(pairs):
+    for noise, heard in (("clean", "sew"), ("babble0", "sow")):
+        words(pairs.folder.parent / "meld_tts", f"9988/{noise}", heard)
     short = "--train-args '--max_epoch 1 --keep_nbest_models 1' --nj 2"
     options = ("--configs", "speech late", "--baseline", "late", "--folds", "1", "--lines-per-clip", "1")
     pairs("--conditions", "reference babble0", *options, "--run-args", short, script="./run_study.sh")

@@ -58,7 +58,7 @@ def test_every_task_has_it(task):
     ("precision", "has", "device", "dtype"),
     [
         ("medium", ["avx512_bf16"], "cpu", torch.bfloat16),
-        ("medium", ["avx512_bf16", "amx_bf16"], "cpu", torch.float32),  # PyTorch's switch does it
+        ("medium", ["avx512_bf16", "amx_bf16"], "cpu", torch.bfloat16),
         ("medium", [], "cpu", torch.float32),  # bfloat16 would be slower
         ("medium", ["avx512_bf16"], "cuda", torch.float32),  # what runs on a GPU is not the processor's matter
         ("high", ["avx512_bf16"], "cpu", torch.float32),
