@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from m4ser.stages import names
-from m4ser.stages.names import dump_of
 
 
 @pytest.mark.parametrize(
@@ -48,4 +47,4 @@ def test_checksum_of_posix():
     ],
 )
 def test_the_dump_of_a_data_folder(data, dump):
-    assert dump_of(Path(data)) == Path(dump)
+    assert names.dump_of(Path(data)) == Path(dump)
