@@ -39,7 +39,8 @@ class SERTrainer(Trainer):
     """Model selection by unweighted average recall: dev predictions are pooled over the epoch, then scored.
 
     ``valid`` gains ``ua``, ``wa``, ``macro_f1`` and each objective's metrics (mean over batches would be wrong for all
-    of them), to be named in ``best_model_criterion`` and ``early_stopping_criterion``.
+    of them), to be named in ``best_model_criterion`` and ``early_stopping_criterion``, and ``epoch``, the number of the
+    epoch, by which the last ones can be kept.
     """
 
     @classmethod
@@ -127,6 +128,7 @@ class SERTrainer(Trainer):
         true, best = zip(*pooled.values(), strict=True)
         dev = scores(true, best)
         metrics = {name: dev[name] for name in ("ua", "wa", "macro_f1")}
+        metrics["epoch"] = float(reporter.get_epoch())
         for name, values in records.items():
             metrics |= net.objectives[name].summarise(values)
         reporter.register(metrics)

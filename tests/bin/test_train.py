@@ -147,6 +147,18 @@ def test_trains_selects_and_predicts(recipe, config, capsys):
 
 
 @pytest.mark.slow
+def test_the_last_epoch_can_be_kept_whatever_its_score(recipe):
+    config = {"fusion": "speech", "best_model_criterion": [["valid", "epoch", "max"]], "keep_nbest_models": [1]}
+    run(recipe(config, "last", "--keep-snapshots", "true"))
+    folder = recipe.folder / "exp/last/fold1/seed1"
+    history = json.loads((folder / "history.json").read_text())
+    last = json.loads((folder / "train_info.json").read_text())["last_epoch"]
+    assert history["best_epoch"] == last > 1
+    kept, weights = (torch.load(folder / name, weights_only=True) for name in ("model.pth", f"{last}epoch.pth"))
+    assert same(kept, weights)
+
+
+@pytest.mark.slow
 def test_toy_task_is_learned(recipe):
     run(recipe({"fusion": "concat", "max_epoch": 8}))
     infer.main(["--data", "data", "--exp", "exp/toy", "--job", "1"])
