@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from m4ser.training.operating_point import AS_TRAINED, best_strength, log_prior
 from m4ser.utils.files import atomic_path
 
 
-def fit_on_dev(run: Path, task: argparse.Namespace) -> TrainInfo:
+def fit_on_dev(run: Path, task: argparse.Namespace, speakers: Mapping[str, str]) -> TrainInfo:
     """Fit the classifier of a trained run on the development part of its fold, and keep it in ``model.pth``.
 
     First what its fusion leaves to be fitted, then its operating point, each where there is something to do.
@@ -28,6 +29,7 @@ def fit_on_dev(run: Path, task: argparse.Namespace) -> TrainInfo:
     Args:
         run: folder of the run.
         task: the options that it was trained with.
+        speakers: by utterance.
 
     Returns:
         What there is to note of it.
@@ -41,13 +43,15 @@ def fit_on_dev(run: Path, task: argparse.Namespace) -> TrainInfo:
     references = read_scp(run / "data" / "dev" / "utt2emo")
     vectors: list[Tensor] = []
     classes: list[int] = []
+    said_by: list[str] = []
     for utterances, reps in represent(model, conf, data, references):
         vectors.append(reps.utterance)
+        said_by.extend(speakers[utterance] for utterance in utterances)
         classes.extend(model.labels.index(references[utterance]) for utterance in utterances)
     utterance, emotion = torch.cat(vectors), torch.tensor(classes)
     info: TrainInfo = {}
     if fits:
-        model.classifier.fit_on_dev(utterance, emotion)
+        model.classifier.fit_on_dev(utterance, emotion, said_by)
     if task.operating_point != AS_TRAINED:
         prior = torch.from_numpy(log_prior(read_scp(run / "data" / "train" / "utt2emo").values(), model.labels))
         info["operating_point"] = shift(model.classifier, utterance, emotion, prior, task.operating_point)

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -14,7 +14,17 @@ import yaml
 from m4ser.data.folds import Folds
 from m4ser.models.systems import SER, system_class
 from m4ser.training.configuration import parse_task, read_config
-from m4ser.training.experiment import HISTORY, TRAIN_INFO, Run, TrainInfo, choose_folds, job_of, parse_seeds, runs
+from m4ser.training.experiment import (
+    HISTORY,
+    TRAIN_INFO,
+    Run,
+    TrainInfo,
+    choose_folds,
+    job_of,
+    parse_seeds,
+    read_maps,
+    runs,
+)
 from m4ser.training.history import read_history
 from m4ser.training.lists import check_inputs, read_folds, write_data
 from m4ser.training.options import task_command
@@ -68,7 +78,8 @@ def train(settings: Settings, folds: Folds, run: Run) -> None:
             system_class(task.task).main(cmd=options)
     if first:
         listed.unlink(missing_ok=True)
-        finish(run.folder, task, time.monotonic() - started, settings.keep_snapshots)
+        speakers = read_maps(settings.data, folds.sets, "utt2spk")
+        finish(run.folder, task, speakers, time.monotonic() - started, settings.keep_snapshots)
 
 
 def is_first(task: argparse.Namespace) -> bool:
@@ -99,7 +110,9 @@ def _launch(options: list[str], ngpu: int, run: Run) -> None:
     launch(["--cmd", "m4ser-local", "--log", log, "--ngpu", str(ngpu), "--", *trainer])
 
 
-def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshots: bool) -> None:
+def finish(
+    folder: Path, task: argparse.Namespace, speakers: Mapping[str, str], seconds: float, keep_snapshots: bool
+) -> None:
     """Copy the selected (averaged) model and the history, drop the snapshots, leave the done-marker with the costs.
 
     Raises:
@@ -117,7 +130,7 @@ def finish(folder: Path, task: argparse.Namespace, seconds: float, keep_snapshot
     if task.task == SER:
         from m4ser.training.development import fit_on_dev  # seconds of imports, which planning does without
 
-        fitted = fit_on_dev(folder, task)
+        fitted = fit_on_dev(folder, task, speakers)
     if (folder / "checkpoint.pth").exists():
         history = read_history(folder / "checkpoint.pth", criterion)
         write_json(folder / HISTORY, history)

@@ -19,7 +19,7 @@ from m4ser.data.scp import read_scp
 from m4ser.models.model import SERModel
 from m4ser.training import run as stage_4
 from m4ser.training.configuration import parse_task, read_config
-from m4ser.training.experiment import runs
+from m4ser.training.experiment import read_maps, runs
 from m4ser.training.lists import read_folds, write_data
 from m4ser.training.operating_point import log_prior
 from m4ser.training.options import task_command
@@ -373,7 +373,7 @@ def test_two_processes_train_together(recipe):
     errors = [process.communicate(timeout=240)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     assert "wer_aec" in errors[0]  # the epoch metrics of what both ranks predicted
-    stage_4.finish(one.folder, task, 0.0, keep_snapshots=False)
+    stage_4.finish(one.folder, task, read_maps("data", folds.sets, "utt2spk"), 0.0, keep_snapshots=False)
     assert (one.folder / "model.pth").exists()
     assert json.loads((one.folder / "train_info.json").read_text())["seconds"] > 0.0  # that of the epochs, at least
 

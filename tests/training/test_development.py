@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from m4ser.models.fusion.base import LinearClassifier
+from m4ser.models.fusion.gates import RELIABILITY, GatedExperts
 from m4ser.models.fusion.late import AveragedExperts
-from m4ser.models.fusion.m4ser_x import RELIABILITY, GatedExperts
 from m4ser.training.development import shift
 from m4ser.training.metrics import NAMES, scores
 from m4ser.training.operating_point import STRENGTHS, log_prior

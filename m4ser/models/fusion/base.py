@@ -1,7 +1,7 @@
 """The contract of a fusion."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +27,13 @@ class Classifier(nn.Module, ABC):
     def shift(self, offset: Tensor) -> None:
         """Add ``offset`` (E,) to every expert's scores from now on, by its bias."""
 
-    def fit_on_dev(self, utterance: Tensor, emotion: Tensor) -> None:
+    def fit_on_dev(self, utterance: Tensor, emotion: Tensor, speakers: Sequence[str]) -> None:
         """Fit what trained utterances cannot tell; of a fusion with ``fits_on_dev``, once, after training.
 
         Args:
             utterance: vectors of the development utterances, (N, U).
             emotion: their classes, (N,).
+            speakers: who says each, N names.
         """
         raise NotImplementedError(f"{type(self).__name__} has nothing to fit")
 

@@ -13,81 +13,21 @@ with the recogniser's own confidence c_i in every word:
 q is there because the recogniser writes one word where it heard something between two, and the frames still know: a
 linear map learns from the reference which words they are, as far as it can be learned. No emotion trains it.
 
-The experts are trained each by itself and together. The gates are positive, sum to one and begin equal (a logarithmic
-opinion pool, Heskes 1998). Which expert is to be believed how far cannot be learned from trained utterances, whose
-words the model has seen: the gates are fitted on the development set when training has ended (stacked generalisation,
-Wolpert 1992). Where the words are mostly wrong, their expert's gate closes. Modality dropout shows training what that
-is like.
+The experts are trained each by itself and together; their gates are fitted to the development set when training has
+ended (:mod:`m4ser.models.fusion.gates`). Where the words are mostly wrong, their expert's gate closes. Modality dropout
+shows training what that is like.
 """
 
 import torch
 from torch import Tensor, nn
 
 from m4ser.asr.alignment import KEEP
-from m4ser.models.fusion.base import Classifier, LinearExperts
+from m4ser.models.fusion.base import Classifier
+from m4ser.models.fusion.gates import RELIABILITY, GatedExperts
 from m4ser.models.fusion.m4ser import M4serFusion
 from m4ser.models.pooling import build_pooling
 from m4ser.models.representations import Representations
 from m4ser.models.text import NOT_A_WORD, TAGS
-
-RELIABILITY = 4  # values of r
-GATE_DECAY = 10.0  # of the gates' squared parameters, beside the summed log likelihood of the development set
-
-
-class GatedExperts(LinearExperts):
-    """The parts' log probabilities are weighted; as gates sum to one, shifting each part shifts z by the same.
-
-    The last values of the utterance vector are r; g = softmax(V r + d), fitted on dev.
-
-    Args:
-        sizes: of the experts' parts.
-        num_classes: E.
-    """
-
-    def __init__(self, sizes: list[int], num_classes: int):
-        super().__init__(sizes, num_classes)
-        self.gate = nn.Linear(RELIABILITY, len(sizes))
-        nn.init.zeros_(self.gate.weight)
-        nn.init.zeros_(self.gate.bias)
-
-    def experts(self, utterance: Tensor) -> list[Tensor]:
-        """(B, U) -> scores (B, E) of each expert, and their gates (B, number of experts)."""
-        *parts, reliability = utterance.split([*self.sizes, RELIABILITY], dim=-1)
-        return [*self.scores(parts), torch.softmax(self.gate(reliability), dim=-1)]
-
-    def combine(self, answers: list[Tensor]) -> Tensor:
-        """What :meth:`experts` returns -> z (B, E)."""
-        *scores, gates = answers
-        log_probabilities = torch.stack([torch.log_softmax(score, dim=-1) for score in scores], dim=1)
-        return (gates.unsqueeze(-1) * log_probabilities).sum(1)
-
-    def fit_on_dev(self, utterance: Tensor, emotion: Tensor) -> None:
-        """The gates at which the classes (N,) of utterances (N, U) are likeliest, drawn to equal ones by a penalty."""
-        with torch.no_grad():
-            scores = self.experts(utterance)[:-1]
-            log_probabilities = torch.stack([torch.log_softmax(score.double(), dim=-1) for score in scores], dim=1)
-        reliability = utterance[:, -RELIABILITY:].double()
-        weight = torch.zeros_like(self.gate.weight, dtype=torch.float64, requires_grad=True)
-        bias = torch.zeros_like(self.gate.bias, dtype=torch.float64, requires_grad=True)
-        optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
-
-        def objective() -> Tensor:
-            optimizer.zero_grad()
-            gates = torch.softmax(nn.functional.linear(reliability, weight, bias), dim=-1)
-            scores = (gates.unsqueeze(-1) * log_probabilities).sum(1)
-            loss = nn.functional.cross_entropy(scores, emotion, reduction="sum")
-            loss = loss + GATE_DECAY * (weight.square().sum() + bias.square().sum())
-            loss.backward()
-            return loss
-
-        optimizer.step(objective)
-        with torch.no_grad():
-            self.gate.weight.copy_(weight)
-            self.gate.bias.copy_(bias)
-
-    def trained(self, answers: list[Tensor]) -> list[Tensor]:
-        """Each expert's scores, and theirs together."""
-        return [*answers[:-1], self.combine(answers)]
 
 
 class M4serXFusion(M4serFusion):

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from m4ser.models.fusion.m4ser_x import GatedExperts, M4serXFusion
+from m4ser.models.fusion.gates import GatedExperts
+from m4ser.models.fusion.m4ser_x import M4serXFusion
 from m4ser.models.text import NOT_A_WORD, TAGS, UNKNOWN
 
 
