@@ -86,7 +86,7 @@ def test_gates_stay_near_equal_where_another_speaker_contradicts():
     together.fit_on_dev(utterance, emotion, speakers)
     assert together.experts(utterance)[-1][0].tolist() == pytest.approx([1 / 3] * 3, abs=0.01)
     apart.fit_on_dev(utterance, emotion, [f"{name}{i % 4}" for i, name in enumerate(speakers)])
-    assert apart.experts(utterance)[-1][0, 2] < 0.1  # of other speakers of both kinds it can be seen
+    assert apart.experts(utterance)[-1][0, 2] < 0.25  # of other speakers of both kinds it can be seen
 
 
 def test_gates_of_one_speaker_are_equal(experts):
