@@ -59,9 +59,9 @@ class GatedExperts(LinearExperts):
 
         The penalty is the one at which speakers that are left out in turn are likeliest.
         """
-        *parts, reliability = utterance.split([*self.sizes, RELIABILITY], dim=-1)
-        scores = torch.stack([torch.log_softmax(score.double(), dim=-1) for score in self.scores(parts)], dim=1)
-        answers = _Answers(scores, reliability.double(), emotion)
+        *scores, _ = self.experts(utterance)
+        log_probabilities = torch.stack([torch.log_softmax(score.double(), dim=-1) for score in scores], dim=1)
+        answers = _Answers(log_probabilities, utterance[:, -RELIABILITY:].double(), emotion)
         weight, bias = torch.zeros_like(self.gate.weight).double(), torch.zeros_like(self.gate.bias).double()
         if len(set(speakers)) > 1:
             decay = max(DECAYS, key=lambda decay: _likelihood_left_out(answers, speakers, decay))
