@@ -1,4 +1,4 @@
-"""What the objectives learned, on the dev set at the chosen epoch: one row for each experiment that has objectives.
+"""What the objectives learned, on the dev set at the best epoch: one row for each experiment that has objectives.
 
 The numbers are the readable metrics of :mod:`m4ser.models.objectives`, from the ``history.json`` of every run: F1 of
 error detection, word error rate of the hypotheses before and after correction, how well the discriminator tells the
@@ -65,7 +65,7 @@ def table(
     used, protocol = sorted(counted, key=sort_key), protocols.pop()
     caption = (
         f"{f'Protocol `{protocol}`, dev. ' if protocol else ''}Mean ± standard deviation over folds and seeds "
-        f"{' '.join(used)}, at the epoch chosen by dev score. Per cent, cosines as they are."
+        f"{' '.join(used)}, at the epoch that the criterion of the recipe prefers. Per cent, cosines as they are."
     )
     about = {"protocol": protocol, "seeds": used, "runs": runs}
     return Table([Column("dev set"), *COLUMNS], rows, caption=caption, about=about)

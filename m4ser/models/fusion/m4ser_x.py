@@ -8,7 +8,7 @@ with the recogniser's own confidence c_i in every word:
     H_T <- w_i h_T^i, and text is pooled with the weights w_i
     r = [mean w_i, mean c_i, least c_i, known]       reliability of the words of an utterance
     q = U pool(H_S)                                  words as the voice has them, learned by the objective ``lexical``
-    z = sum_e g_e(r) log p_e,  e: speech alone, words (recognised and q), both (M4SER's three parts beside the two)
+    z = sum_e g_e(r) log p_e,  e: speech alone, words (recognised and q), both, M4SER's three parts (with both or alone)
 
 q is there because the recogniser writes one word where it heard something between two, and the frames still know: a
 linear map learns from the reference which words they are, as far as it can be learned. No emotion trains it.
@@ -39,6 +39,7 @@ class M4serXFusion(M4serFusion):
         pooling: of speech and of the invariant representation; words have a weighted mean.
         part_dropout: of the values of M4SER's three parts, which overfit before voice and words do.
         heard_words: whether the classifier sees q; to be trained by the objective ``lexical``.
+        parts_alone: M4SER's three parts are an expert of their own, and the one for both reads voice and words alone.
         options: of :class:`.M4serFusion`.
     """
 
@@ -66,6 +67,7 @@ class M4serXFusion(M4serFusion):
         modality_dropout: float = 0.1,
         heard_words: bool = True,
         part_dropout: float = 0.0,
+        parts_alone: bool = False,
     ):
         super().__init__(
             speech_size,
@@ -96,12 +98,14 @@ class M4serXFusion(M4serFusion):
         voice = self.pool_voice.output_size
         self.hear = nn.Linear(voice, text_size) if heard_words else None
         words = 2 * text_size if heard_words else text_size
-        self.sizes = [voice, words, voice + words + sum(self.pool(part).output_size for part in self.parts)]
+        parts = sum(self.pool(part).output_size for part in self.parts)
+        both = [voice + words, parts] if parts_alone else [voice + words + parts]
+        self.sizes = [voice, words, *both]
         self.output_size = sum(self.sizes) + RELIABILITY
 
     def places(self) -> dict[str, list[int]]:
         """Where in the utterance vector each part is; voice and words are there twice, for two experts."""
-        voice, words, _ = self.sizes
+        voice, words, *_ = self.sizes
         first = {"voice": range(voice), "words": range(voice, voice + words)}
         end = voice + words
         places = {name: [*where, *(end + place for place in where)] for name, where in first.items()}
@@ -112,7 +116,7 @@ class M4serXFusion(M4serFusion):
         return {**places, "reliability": list(range(end, end + RELIABILITY))}
 
     def build_classifier(self, num_classes: int) -> Classifier:
-        """Experts for voice, words and both."""
+        """Experts for voice, words, both and perhaps M4SER's parts."""
         return GatedExperts(self.sizes, num_classes)
 
     def forward(

@@ -121,6 +121,21 @@ def test_places_of_the_parts_fill_the_utterance_vector(batch):
     torch.testing.assert_close(reps.utterance[0, places["speech"]], expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_parts_answer_with_both_or_alone(batch, alone):
+    """Shuffling the three parts changes the answer of the last expert and of no other."""
+    fusion = built(parts_alone=alone)
+    torch.manual_seed(0)
+    classifier = fusion.build_classifier(3)
+    utterance = fusion(*batch).utterance
+    parts = [place for part in fusion.parts for place in fusion.places()[part]]
+    shuffled = utterance.clone()
+    shuffled[:, parts] = utterance[:, parts].flip(0)
+    answers = zip(classifier.experts(utterance)[:-1], classifier.experts(shuffled)[:-1], strict=True)
+    changed = [not torch.allclose(before, after) for before, after in answers]
+    assert changed == ([False] * 3 + [True] if alone else [False] * 2 + [True])
+
+
 def test_words_in_the_voice_stand_beside_the_words_that_were_recognised(batch):
     """And no emotion trains the map from one to the other."""
     fusion = built()
