@@ -99,8 +99,8 @@ class M4serXFusion(M4serFusion):
         self.hear = nn.Linear(voice, text_size) if heard_words else None
         words = 2 * text_size if heard_words else text_size
         parts = sum(self.pool(part).output_size for part in self.parts)
-        both = [voice + words, parts] if parts_alone else [voice + words + parts]
-        self.sizes = [voice, words, *both]
+        both = voice + words
+        self.sizes = [voice, words, both, parts] if parts_alone else [voice, words, both + parts]
         self.output_size = sum(self.sizes) + RELIABILITY
 
     def places(self) -> dict[str, list[int]]:

@@ -121,8 +121,8 @@ def test_places_of_the_parts_fill_the_utterance_vector(batch):
     torch.testing.assert_close(reps.utterance[0, places["speech"]], expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_parts_answer_with_both_or_alone(batch, alone):
+@pytest.mark.parametrize(("alone", "experts"), [(True, 4), (False, 3)])
+def test_parts_answer_with_both_or_alone(batch, alone, experts):
     """Shuffling the three parts changes the answer of the last expert and of no other."""
     fusion = built(parts_alone=alone)
     torch.manual_seed(0)
@@ -133,7 +133,7 @@ def test_parts_answer_with_both_or_alone(batch, alone):
     shuffled[:, parts] = utterance[:, parts].flip(0)
     answers = zip(classifier.experts(utterance)[:-1], classifier.experts(shuffled)[:-1], strict=True)
     changed = [not torch.allclose(before, after) for before, after in answers]
-    assert changed == ([False] * 3 + [True] if alone else [False] * 2 + [True])
+    assert changed == [False] * (experts - 1) + [True]
 
 
 def test_words_in_the_voice_stand_beside_the_words_that_were_recognised(batch):
